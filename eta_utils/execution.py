@@ -1,0 +1,259 @@
+"""The one door to the sandbox: programs in, Outcomes out.
+
+>>> tasks = load_tasks("humaneval")
+>>> samples = [{"task_id": "HumanEval/0", "completion": "    return False\\n"}]
+>>> [outcome] = judge(samples, tasks)
+>>> outcome.status, outcome.asserts_passed, outcome.asserts_total
+('assertion', 3, 7)
+
+What the door adds to a worker: the reference's trace and step budget for each task, a
+cache on disk, duplicates run once, input order, a progress line.  Leaves out: reading and
+writing files (see `cli`), and statistics (see `evaluation`).
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import os
+import platform
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from eta_utils.cache import OutcomeCache, default_path, key_of
+from eta_utils.outcomes import Outcome, from_raw
+from eta_utils.sandbox.isolation import choose_rung
+from eta_utils.sandbox.pool import Batch, Limits, run_batch
+from eta_utils.tasks import Task
+
+LEAST_BUDGET = 500_000  # steps
+BUDGET_FACTOR = 10  # times the reference's own steps
+REFERENCE_BUDGET = 500_000_000  # steps
+REFERENCE_LIMITS = Limits(processor_seconds=120, wall_seconds=300)
+
+_PYTHON = platform.python_version()
+_FORMAT = 1  # raise it when the same program may get another outcome
+_BATCH = 16  # jobs
+_AHEAD = 4  # batches in flight per worker
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What the canonical solution did: its trace by call, and its steps."""
+
+    trace: dict
+    steps: int
+
+
+def cores() -> int:
+    """How many processor cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def judge(
+    samples: Iterable[dict],
+    tasks: Mapping[str, Task],
+    *,
+    workers: int | None = None,
+    step_budget: int | None = None,
+    limits: Limits = Limits(),
+    isolation: str = "auto",
+    cache: str | Path | bool = True,
+    executor: Executor | None = None,
+    progress: bool = False,
+    traced: bool = True,
+    keep_trace: bool = False,
+) -> Iterator[Outcome]:
+    """Judge samples (`task_id` and `completion` or `solution`); yield Outcomes in order.
+
+    `samples` is gone through twice, so it is a list or another re-iterable.  `workers`
+    defaults to the cores; with an `executor` the work goes there instead and `workers`
+    says how many batches to keep under way.  `step_budget` (statements and the like, see
+    `tracing`) replaces the default of 500,000 or 10 times the reference's steps.
+    `isolation` is `auto` or a rung of `sandbox.jail`.  `cache` is a file, True for the
+    default one, or False.  `keep_trace` adds line hits and states to each Outcome.
+
+    Raises KeyError for a `task_id` that is not in `tasks`, IsolationError where the rung
+    does not hold.
+    """
+    rung = choose_rung(isolation)
+    place = default_path() if cache is True else (cache or None)
+    workers = workers or cores()
+    executor = executor or _local_pool(workers)
+    with OutcomeCache(place) as known, _Door(executor, workers, rung, known) as door:
+        settings = {"traced": traced, "keep_trace": keep_trace}
+        wanted = dict.fromkeys(sample["task_id"] for sample in samples)
+        references = door.references([tasks[name] for name in wanted if traced])
+        jobs = (
+            _job(sample, tasks, references, step_budget) | settings for sample in samples
+        )
+        raw = door.run(jobs, tasks, references, limits)
+        pairs = zip(samples, raw, strict=True)
+        for sample, found in _progress_bar(pairs, samples, progress):
+            yield from_raw(sample, found, rung)
+
+
+@functools.cache
+def _local_pool(workers: int) -> ThreadPoolExecutor:
+    """Threads that live as long as the process, and with them their sandboxed workers:
+    a training loop judges hundreds of times and pays for their start once."""
+    return ThreadPoolExecutor(workers, "eta-judge")
+
+
+def _progress_bar(pairs: Iterable, samples: Iterable, shown: bool) -> Iterable:
+    """Count, rate and time left, on stderr."""
+    total = len(samples) if hasattr(samples, "__len__") else None
+    return tqdm(
+        pairs, "judged", total, disable=not shown, unit=" programs", mininterval=0.5
+    )
+
+
+def _job(sample: dict, tasks: Mapping, references: Mapping, budget: int | None) -> dict:
+    task = tasks[sample["task_id"]]
+    if budget is None:
+        reference = references[task.task_id]
+        steps = reference.steps if reference else 0
+        budget = max(LEAST_BUDGET, BUDGET_FACTOR * steps)
+    return {"task_id": task.task_id, "program": task.program(sample), "budget": budget}
+
+
+class _Door:
+    """Runs jobs through the cache and an executor, a bounded number at a time."""
+
+    def __init__(
+        self, executor: Executor, workers: int, rung: str, known: OutcomeCache
+    ) -> None:
+        self.executor, self.rung, self.known = executor, rung, known
+        self.most_waiting = workers * _AHEAD * _BATCH
+        self._under_way: dict[bytes, tuple[Future, int]] = {}
+        self._batches: dict[Future, list[bytes]] = {}
+
+    def __enter__(self) -> _Door:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Also when interrupted: keep what the batches under way still find."""
+        for future in self._batches:
+            future.cancel()
+        wait(self._batches)
+        self.keep_finished()
+
+    def references(self, tasks: list[Task]) -> _References:
+        """The canonical solutions of `tasks`, run when somebody asks for them."""
+        solved = {task.task_id: task for task in tasks if task.canonical_solution.strip()}
+        settings = {"budget": REFERENCE_BUDGET, "traced": True, "keep_trace": True}
+        jobs = (
+            {"task_id": name, "program": task.prompt + task.canonical_solution} | settings
+            for name, task in solved.items()
+        )
+        return _References(
+            solved, self.run(jobs, solved, _References((), iter(())), REFERENCE_LIMITS)
+        )
+
+    def run(
+        self, jobs: Iterable[dict], tasks: Mapping, references: Mapping, limits: Limits
+    ) -> Iterator[dict]:
+        """Yield the raw outcome of each job in order; each distinct job runs once."""
+        waiting: deque[tuple[Future, int] | dict] = deque()
+        described = _Descriptions(tasks, references)
+        for batch in _batched(jobs, _BATCH):
+            fresh: dict[bytes, dict] = {}
+            places = []
+            for job in batch:
+                digest = described[job["task_id"]][1]
+                key = key_of(_FORMAT, _PYTHON, self.rung, asdict(limits), digest, job)
+                found = self._under_way.get(key) or self.known.get(key)
+                if found is None:
+                    fresh.setdefault(key, job)
+                places.append(found or key)
+            self._submit(fresh, described, limits)
+            waiting += (
+                self._under_way[at] if isinstance(at, bytes) else at for at in places
+            )
+            while len(waiting) > self.most_waiting:
+                yield self._take(waiting.popleft())
+        while waiting:
+            yield self._take(waiting.popleft())
+
+    def _submit(
+        self, fresh: dict[bytes, dict], described: _Descriptions, limits: Limits
+    ) -> None:
+        if not fresh:
+            return
+        jobs = list(fresh.values())
+        wanted = {job["task_id"]: described[job["task_id"]][0] for job in jobs}
+        batch = Batch(self.rung, limits, wanted, jobs)
+        future = self.executor.submit(run_batch, batch)
+        self._batches[future] = list(fresh)
+        for index, key in enumerate(fresh):
+            self._under_way[key] = future, index
+
+    def _take(self, found: tuple[Future, int] | dict) -> dict:
+        if isinstance(found, dict):
+            return found
+        future, index = found
+        raw = future.result()[index]
+        self.keep_finished()
+        return raw
+
+    def keep_finished(self) -> None:
+        """Put what finished batches found into the cache (but not our own failures)."""
+        for future in [future for future in self._batches if future.done()]:
+            keys = self._batches.pop(future)
+            failed = future.cancelled() or future.exception() is not None
+            for index, key in enumerate(keys):
+                del self._under_way[key]
+                raw = {} if failed else future.result()[index]
+                if raw.get("status", "judge_error") != "judge_error":
+                    self.known.put(key, raw)
+
+
+class _References(dict):
+    """Task id -> Reference or None, taken from the stream of outcomes as far as needed,
+    so that programs of the first tasks are judged while later references still run."""
+
+    def __init__(self, solved: Iterable[str], outcomes: Iterator[dict]) -> None:
+        self._coming = zip(solved, outcomes, strict=True)
+        self._solved = frozenset(solved)
+
+    def __missing__(self, name: str) -> Reference | None:
+        self[name] = None  # what stays for a task without a solution that passes
+        while name in self._solved:
+            found, raw = next(self._coming)
+            if raw["status"] == "passed":
+                self[found] = Reference(_trace_by_call(raw["trace"]), raw["steps"])
+            if found == name:
+                break
+        return self[name]
+
+
+class _Descriptions(dict):
+    """For each task: what a worker is told about it, and a digest of that."""
+
+    def __init__(self, tasks: Mapping[str, Task], references: Mapping) -> None:
+        self._tasks, self._references = tasks, references
+
+    def __missing__(self, name: str) -> tuple[dict, str]:
+        task, reference = self._tasks[name], self._references[name]
+        told = {"prompt": task.prompt, "test": task.test, "entry_point": task.entry_point}
+        trace = reference.trace if reference else None
+        listed = trace and [[*call, *states] for call, states in trace.items()]
+        self[name] = told | {"reference": trace}, key_of(told, listed).hex()
+        return self[name]
+
+
+def _trace_by_call(trace: dict) -> dict[tuple[int, int], list[int]]:
+    return {(unit, call): states for unit, call, states in trace["states"]}
+
+
+def _batched(items: Iterable, size: int) -> Iterator[list]:
+    items = iter(items)
+    while batch := list(itertools.islice(items, size)):
+        yield batch

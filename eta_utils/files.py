@@ -1,0 +1,108 @@
+"""JSON Lines in and out: plain or gzip, clear errors, files written whole or not at all.
+
+>>> for number, row in read_jsonl("samples.jsonl.gz"): ...
+>>> with write_jsonl("out.jsonl") as write: write({"task_id": "HumanEval/0"})
+
+Leaves out: any other format, and appending (a half-written file must never exist).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import json
+import os
+import tempfile
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+
+class BadInput(ValueError):
+    """The user's input is wrong.  The message is one sentence that says what and where;
+    the command line prints it and exits with code 2."""
+
+
+def read_jsonl(path: str | Path) -> Iterator[tuple[int, dict]]:
+    """Yield (line number from 1, object) for each non-blank line of `path`.
+
+    Files that end in `.gz` are decompressed.  Raises BadInput, naming the file and the
+    line, when the file is missing, cut short, not UTF-8, or a line is not a JSON object.
+    """
+    path, number = Path(path), 0
+    try:
+        with _open_text(path) as lines:
+            for number, line in enumerate(lines, start=1):
+                if line.strip():
+                    yield number, _parse_object(line, path, number)
+    except FileNotFoundError:
+        raise BadInput(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise BadInput(f"{path}: is a folder, not a JSON Lines file") from None
+    except (EOFError, zlib.error):
+        raise BadInput(
+            f"{path}: the gzip data ends or breaks after line {number}; "
+            "copy or download the file again"
+        ) from None
+    except gzip.BadGzipFile:
+        raise BadInput(f"{path}: is named .gz but is not a gzip file") from None
+    except UnicodeDecodeError:
+        raise BadInput(f"{path}: is not UTF-8 text after line {number}") from None
+    except PermissionError:
+        raise BadInput(f"{path}: may not be read (permission denied)") from None
+
+
+def _open_text(path: Path):
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding="utf-8")
+    return open(path, encoding="utf-8")
+
+
+def _parse_object(line: str, path: Path, number: int) -> dict:
+    try:
+        row = json.loads(line)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise BadInput(f"{path}, line {number}: is not JSON ({error})") from None
+    if not isinstance(row, dict):
+        kind = type(row).__name__
+        raise BadInput(f"{path}, line {number}: a JSON object is needed, not a {kind}")
+    return row
+
+
+@contextlib.contextmanager
+def write_jsonl(path: str | Path) -> Iterator[Callable[[dict], None]]:
+    """Give a function that writes one row; the file appears only when the block ends well.
+
+    Rows go to a temporary file beside `path`, which is renamed at the end: a reader sees
+    the old file or the whole new one.  Raises BadInput when `path` cannot be written.
+    """
+    with write_whole(path) as file:
+        yield lambda row: file.write(json.dumps(row) + "\n")
+
+
+@contextlib.contextmanager
+def write_whole(path: str | Path) -> Iterator:
+    """Open a temporary text file (gzip for `.gz`) that replaces `path` when all went well."""
+    path = Path(path)
+    if path.is_dir():
+        raise BadInput(f"{path}: is a folder; name a file to write")
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        os.close(handle)
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be written ({error.strerror})") from None
+    try:
+        opener = gzip.open if path.suffix == ".gz" else open
+        with opener(name, "wt", encoding="utf-8") as file:
+            yield file
+        os.chmod(name, 0o666 & ~_umask())
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

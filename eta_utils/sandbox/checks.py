@@ -1,0 +1,110 @@
+"""Rewrite a task's `check(candidate)` so that each of its asserts is run and reported.
+
+`check` stops at its first failing assert; to know *which* tests a program passes, each
+top-level statement of `check` that holds an assert (a unit) becomes
+
+    try: <the statement>
+    except BaseException as _eta_error: _eta_unit(3, _eta_error)
+    else: _eta_unit(3, None)
+
+157 of HumanEval's 164 checks are a flat list of asserts, so a unit is one assert; a loop
+around asserts is one unit.  A check without top-level asserts is one unit as a whole.
+Statements between the units run as they stand.  Asserts without any name in them
+(`assert True`) hold for every program: they are run but are no units, so that they do not
+inflate the share of passed asserts.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from dataclasses import dataclass
+from types import CodeType
+
+FILENAME = "<test>"
+
+
+class UnusableTest(Exception):
+    """The task's test cannot be used; the message says why."""
+
+
+@dataclass(frozen=True)
+class Checks:
+    """A task's test, ready to run against many programs.
+
+    `code` defines `check`; `setting` is the prompt by itself, which defines the helpers
+    and imports that tests may use; `units` counts the asserts that are reported, and
+    `whole` says that `check` is one unit; `names` are the global names the test uses
+    without defining them: they are the program's.
+    """
+
+    code: CodeType
+    setting: CodeType | None
+    units: int
+    whole: bool
+    names: frozenset[str]
+
+
+def prepare(prompt: str, test: str) -> Checks:
+    """Compile a task's test.  Raises UnusableTest."""
+    try:
+        tree = ast.parse(test, FILENAME)
+        check = _find_check(tree)
+        units = _wrap_units(check)
+        code = compile(ast.fix_missing_locations(tree), FILENAME, "exec", dont_inherit=True)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise UnusableTest(f"its test does not compile ({error})") from None
+    names = frozenset(_global_names(code) - set(vars(builtins)))
+    return Checks(code, _setting(prompt), units or 1, not units, names)
+
+
+def _find_check(tree: ast.Module) -> ast.FunctionDef:
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and node.name == "check":
+            return node
+    raise UnusableTest("its test does not define check(candidate)")
+
+
+def _wrap_units(check: ast.FunctionDef) -> int:
+    """Wrap each unit in place; return how many there are."""
+    units = 0
+    for index, statement in enumerate(check.body):
+        asserts = [node for node in ast.walk(statement) if isinstance(node, ast.Assert)]
+        if all(_is_trivial(node) for node in asserts):
+            continue
+        check.body[index] = _reported(statement, units)
+        units += 1
+    return units
+
+
+def _is_trivial(node: ast.Assert) -> bool:
+    return not any(isinstance(part, ast.Name) for part in ast.walk(node.test))
+
+
+def _reported(statement: ast.stmt, unit: int) -> ast.Try:
+    template = (
+        "try: pass\n"
+        f"except BaseException as _eta_error: _eta_unit({unit}, _eta_error)\n"
+        f"else: _eta_unit({unit}, None)"
+    )
+    wrapper = ast.parse(template).body[0]
+    wrapper.body = [statement]
+    return wrapper
+
+
+def _setting(prompt: str) -> CodeType | None:
+    """The prompt as a program of its own: a function whose body is its docstring."""
+    for text in (prompt, prompt + "\n    pass\n"):
+        try:
+            return compile(text, "<prompt>", "exec", dont_inherit=True)
+        except (SyntaxError, ValueError):
+            continue
+    return None
+
+
+def _global_names(code: CodeType) -> set[str]:
+    names = set(code.co_names)
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            names |= _global_names(constant)
+    return names

@@ -1,0 +1,101 @@
+"""The destructive steps of the sandbox, and the proof that each of them demands.
+
+A clean-up that runs in the wrong place deletes somebody's files.  So nothing here takes a
+path to delete or a process to kill from its caller.  A `Scratch` is bound, when the
+sandbox is built, to one folder by device and inode, and to a secret written both into a
+read-only marker and into the zygote's orders; each destructive call proves anew that all
+of it still holds, or raises `Refused` and does nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+WORK = "work"  # the folder of one program, made anew for each
+
+
+class Refused(RuntimeError):
+    """A destructive step could not prove that it is inside the jail."""
+
+
+class Scratch:
+    """The one folder that programs may write to.
+
+    `folder` is wiped between programs.  `marker` is a file outside of it that programs
+    cannot write and that holds `secret`.  `jailed` says that the folder is the private
+    /tmp of a jail whose first process we are, rather than a folder of this machine.
+    """
+
+    def __init__(self, folder: str, marker: str, secret: str, jailed: bool) -> None:
+        self.folder, self.marker, self.secret, self.jailed = folder, marker, secret, jailed
+        self._identity = _identity(folder)
+
+    def prove(self) -> None:
+        """Raise Refused unless this is the scratch folder that was made for programs."""
+        try:
+            with open(self.marker, encoding="ascii") as file:
+                found = file.read()
+            same = _identity(self.folder) == self._identity
+        except OSError as error:
+            raise Refused(f"no proof of a scratch folder: {error}") from None
+        if not self.secret or found != self.secret:
+            raise Refused(f"{self.marker} does not hold the secret of this sandbox")
+        if not same or os.path.realpath(self.folder) != self.folder:
+            raise Refused(f"{self.folder} is not the folder this sandbox was built with")
+        if self.jailed:
+            self._prove_jail()
+
+    def _prove_jail(self) -> None:
+        if os.getpid() != 1:
+            raise Refused("not the first process of a jail")
+        if os.stat(self.folder).st_dev == os.stat("/").st_dev:
+            raise Refused(f"{self.folder} is not a file system of its own")
+
+    def renew(self) -> str:
+        """Empty the folder and make a fresh working folder in it; return its path."""
+        self.prove()
+        work = os.path.join(self.folder, WORK)
+        with os.scandir(self.folder) as entries:
+            for entry in entries:
+                _remove(entry)
+        os.mkdir(work)
+        return work
+
+    def kill_the_rest(self) -> None:
+        """In a jail: kill every other process.  Elsewhere there is nothing to kill but
+        the candidate itself, since candidates cannot start processes."""
+        if not self.jailed:
+            return
+        self.prove()
+        try:
+            os.kill(-1, signal.SIGKILL)
+        except ProcessLookupError:
+            pass  # there was nobody else
+
+
+def _identity(folder: str) -> tuple[int, int]:
+    status = os.lstat(folder)
+    return status.st_dev, status.st_ino
+
+
+def _remove(entry: os.DirEntry) -> None:
+    if not entry.is_dir(follow_symlinks=False):
+        os.unlink(entry.path)
+        return
+    import shutil  # only when needed: the zygote pays for each module at every fork
+
+    try:
+        shutil.rmtree(entry.path)
+    except PermissionError:  # programs may leave folders that nobody may list
+        _unlock(entry.path)
+        shutil.rmtree(entry.path)
+
+
+def _unlock(folder: str) -> None:
+    os.chmod(folder, 0o700)
+    for parent, names, _files in os.walk(folder):
+        for name in names:
+            path = os.path.join(parent, name)
+            if not os.path.islink(path):
+                os.chmod(path, 0o700)

@@ -1,0 +1,243 @@
+"""One program under examination: the calls, the counts, and the first failure.
+
+An `Examination` is what the rewritten `check` talks to: `call` asks the candidate, `unit`
+is told how each assert went.  All statuses but `syntax` and `judge_error` are decided here.
+"""
+
+from __future__ import annotations
+
+import builtins
+import marshal
+import pickle
+import signal
+from array import array
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+from eta_utils.sandbox.candidate import CHANNEL_LOST, LONGEST_TEXT, OUT_OF_MEMORY
+from eta_utils.sandbox.candidates import Candidates
+from eta_utils.sandbox.channel import Channel, ProtocolError
+from eta_utils.sandbox.values import decode, encode
+from eta_utils.tracing.alignment import Call
+from eta_utils.tracing.instrument import Instrumented
+from eta_utils.tracing.recorder import STATES_PER_CALL
+
+TRACED_CALLS = 64  # of the candidate by one test; further calls leave no states
+
+_ENDED_BY_EXIT = "os._exit"
+
+
+class Stop(BaseException):
+    """The program cannot be asked anything more; `status` says why."""
+
+    def __init__(self, status: str, exception: str = "") -> None:
+        self.status, self.exception = status, exception
+
+
+class Unanswerable(BaseException):
+    """A test passes something to the program that cannot cross: our limit, not its fault."""
+
+
+@dataclass
+class Failure:
+    """The first failure of a program, and how far the program had got by then."""
+
+    status: str
+    exception: str = ""
+    message: str = ""
+    line: int = 0
+    steps: int = 0
+    lines_reached: int = 0
+
+
+@dataclass
+class Examination:
+    """The conversation with one candidate."""
+
+    job: dict
+    program: Instrumented
+    candidates: Candidates
+    channel: Channel = None
+    stopped: Stop | None = None
+    failure: Failure | None = None
+    passed_units: list[bool] = field(default_factory=list)
+    trace: dict[Call, array] = field(default_factory=dict)
+    truncated: bool = False
+    steps: int = 0
+    _hits: list[int] = field(default_factory=list)
+    _calls: int = 0  # within the current unit
+    _tampering: str = ""
+
+    def load(self) -> None:
+        """Send the program and have its module level run.  Raises Stop or its exception."""
+        self.channel = self.candidates.next()
+        job = self.job
+        program = {
+            "code": marshal.dumps(self.program.code),
+            "statements": len(self.program.lines),
+            "budget": job["budget"],
+            "processor_seconds": job["processor_seconds"],
+            "names_builtins": "builtins" in job["program"],
+        }
+        self.channel.send(pickle.dumps(program))
+        self._open(self._receive())
+        self._calls = 0
+
+    def call(self, name: str, args: tuple, kwargs: dict) -> object:
+        """Call a function of the program.  Raises Stop, or the exception that it raised."""
+        if self.stopped:
+            raise self.stopped
+        question, opaque = encode((name, args, kwargs))
+        if opaque:
+            raise Unanswerable(f"its test passes {name} a value that cannot be sent")
+        try:
+            self.channel.send(question)
+        except OSError:
+            self._lost()
+        result, args_after, kwargs_after = self._open(self._receive())
+        before = *args, *kwargs.values()
+        for ours, theirs in zip(before, (*args_after, *kwargs_after.values()), strict=True):
+            _take_over(ours, theirs)
+            if result is theirs:  # it returned its own argument
+                result = ours
+        return result
+
+    def unit(self, number: int, error: BaseException | None) -> None:
+        """One assert is over (called from the rewritten `check`)."""
+        self.passed_units += [False] * (number - len(self.passed_units))
+        self.passed_units.append(error is None)
+        self._calls = 0
+        if error is not None:
+            self.fail(error)
+
+    def fail(self, error: BaseException) -> None:
+        """Book a failure; only the first counts.  Raises Stop and Unanswerable again."""
+        if isinstance(error, Unanswerable):
+            raise error
+        if self.failure is None:
+            self.failure = _failure(error)
+            self.failure.steps = self.steps
+            self.failure.lines_reached = self.lines_reached()
+        if isinstance(error, Stop):
+            raise error
+
+    def stop(self, status: str, exception: str = "") -> Stop:
+        """Ask nothing more of this program.  Returns what is to be raised."""
+        self.stopped = Stop(status, exception)
+        return self.stopped
+
+    def lines_reached(self) -> int:
+        """Distinct lines of the program that have run so far."""
+        lines = zip(self.program.lines, self._hits, strict=False)
+        return len({line for line, hits in lines if hits})
+
+    def hits_by_line(self) -> dict[int, int]:
+        """How often each line ran (the most frequent of its statements)."""
+        found: dict[int, int] = {}
+        for line, hits in zip(self.program.lines, self._hits, strict=False):
+            found[line] = max(found.get(line, 0), hits)
+        return found
+
+    def name_tampering(self) -> None:
+        """Give a failed program that looked for its judge the status `tampered`."""
+        failure = self.failure
+        if not (failure and self._tampering):
+            return
+        ended = failure.status == "exit" and failure.exception == _ENDED_BY_EXIT
+        if ended or failure.status in ("assertion", "exception"):
+            failure.status, failure.message = "tampered", self._tampering
+
+    def _receive(self) -> tuple:
+        try:
+            while True:
+                answer, comparing = decode(self.channel.receive())
+                if comparing:
+                    self._tampering = (
+                        f"a result of class {comparing}, which compares itself"
+                    )
+                if isinstance(answer, tuple) and len(answer) == 7:
+                    return answer
+                if not isinstance(answer, str):
+                    raise ProtocolError("no answer")
+                self._tampering = answer[:LONGEST_TEXT]  # a notice ahead of the answer
+        except (EOFError, ConnectionError):
+            self._lost()
+        except ProtocolError:
+            self._tampering = "the verdict channel"
+            raise self.stop("tampered") from None
+
+    def _open(self, answer: tuple) -> object:
+        """Book an answer's trace, then return its value or raise its exception."""
+        raised, value, hits, ticks, used_up, states, tampering = answer
+        self._tampering = self._tampering or tampering
+        if self.job["traced"]:
+            self._book(hits, ticks, used_up, states)
+        if raised:
+            raise _as_exception(*raised)
+        return value
+
+    def _book(self, hits: list[int], ticks: int, used_up: bool, states: bytes) -> None:
+        self._hits, self.steps = hits, sum(hits) + ticks
+        if states and len(self.trace) < TRACED_CALLS:
+            self.trace[len(self.passed_units), self._calls] = array("q", states)
+            self.truncated |= len(states) >= 8 * STATES_PER_CALL
+        self._calls += 1
+        if used_up or self.steps > self.job["budget"]:
+            raise self.stop("budget")
+
+    def _lost(self) -> NoReturn:
+        """The channel closed: raise Stop with the status that the process's end tells."""
+        ending = self.candidates.how_ended()
+        raise self.stop(*_status_of_end(ending, self.job["processor_seconds"])) from None
+
+
+def _take_over(ours: object, theirs: object) -> None:
+    """Make a mutable argument what the call left of it."""
+    if type(ours) is not type(theirs):
+        return
+    if isinstance(ours, list) and ours != theirs:
+        ours[:] = theirs
+    elif isinstance(ours, (dict, set)) and ours != theirs:
+        ours.clear()
+        ours.update(theirs)
+
+
+def _as_exception(name: str, message: str, line: int) -> BaseException:
+    """The exception that the program raised, of the same built-in class if it has one."""
+    kind = getattr(builtins, name, None)
+    if not (isinstance(kind, type) and issubclass(kind, BaseException)):
+        kind = Exception
+    try:
+        error = kind(message)
+    except TypeError:  # UnicodeDecodeError and the like want more than a message
+        error = Exception(message)
+    error.raised_by_program = name, message, line
+    return error
+
+
+def _failure(error: BaseException) -> Failure:
+    if isinstance(error, Stop):
+        return Failure(error.status, error.exception)
+    if not hasattr(error, "raised_by_program"):
+        name, message = type(error).__name__, str(error)[:LONGEST_TEXT]
+        if isinstance(error, AssertionError):
+            return Failure("assertion", "", message)
+        return Failure("exception", name, message)
+    name, message, line = error.raised_by_program
+    status = {"SystemExit": "exit", "MemoryError": "memory"}.get(name, "exception")
+    return Failure(status, name, message, line)
+
+
+def _status_of_end(ending: dict, processor_seconds: int) -> tuple[str, str]:
+    """(Status, exception) for a candidate whose channel closed."""
+    code = ending["code"]
+    if not ending["by_itself"] or code == CHANNEL_LOST:
+        return "exception", "ChannelClosed"
+    if code == OUT_OF_MEMORY:
+        return "memory", "MemoryError"
+    if code >= 0:
+        return "exit", _ENDED_BY_EXIT
+    used_up = ending["processor_seconds"] >= processor_seconds - 0.1
+    if -code == signal.SIGXCPU or (-code == signal.SIGKILL and used_up):
+        return "timeout", ""
+    return "crash", signal.Signals(-code).name

@@ -1,0 +1,180 @@
+"""Examine one program after another: compile it, call it across a pipe, compare, report.
+
+    python -m eta_utils.sandbox.examiner JUDGE ZYGOTE      (two descriptors; see `pool`)
+
+The tests run here, in a process that no program ever enters.  A candidate's answers arrive
+as plain values (see `values`), so the comparison that a test makes is Python's own and
+the verdict cannot be forged from inside the program.
+
+The asserts of a task run one by one (see `checks`) against one candidate process and one
+step budget.  Leaves out: tests that hand functions or objects of their own classes to the
+program; they end in a `judge_error` that says so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import pickle
+import random
+import signal
+import socket
+import sys
+import warnings
+from collections.abc import Callable
+from typing import NoReturn
+
+from eta_utils.sandbox import checks
+from eta_utils.sandbox.candidate import LONGEST_TEXT
+from eta_utils.sandbox.candidates import Candidates
+from eta_utils.sandbox.channel import Channel
+from eta_utils.sandbox.confine import seccomp_loader
+from eta_utils.sandbox.examination import Examination, Failure, Stop, Unanswerable
+from eta_utils.sandbox.zygote import confine_as_ordered
+from eta_utils.tracing.alignment import progress
+from eta_utils.tracing.instrument import compile_plain, instrument
+
+_NOT_A_PROGRAM = (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError)
+_PREPARED_TASKS = 256  # kept compiled
+
+
+class Examiner:
+    """Keeps prepared tests and the zygote between programs."""
+
+    def __init__(self, candidates: Candidates) -> None:
+        self.candidates = candidates
+        self._prepared: dict[tuple[str, str], checks.Checks] = {}
+        self._running: Examination | None = None
+        signal.signal(signal.SIGALRM, self._time_is_up)
+
+    def examine(self, job: dict, task: dict) -> dict:
+        """The raw outcome of one job: the fields of `execution.Outcome` that are its own."""
+        try:
+            prepared = self._prepare(task)
+            program = (instrument if job["traced"] else compile_plain)(job["program"])
+        except checks.UnusableTest as error:
+            return {"status": "judge_error", "message": str(error)}
+        except _NOT_A_PROGRAM as error:
+            line = getattr(error, "lineno", None) or 0
+            message = str(error)[:LONGEST_TEXT]
+            failure = Failure("syntax", type(error).__name__, message, line)
+            return _report(failure, [], prepared.units)
+        exam = Examination(job, program, self.candidates)
+        try:
+            self._run(exam, prepared, task["entry_point"])
+        except Unanswerable as error:
+            return {"status": "judge_error", "message": str(error)}
+        finally:
+            self.candidates.end()
+            exam.channel.close()
+        return _outcome(exam, prepared.units, task["reference"])
+
+    def _prepare(self, task: dict) -> checks.Checks:
+        key = task["prompt"], task["test"]
+        if key not in self._prepared:
+            if len(self._prepared) >= _PREPARED_TASKS:
+                self._prepared.clear()
+            self._prepared[key] = checks.prepare(*key)
+        return self._prepared[key]
+
+    def _run(self, exam: Examination, prepared: checks.Checks, entry_point: str) -> None:
+        """Load the program and run `check` against it; all that happens is in `exam`."""
+        self._running = exam
+        signal.setitimer(signal.ITIMER_REAL, exam.job["wall_seconds"])
+        try:
+            exam.load()
+            check, candidate = _set_up(exam, prepared, entry_point)
+            check(candidate)
+            if prepared.whole:
+                exam.unit(0, None)
+        except BaseException as error:
+            with contextlib.suppress(Stop):  # booked as the failure
+                exam.fail(error)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        exam.name_tampering()
+
+    def _time_is_up(self, *_: object) -> NoReturn:
+        """Stop the examination, whoever is using the time: a candidate that does not
+        answer, or a test that runs on and on over an answer."""
+        raise self._running.stop("timeout")
+
+
+def _set_up(exam: Examination, prepared: checks.Checks, entry_point: str) -> tuple:
+    """(check, the candidate) among globals made for this program alone."""
+    random.seed(0)
+    namespace: dict = {"_eta_unit": exam.unit}
+    if prepared.setting:
+        exec(prepared.setting, namespace)
+    exec(prepared.code, namespace)
+    for name in (prepared.names - namespace.keys()) | {entry_point}:
+        namespace[name] = _remote(exam, name)
+    return namespace["check"], namespace[entry_point]
+
+
+def _remote(exam: Examination, name: str) -> Callable:
+    def ask(*args: object, **kwargs: object) -> object:
+        return exam.call(name, args, kwargs)
+
+    ask.__name__ = name
+    return ask
+
+
+def _outcome(exam: Examination, units: int, reference: dict | None) -> dict:
+    report = _report(exam.failure, exam.passed_units, units)
+    if exam.failure is None:
+        report |= {"steps": exam.steps, "lines_reached": exam.lines_reached()}
+    if reference is not None:
+        passed = exam.failure is None
+        report["progress"] = 1.0 if passed else round(progress(exam.trace, reference), 6)
+    report["truncated"] = exam.truncated or exam.stopped is not None
+    if exam.job["keep_trace"]:
+        states = [[*call, list(states)] for call, states in exam.trace.items()]
+        report["trace"] = {"hits": exam.hits_by_line(), "states": states}
+    return report
+
+
+def _report(failure: Failure | None, passed_units: list[bool], units: int) -> dict:
+    if failure is None:
+        return {"status": "passed", "asserts_passed": units, "asserts_total": units}
+    first_failed = passed_units.index(False) if False in passed_units else len(passed_units)
+    return {
+        "status": failure.status,
+        "exception": failure.exception or None,
+        "message": failure.message,
+        "line": failure.line or None,
+        "asserts_passed": sum(passed_units),
+        "asserts_total": units,
+        "first_failed_assert": min(first_failed, units - 1),
+        "steps": failure.steps,
+        "lines_reached": failure.lines_reached,
+    }
+
+
+def serve(judge: Channel, examiner: Examiner) -> None:
+    """Answer batches of jobs until the judge closes its side."""
+    while True:
+        try:
+            batch = pickle.loads(judge.receive())
+        except EOFError:
+            return
+        for job in batch["jobs"]:
+            outcome = examiner.examine(job, batch["tasks"][job["task_id"]])
+            judge.send(json.dumps(outcome).encode())
+
+
+def main() -> None:
+    """Confine and serve."""
+    judge, control = (socket.socket(fileno=int(number)) for number in sys.argv[1:3])
+    channel = Channel(judge)
+    orders = pickle.loads(channel.receive())
+    sys.path[:] = orders["path"]
+    warnings.simplefilter("ignore")  # compiling a program may warn about it
+    confine_as_ordered(orders)
+    if orders["program_filter"]:
+        seccomp_loader(orders["program_filter"])()
+    serve(channel, Examiner(Candidates(control)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,161 @@
+"""The rungs of isolation: how a sandboxed process is started on each, and what it gets.
+
+- `jail`     bubblewrap: own file system, process, network and IPC namespaces, no
+             capabilities, and all of the next rung but Landlock;
+- `process`  no namespaces: seccomp and Landlock, which an ordinary process may put on
+             itself, as in a Docker container with default settings;
+- `weak`     resource limits and time alone, as on macOS: no isolation.
+
+Which rung holds is found by doing, not by asking for versions: see `probe`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib.util
+import os
+import secrets
+import shutil
+import sys
+import sysconfig
+import tempfile
+from pathlib import Path
+
+from eta_utils.sandbox import confine
+
+RUNGS = ("jail", "process", "weak")
+PACKAGE = Path(__file__).resolve().parents[1]
+LIBRARIES = ("numpy", "numpy.libs")  # what programs may import beside the stdlib
+TEMPORARY_SPACE = 64 << 20  # bytes of a jail's /tmp
+MEMORY = 1 << 30  # bytes of address space of a candidate
+EXAMINER_MEMORY = 4 << 30
+
+_INSIDE = "/judge"  # where a jail finds this package
+_NOBODY = "65534"
+_SYSTEM = ("/usr", "/lib", "/lib64", "/bin")
+_DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
+_ENVIRONMENT = {
+    "PYTHONHASHSEED": "0",  # -I and -E would ignore it
+    "PYTHONUTF8": "1",
+    "PYTHONIOENCODING": "utf-8:backslashreplace",
+    "LANG": "C.UTF-8",
+    "TZ": "UTC",
+    "PATH": "/usr/bin:/bin",
+    "HOME": "/nonexistent",
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+}
+
+
+class Site:
+    """The folders of one worker on the trusted side, removed by `close`."""
+
+    def __init__(self, rung: str) -> None:
+        self.rung = rung
+        self.secret = secrets.token_hex(16)
+        self.folder = Path(tempfile.mkdtemp(prefix="eta-sandbox-")).resolve()
+        (self.folder / "marker").write_text(self.secret, encoding="ascii")
+        (self.folder / "scratch").mkdir()
+        (self.folder / "libraries").mkdir()
+        for path in _libraries():
+            (self.folder / "libraries" / path.name).symlink_to(path)
+
+    def close(self) -> None:
+        """Remove the folders of this worker (made by this object, under its own name)."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def command(self, module: str, descriptors: list[int]) -> tuple[list[str], dict]:
+        """(Arguments, environment) that start a module of this package on this rung."""
+        python = [os.path.realpath(sys._base_executable), "-S", "-s", "-P", "-B"]
+        start = [*python, "-m", module, *map(str, descriptors)]
+        if self.rung == "jail":
+            environment = _ENVIRONMENT | {"PYTHONPATH": _INSIDE, "TMPDIR": "/tmp"}
+            return [*self._bubblewrap(), *start], environment
+        scratch = str(self.folder / "scratch")
+        return start, _ENVIRONMENT | {"PYTHONPATH": str(PACKAGE.parent), "TMPDIR": scratch}
+
+    def _bubblewrap(self) -> list[str]:
+        arguments = ["bwrap", "--unshare-all", "--as-pid-1", "--die-with-parent"]
+        arguments += ["--new-session", "--cap-drop", "ALL"]
+        arguments += ["--uid", _NOBODY, "--gid", _NOBODY]
+        for path in dict.fromkeys((*_SYSTEM, sys.base_prefix)):
+            if os.path.islink(path):
+                arguments += ["--symlink", os.readlink(path), path]
+            elif os.path.isdir(path):
+                arguments += ["--ro-bind", path, path]
+        arguments += ["--ro-bind", str(PACKAGE), f"{_INSIDE}/{PACKAGE.name}"]
+        arguments += ["--ro-bind", str(self.folder / "marker"), f"{_INSIDE}/marker"]
+        for path in _libraries():
+            arguments += ["--ro-bind", str(path), f"{_INSIDE}/libraries/{path.name}"]
+        arguments += ["--dev", "/dev", "--remount-ro", "/dev"]
+        arguments += ["--size", str(TEMPORARY_SPACE), "--tmpfs", "/tmp"]
+        return [*arguments, "--remount-ro", "/", "--chdir", "/tmp", "--"]
+
+    def orders(self, runs_programs: bool) -> dict:
+        """What a sandboxed process is told to put on itself (see `zygote.main`)."""
+        jailed = self.rung == "jail"
+        never, programs = (b"", b"") if self.rung == "weak" else _filters()
+        inside = Path(_INSIDE) if jailed else self.folder
+        scratch = "/tmp" if jailed else str(self.folder / "scratch")
+        return {
+            "jailed": jailed,
+            "scratch": scratch,
+            "marker": str(inside / "marker"),
+            "secret": self.secret,
+            "memory": MEMORY if runs_programs else EXAMINER_MEMORY,
+            "path": [*_standard_library(), str(inside / "libraries")],
+            "jail_filter": never,
+            "program_filter": programs,
+            "landlock": self._landlock(runs_programs) if self.rung == "process" else None,
+        }
+
+    def _landlock(self, may_write: bool) -> dict:
+        readable = [*_SYSTEM, *_DEVICES, sys.base_prefix, str(PACKAGE)]
+        readable += [str(self.folder / "marker"), str(self.folder / "libraries")]
+        readable += map(str, _libraries())
+        writable = ["/dev/null"] + [str(self.folder / "scratch")] * may_write
+        return {"readable": readable, "writable": writable}
+
+
+@functools.cache
+def _filters() -> tuple[bytes, bytes]:
+    # Imported here: where libseccomp is missing, this rung is missing and no more.
+    from eta_utils.sandbox import seccomp
+
+    return seccomp.filters()
+
+
+@functools.cache
+def _libraries() -> list[Path]:
+    """Folders of the libraries that programs may import, where they are installed."""
+    spec = importlib.util.find_spec(LIBRARIES[0])
+    if spec is None or spec.origin is None:
+        return []
+    folder = Path(spec.origin).resolve().parents[1]
+    return [folder / name for name in LIBRARIES if (folder / name).is_dir()]
+
+
+def _standard_library() -> list[str]:
+    paths = sysconfig.get_paths()
+    native = os.path.join(paths["platstdlib"], "lib-dynload")
+    return list(dict.fromkeys((paths["stdlib"], paths["platstdlib"], native)))
+
+
+def whats_missing(rung: str) -> str:
+    """Why this rung cannot even be tried here, and what to install; empty if it can."""
+    if rung != "weak" and sys.platform != "linux":
+        return "needs Linux (run it in a Linux virtual machine or container)"
+    if rung == "jail" and not shutil.which("bwrap"):
+        return "bubblewrap is not installed: apt-get install bubblewrap"
+    if rung != "weak":
+        try:
+            _filters()
+        except (ImportError, OSError, RuntimeError) as error:
+            return f"seccomp: {error}: apt-get install libseccomp2, pip install pyseccomp"
+    if rung == "process":
+        with contextlib.suppress(OSError):
+            confine.landlock_version()
+            return ""
+        return "this kernel, or the container's policy, offers no Landlock"
+    return ""

@@ -1,0 +1,170 @@
+"""Workers from outside: start a pair of sandboxed processes, feed it, restart it.
+
+`run_batch` is the one way in.  Each thread that calls it gets a worker of its own, kept
+until the process ends, so a `ThreadPoolExecutor` makes a local pool of workers and any
+other `concurrent.futures.Executor` (Dask's, for one) spreads them over machines.
+
+A worker that dies loses nothing: the batch goes on with a new one.  The program it was at
+is tried once more; if that worker dies too the outcome is a `judge_error`.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import pickle
+import socket
+import subprocess
+import threading
+from dataclasses import asdict, dataclass
+
+from eta_utils.sandbox.channel import Channel, ProtocolError
+from eta_utils.sandbox.cores import CoreClaim
+from eta_utils.sandbox.jail import Site
+
+PATIENCE = 20.0  # seconds beyond a program's wall time before a worker counts as hung
+
+_local = threading.local()
+_workers: list[Worker] = []
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one program may use, in seconds.
+
+    `processor_seconds` stops native loops, which no step budget sees; `wall_seconds`
+    stops sleepers, and is long so that a busy machine does not change verdicts.
+    """
+
+    processor_seconds: int = 4
+    wall_seconds: float = 20.0
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Jobs for one worker, with the tasks they refer to; plain data that pickles.
+
+    A job: `task_id, program, budget` (steps), `traced`, `keep_trace`.  A task: `prompt,
+    test, entry_point, reference` (the reference's trace or None).
+    """
+
+    rung: str
+    limits: Limits
+    tasks: dict[str, dict]
+    jobs: list[dict]
+
+
+class Worker:
+    """One examiner and one zygote, each in its own jail."""
+
+    def __init__(self, rung: str) -> None:
+        self.rung = rung
+        self.site = Site(rung)
+        self.core = CoreClaim()
+        self.processes: list[subprocess.Popen] = []
+        try:
+            self._start()
+        except BaseException:
+            self.close()
+            raise
+
+    def _start(self) -> None:
+        judge, examiner = socket.socketpair()
+        control, zygote = socket.socketpair()
+        with examiner, control, zygote:
+            self.channel = Channel(judge)
+            Channel(control).send(pickle.dumps(self.site.orders(runs_programs=True)))
+            self.channel.send(pickle.dumps(self.site.orders(runs_programs=False)))
+            self._launch("zygote", [zygote])
+            self._launch("examiner", [examiner, control])
+
+    def _launch(self, module: str, sockets: list[socket.socket]) -> None:
+        descriptors = [sock.fileno() for sock in sockets]
+        command, environment = self.site.command(f"eta_utils.sandbox.{module}", descriptors)
+        with self.core.pinned():
+            process = subprocess.Popen(
+                command,
+                env=environment,
+                pass_fds=descriptors,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C is for the judge, not for its workers
+            )
+        self.processes.append(process)
+
+    def send(self, batch: Batch, jobs: list[dict]) -> None:
+        """Hand over jobs; their outcomes are then received one by one."""
+        limits = asdict(batch.limits)
+        wanted = {job["task_id"]: batch.tasks[job["task_id"]] for job in jobs}
+        message = {"tasks": wanted, "jobs": [job | limits for job in jobs]}
+        self.channel.send(pickle.dumps(message))
+
+    def receive(self, limits: Limits) -> dict:
+        """The raw outcome of the next job.
+
+        Raises EOFError, OSError, TimeoutError or ProtocolError when the worker is broken.
+        """
+        self.channel.socket.settimeout(limits.wall_seconds + PATIENCE)
+        return json.loads(self.channel.receive())
+
+    def close(self) -> None:
+        """Kill both processes (and with them their jails) and remove their folders."""
+        for process in self.processes:
+            process.kill()
+        for process in self.processes:
+            process.wait()
+        with contextlib.suppress(AttributeError):  # it never got so far
+            self.channel.close()
+        self.site.close()
+        self.core.release()
+
+
+def run_batch(batch: Batch) -> list[dict]:
+    """The raw outcomes of a batch's jobs, in their order."""
+    outcomes: list[dict] = []
+    retried = -1
+    while len(outcomes) < len(batch.jobs):
+        try:
+            worker = _worker_of_this_thread(batch.rung)
+            worker.send(batch, batch.jobs[len(outcomes) :])
+            while len(outcomes) < len(batch.jobs):
+                outcomes.append(worker.receive(batch.limits))
+        except (EOFError, OSError, ProtocolError) as error:
+            _drop_worker_of_this_thread()
+            if retried == len(outcomes):
+                outcomes.append(_broken(error))
+            retried = len(outcomes)
+    return outcomes
+
+
+def _broken(error: Exception) -> dict:
+    if isinstance(error, TimeoutError):  # the test itself ran on and on, twice
+        return {"status": "timeout"}
+    return {"status": "judge_error", "message": f"the worker died twice at this ({error})"}
+
+
+def _worker_of_this_thread(rung: str) -> Worker:
+    worker = getattr(_local, "worker", None)
+    if worker is not None and worker.rung == rung:
+        return worker
+    _drop_worker_of_this_thread()
+    _local.worker = Worker(rung)
+    _workers.append(_local.worker)
+    return _local.worker
+
+
+def _drop_worker_of_this_thread() -> None:
+    worker = getattr(_local, "worker", None)
+    if worker is not None:
+        _local.worker = None
+        _workers.remove(worker)
+        worker.close()
+
+
+@atexit.register
+def close_workers() -> None:
+    """End every worker of this process."""
+    while _workers:
+        _workers.pop().close()

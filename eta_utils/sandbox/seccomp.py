@@ -1,0 +1,73 @@
+"""The system calls that sandboxed processes are refused, as BPF programs.
+
+Built by libseccomp (through `pyseccomp`) on the trusted side, for this machine's processor;
+`confine.load_seccomp` loads them inside.  Importing this module raises ImportError or
+OSError where libseccomp is not installed.
+"""
+
+from __future__ import annotations
+
+import errno
+import tempfile
+
+import pyseccomp
+
+_CLONE_THREAD = 0x10000
+
+# Refused to every process of the sandbox, the zygote included.
+_NEVER = (
+    # other programs, other processes
+    "execve execveat ptrace process_vm_readv process_vm_writev kcmp perf_event_open "
+    "process_madvise process_mrelease pidfd_getfd "
+    # the network
+    "socket bind connect listen accept accept4 "
+    # namespaces and file systems
+    "mount umount2 pivot_root chroot unshare setns open_tree move_mount fsopen fsconfig "
+    "fsmount fspick mount_setattr mknod mknodat quotactl name_to_handle_at "
+    "open_by_handle_at fanotify_init inotify_init inotify_init1 "
+    # memory that outlives a process, and doors into the kernel
+    "memfd_create memfd_secret shmget msgget semget mq_open bpf io_uring_setup "
+    "io_uring_enter io_uring_register keyctl add_key request_key userfaultfd personality "
+    "init_module finit_module delete_module kexec_load reboot swapon swapoff acct"
+).split()
+# Refused to candidates and to the examiner; the zygote needs some of these.
+_NOT_BY_PROGRAMS = (
+    "fork vfork kill tkill tgkill rt_sigqueueinfo rt_tgsigqueueinfo pidfd_open "
+    "pidfd_send_signal setsid setpgid setrlimit sched_setaffinity"
+).split()
+
+
+def filters() -> tuple[bytes, bytes]:
+    """Two deny lists as BPF programs for this machine's processor.
+
+    The first is for every process of the sandbox, the second, a short one because it is
+    loaded once per program, is added for candidates.  Raises OSError.
+    """
+    refuse = pyseccomp.ERRNO(errno.EPERM)
+    programs = _deny(_NOT_BY_PROGRAMS)
+    # Threads may be started, processes may not; clone3 hides its flags, so glibc is told
+    # that it does not exist and falls back to clone.
+    thread = pyseccomp.Arg(0, pyseccomp.MASKED_EQ, _CLONE_THREAD, 0)
+    programs.add_rule(refuse, "clone", thread)
+    programs.add_rule(pyseccomp.ERRNO(errno.ENOSYS), "clone3")
+    # Reading a limit is fine; setting one is not.
+    programs.add_rule(refuse, "prlimit64", pyseccomp.Arg(2, pyseccomp.NE, 0))
+    return _as_bytes(_deny(_NEVER)), _as_bytes(programs)
+
+
+def _deny(names: list[str]) -> pyseccomp.SyscallFilter:
+    rules = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
+    for name in names:
+        try:
+            rules.add_rule(pyseccomp.ERRNO(errno.EPERM), name)
+        except OSError as error:  # this libseccomp or processor does not know the call
+            if error.errno not in (errno.EINVAL, errno.EFAULT):
+                raise
+    return rules
+
+
+def _as_bytes(rules: pyseccomp.SyscallFilter) -> bytes:
+    with tempfile.TemporaryFile() as file:
+        rules.export_bpf(file)
+        file.seek(0)
+        return file.read()

@@ -1,0 +1,223 @@
+"""Rewrite a program so that it counts its statements and reports its variables.
+
+>>> program = instrument("def f(n):\\n    while n:\\n        n -= 1\\n    return n\\n")
+>>> program.lines                 # the line of each counted statement
+[1, 2, 3, 4]
+
+The rewritten program uses three global names that a `Recorder` supplies:
+
+- `_eta_hits[k] += 1`       before statement k;
+- `_eta_tick()`             once per loop iteration, function call, comprehension item and
+                            lambda call: it raises when the step budget is used up, and
+                            at every later tick, so that no `except` keeps a loop alive;
+- `_eta_see("x", x)`        after a statement that gave `x` a value or may have changed it.
+
+Comprehensions and lambdas are one statement however long they run; ticks inside them
+are what makes the budget cover them.  Leaves out: code compiled at run time.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import CodeType
+
+FILENAME = "<candidate>"
+
+_LOAD, _STORE = ast.Load(), ast.Store()
+_ADD, _AND = ast.Add(), ast.And()
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+_LOOPS = (ast.For, ast.AsyncFor, ast.While)
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_BLOCKS = ("body", "orelse", "finalbody")
+_START = {"lineno": 1, "col_offset": 0, "end_lineno": 1, "end_col_offset": 0}
+# Nodes that never change can stand in many places of one tree.
+_HITS = ast.Name("_eta_hits", _LOAD, **_START)
+_TICK = ast.Name("_eta_tick", _LOAD, **_START)
+_SEE = ast.Name("_eta_see", _LOAD, **_START)
+_ONE = ast.Constant(1, **_START)
+
+
+@dataclass(frozen=True)
+class Instrumented:
+    """A program ready to run: its code and, for each counted statement, its line."""
+
+    code: CodeType
+    lines: list[int]
+
+
+def compile_plain(source: str) -> Instrumented:
+    """Compile `source` as it is, without counters: nothing is counted or limited."""
+    return Instrumented(compile(source, FILENAME, "exec", dont_inherit=True), [])
+
+
+def instrument(source: str) -> Instrumented:
+    """Compile `source` with counters.
+
+    Raises whatever `compile` raises for text that is not a program: SyntaxError,
+    ValueError, RecursionError, MemoryError, OverflowError, UnicodeEncodeError.
+    """
+    tree = ast.parse(source, FILENAME)
+    writer = _Writer()
+    tree.body = writer.block(tree.body, in_function=False, has_docstring=True)
+    code = compile(tree, FILENAME, "exec", dont_inherit=True)
+    return Instrumented(code, writer.lines)
+
+
+class _Writer:
+    """Walks the statements once, in source order, and writes the counters in."""
+
+    def __init__(self) -> None:
+        self.lines: list[int] = []
+
+    def block(self, body: list, in_function: bool, has_docstring: bool = False) -> list:
+        """The statements of one block with their counters."""
+        written = []
+        if has_docstring and _is_docstring(body):
+            written.append(body[0])
+            body = body[1:]
+        for statement in body:
+            if _must_come_first(statement):
+                written.append(statement)
+                continue
+            written.append(self.counter(statement))
+            self.inside(statement, in_function)
+            written.extend(_with_states(statement) if in_function else (statement,))
+        return written
+
+    def counter(self, statement: ast.stmt) -> ast.stmt:
+        """`_eta_hits[k] += 1`, at the place of `statement`."""
+        place = _place(statement)
+        index = ast.Constant(len(self.lines), **place)
+        self.lines.append(statement.lineno)
+        slot = ast.Subscript(_HITS, index, _STORE, **place)
+        return ast.AugAssign(slot, _ADD, _ONE, **place)
+
+    def inside(self, statement: ast.stmt, in_function: bool) -> None:
+        """Write counters into the blocks and the expressions of one statement."""
+        _tick_expressions(statement)
+        is_function = isinstance(statement, _FUNCTIONS)
+        if isinstance(statement, ast.ClassDef):
+            statement.body = self.block(statement.body, False, has_docstring=True)
+            return
+        inner = in_function or is_function
+        for name in _BLOCKS:
+            if body := getattr(statement, name, None):
+                is_body = is_function and name == "body"
+                setattr(statement, name, self.block(body, inner, is_body))
+        for part in getattr(statement, "handlers", ()) or getattr(statement, "cases", ()):
+            part.body = self.block(part.body, inner)
+        if is_function or isinstance(statement, _LOOPS):
+            statement.body = _ticking(statement, is_function, in_function)
+
+
+def _ticking(statement: ast.stmt, is_function: bool, in_function: bool) -> list[ast.stmt]:
+    """The body of a loop or function with its tick, and the loop's target, in front."""
+    head = []
+    body = statement.body
+    if is_function and _is_docstring(body):
+        head, body = [body[0]], body[1:]
+    while body and _must_come_first(body[0]):
+        head.append(body[0])
+        body = body[1:]
+    place = _place(statement)
+    head.append(ast.Expr(_tick(place), **place))
+    if in_function and isinstance(statement, (ast.For, ast.AsyncFor)):
+        head.extend(_sees(statement.target, statement))
+    return head + body
+
+
+def _with_states(statement: ast.stmt) -> Iterator[ast.stmt]:
+    """`statement`, and after it a report of each variable that it may have changed."""
+    if isinstance(statement, ast.Return) and statement.value is not None:
+        place = _place(statement)
+        result = ast.Name("_eta_result", _STORE, **place)
+        yield ast.Assign([result], statement.value, **place)
+        value = ast.Name("_eta_result", _LOAD, **place)
+        yield _see("return", value, place)
+        yield ast.Return(value, **place)
+        return
+    yield statement
+    if isinstance(statement, ast.Assign):
+        for target in statement.targets:
+            yield from _sees(target, statement)
+    elif isinstance(statement, ast.AugAssign) or (
+        isinstance(statement, ast.AnnAssign) and statement.value is not None
+    ):
+        yield from _sees(statement.target, statement)
+    elif isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
+        # items.append(x) changes items
+        if isinstance(statement.value.func, ast.Attribute):
+            yield from _sees(statement.value.func.value, statement)
+
+
+def _sees(target: ast.expr, statement: ast.stmt) -> Iterator[ast.stmt]:
+    """Reports for the variables at the root of an assignment's target."""
+    if isinstance(target, (ast.Tuple, ast.List)):
+        for element in target.elts:
+            yield from _sees(element, statement)
+        return
+    while isinstance(target, (ast.Subscript, ast.Attribute, ast.Starred)):
+        target = target.value
+    if isinstance(target, ast.Name):
+        place = _place(statement)
+        yield _see(target.id, ast.Name(target.id, _LOAD, **place), place)
+
+
+def _see(name: str, value: ast.expr, place: dict) -> ast.stmt:
+    call = ast.Call(_SEE, [ast.Constant(name, **place), value], [], **place)
+    return ast.Expr(call, **place)
+
+
+def _tick_expressions(statement: ast.stmt) -> None:
+    """Put a tick into every comprehension and lambda among a statement's expressions."""
+    stack: list[ast.AST] = [statement]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, _COMPREHENSIONS):
+            for clause in node.generators:
+                clause.ifs.insert(0, _tick(_place(node)))
+        elif isinstance(node, ast.Lambda):
+            place = _place(node)
+            node.body = ast.BoolOp(_AND, [_tick(place), node.body], **place)
+        for name in node._fields:
+            value = getattr(node, name, None)
+            if isinstance(value, list):
+                # Nested statements are visited on their own.
+                stack.extend(
+                    v
+                    for v in value
+                    if isinstance(v, ast.AST) and not isinstance(v, ast.stmt)
+                )
+            elif isinstance(value, ast.AST):
+                stack.append(value)
+
+
+def _tick(place: dict) -> ast.expr:
+    return ast.Call(_TICK, [], [], **place)
+
+
+def _place(node: ast.AST) -> dict:
+    return {
+        "lineno": node.lineno,
+        "col_offset": node.col_offset,
+        "end_lineno": node.end_lineno,
+        "end_col_offset": node.end_col_offset,
+    }
+
+
+def _is_docstring(body: list[ast.stmt]) -> bool:
+    first = body[0]
+    return (
+        isinstance(first, ast.Expr)
+        and isinstance(first.value, ast.Constant)
+        and isinstance(first.value.value, str)
+    )
+
+
+def _must_come_first(statement: ast.stmt) -> bool:
+    """Declarations that are no steps; `from __future__` must stay the first statement."""
+    if isinstance(statement, (ast.Global, ast.Nonlocal)):
+        return True
+    return isinstance(statement, ast.ImportFrom) and statement.module == "__future__"
