@@ -31,8 +31,8 @@ from eta_utils.sandbox.isolation import choose_rung
 from eta_utils.sandbox.pool import Batch, Limits, run_batch
 from eta_utils.tasks import Task
 
-LEAST_BUDGET = 500_000  # steps
-BUDGET_FACTOR = 10  # times the reference's own steps
+LEAST_BUDGET = 1_000_000  # steps of one assert
+BUDGET_FACTOR = 4  # times the steps of the reference in all asserts
 REFERENCE_BUDGET = 500_000_000  # steps
 REFERENCE_LIMITS = Limits(processor_seconds=120, wall_seconds=300)
 
@@ -75,8 +75,9 @@ def judge(
 
     `samples` is gone through twice, so it is a list or another re-iterable.  `workers`
     defaults to the cores; with an `executor` the work goes there instead and `workers`
-    says how many batches to keep under way.  `step_budget` (statements and the like, see
-    `tracing`) replaces the default of 500,000 or 10 times the reference's steps.
+    says how many batches to keep under way.  `step_budget`, the steps (see `tracing`) that
+    each assert may take, replaces the default: a million, or 4 times the steps of the
+    reference in all asserts where that is more.
     `isolation` is `auto` or a rung of `sandbox.jail`.  `cache` is a file, True for the
     default one, or False.  `keep_trace` adds line hits and states to each Outcome.
 

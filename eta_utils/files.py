@@ -82,7 +82,7 @@ def write_jsonl(path: str | Path) -> Iterator[Callable[[dict], None]]:
 
 @contextlib.contextmanager
 def write_whole(path: str | Path) -> Iterator:
-    """Open a temporary text file (gzip for `.gz`) that replaces `path` when all went well."""
+    """Open a temporary text file (gzip for `.gz`) that replaces `path` if all goes well."""
     path = Path(path)
     if path.is_dir():
         raise BadInput(f"{path}: is a folder; name a file to write")

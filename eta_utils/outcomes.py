@@ -29,7 +29,8 @@ class Outcome:
     """One judged program.
 
     `asserts_passed` of `asserts_total` asserts hold when each is run on its own, and
-    `first_failed_assert` is the number, from 0, of the first that does not.  `steps` (see
+    `first_failed_assert` is the number, from 0, of the first that does not (None: it
+    passed, or failed before the first assert was reached).  `steps` (see
     `tracing`), `lines_reached` (distinct lines) and `line` (where it raised) describe the
     execution up to the first failure.  `progress`, 0 to 1, is how far its variable states
     follow the reference's, None without a reference; `truncated` says that states are

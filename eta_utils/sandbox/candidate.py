@@ -84,14 +84,15 @@ def check(function: object, args: tuple, kwargs: dict) -> object:
 class Host:
     """The program's side of the conversation."""
 
+    current: Host | None = None  # of this process, for the audit hook
+
     def __init__(self, channel: Channel, program: dict) -> None:
         self.channel = channel
         self.program = program
         self.namespace = {"__builtins__": vars(sys.modules["builtins"])}
         self.recorder = Recorder(program["statements"], program["budget"], self.namespace)
         self.tampering = ""
-        global _host
-        _host = self
+        Host.current = self
 
     def load(self) -> None:
         """Run the program's module level and report."""
@@ -104,8 +105,8 @@ class Host:
 
     def call(self) -> None:
         """Receive one call, make it, and report."""
-        name, args, kwargs = pickle.loads(self.channel.receive())
-        self.recorder.begin_call()
+        name, args, kwargs, new_budget = pickle.loads(self.channel.receive())
+        self.recorder.begin_call(new_budget)
         try:
             if name not in self.namespace:
                 raise NameError(f"name '{name}' is not defined")
@@ -129,19 +130,17 @@ class Host:
         return encode((raised, value, *trace, self.tampering))[0]
 
 
-_host: Host | None = None  # of this process, for the audit hook
-
-
 def _watch(event: str, _details: tuple) -> None:
     """An audit hook: notes that the program itself looks for frames or for objects."""
-    if event not in _TELLTALE or _host is None or _host.tampering:
+    host = Host.current
+    if event not in _TELLTALE or host is None or host.tampering:
         return
-    _host.tampering = event  # first, since asking for the frame is an event too
+    host.tampering = event  # first, since asking for the frame is an event too
     if sys._getframe(1).f_code.co_filename != FILENAME:
-        _host.tampering = ""  # a library did, as namedtuple does
+        host.tampering = ""  # a library did, as namedtuple does
         return
     # The program may be about to end the process: tell at once.
-    _host.channel.send(pickle.dumps(event))
+    host.channel.send(pickle.dumps(event))
 
 
 def _describe(kind: type, error: BaseException, trace: object) -> tuple[str, str, int]:
@@ -177,7 +176,6 @@ def answer(xs):
 
 def warm_up() -> None:
     """Serve a small program within this process."""
-    global _host
     ours, theirs = socket.socketpair()
     examiner = Channel(theirs)
     program = {"code": marshal.dumps(compile(_WARM_UP, FILENAME, "exec"))}
@@ -187,8 +185,8 @@ def warm_up() -> None:
     host = Host(channel, pickle.loads(channel.receive()))
     host.load()
     for xs in ([1, 2], []):
-        examiner.send(encode(("answer", (xs,), {}))[0])
+        examiner.send(encode(("answer", (xs,), {}, True))[0])
         host.call()
-    _host = None
+    Host.current = None
     ours.close()
     theirs.close()

@@ -9,6 +9,7 @@ of it still holds, or raises `Refused` and does nothing.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 
@@ -68,10 +69,8 @@ class Scratch:
         if not self.jailed:
             return
         self.prove()
-        try:
+        with contextlib.suppress(ProcessLookupError):  # there was nobody else
             os.kill(-1, signal.SIGKILL)
-        except ProcessLookupError:
-            pass  # there was nobody else
 
 
 def _identity(folder: str) -> tuple[int, int]:

@@ -22,7 +22,7 @@ except ImportError:  # Windows has no sandbox either, but importing must not fai
 
 
 class CoreClaim:
-    """A claim on the least-numbered free slot; slot n stands for core n modulo the cores."""
+    """A claim on the lowest free slot; slot n stands for core n modulo the cores."""
 
     def __init__(self) -> None:
         self._lock = None
@@ -35,7 +35,7 @@ class CoreClaim:
         try:
             folder.mkdir(mode=0o700, exist_ok=True)
             for slot in itertools.count():
-                lock = open(folder / str(slot), "w")
+                lock = open(folder / str(slot), "w")  # noqa: SIM115
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:

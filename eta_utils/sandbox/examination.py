@@ -35,7 +35,7 @@ class Stop(BaseException):
 
 
 class Unanswerable(BaseException):
-    """A test passes something to the program that cannot cross: our limit, not its fault."""
+    """A test passes on something that cannot cross: our limit, not the program's fault."""
 
 
 @dataclass
@@ -57,7 +57,8 @@ class Examination:
     job: dict
     program: Instrumented
     candidates: Candidates
-    channel: Channel = None
+    channel: Channel | None = None
+    loaded: bool = False
     stopped: Stop | None = None
     failure: Failure | None = None
     passed_units: list[bool] = field(default_factory=list)
@@ -66,6 +67,7 @@ class Examination:
     steps: int = 0
     _hits: list[int] = field(default_factory=list)
     _calls: int = 0  # within the current unit
+    _steps_before: int = 0  # the current unit
     _tampering: str = ""
 
     def load(self) -> None:
@@ -81,13 +83,13 @@ class Examination:
         }
         self.channel.send(pickle.dumps(program))
         self._open(self._receive())
-        self._calls = 0
+        self.loaded, self._calls = True, 0
 
     def call(self, name: str, args: tuple, kwargs: dict) -> object:
         """Call a function of the program.  Raises Stop, or the exception that it raised."""
         if self.stopped:
             raise self.stopped
-        question, opaque = encode((name, args, kwargs))
+        question, opaque = encode((name, args, kwargs, self._calls == 0))
         if opaque:
             raise Unanswerable(f"its test passes {name} a value that cannot be sent")
         try:
@@ -177,12 +179,14 @@ class Examination:
         return value
 
     def _book(self, hits: list[int], ticks: int, used_up: bool, states: bytes) -> None:
+        if self._calls == 0:  # each assert has the whole budget
+            self._steps_before = self.steps
         self._hits, self.steps = hits, sum(hits) + ticks
         if states and len(self.trace) < TRACED_CALLS:
             self.trace[len(self.passed_units), self._calls] = array("q", states)
             self.truncated |= len(states) >= 8 * STATES_PER_CALL
         self._calls += 1
-        if used_up or self.steps > self.job["budget"]:
+        if used_up or self.steps - self._steps_before > self.job["budget"]:
             raise self.stop("budget")
 
     def _lost(self) -> NoReturn:

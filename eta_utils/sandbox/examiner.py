@@ -48,7 +48,7 @@ class Examiner:
         signal.signal(signal.SIGALRM, self._time_is_up)
 
     def examine(self, job: dict, task: dict) -> dict:
-        """The raw outcome of one job: the fields of `execution.Outcome` that are its own."""
+        """The raw outcome of one job: what `outcomes.from_raw` completes to an Outcome."""
         try:
             prepared = self._prepare(task)
             program = (instrument if job["traced"] else compile_plain)(job["program"])
@@ -58,7 +58,8 @@ class Examiner:
             line = getattr(error, "lineno", None) or 0
             message = str(error)[:LONGEST_TEXT]
             failure = Failure("syntax", type(error).__name__, message, line)
-            return _report(failure, [], prepared.units)
+            progress_made = None if task["reference"] is None else 0.0
+            return _report(failure, None, prepared.units) | {"progress": progress_made}
         exam = Examination(job, program, self.candidates)
         try:
             self._run(exam, prepared, task["entry_point"])
@@ -121,7 +122,7 @@ def _remote(exam: Examination, name: str) -> Callable:
 
 
 def _outcome(exam: Examination, units: int, reference: dict | None) -> dict:
-    report = _report(exam.failure, exam.passed_units, units)
+    report = _report(exam.failure, exam.passed_units if exam.loaded else None, units)
     if exam.failure is None:
         report |= {"steps": exam.steps, "lines_reached": exam.lines_reached()}
     if reference is not None:
@@ -134,18 +135,21 @@ def _outcome(exam: Examination, units: int, reference: dict | None) -> dict:
     return report
 
 
-def _report(failure: Failure | None, passed_units: list[bool], units: int) -> dict:
+def _report(failure: Failure | None, passed_units: list[bool] | None, units: int) -> dict:
+    """`passed_units` is None when the program failed before the first assert."""
     if failure is None:
         return {"status": "passed", "asserts_passed": units, "asserts_total": units}
-    first_failed = passed_units.index(False) if False in passed_units else len(passed_units)
+    first_failed = None
+    if passed_units is not None:
+        first_failed = min([*passed_units, False].index(False), units - 1)
     return {
         "status": failure.status,
         "exception": failure.exception or None,
         "message": failure.message,
         "line": failure.line or None,
-        "asserts_passed": sum(passed_units),
+        "asserts_passed": sum(passed_units or ()),
         "asserts_total": units,
-        "first_failed_assert": min(first_failed, units - 1),
+        "first_failed_assert": first_failed,
         "steps": failure.steps,
         "lines_reached": failure.lines_reached,
     }

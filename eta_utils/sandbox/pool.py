@@ -37,8 +37,8 @@ class Limits:
     stops sleepers, and is long so that a busy machine does not change verdicts.
     """
 
-    processor_seconds: int = 4
-    wall_seconds: float = 20.0
+    processor_seconds: int = 8
+    wall_seconds: float = 30.0
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import io
 import pickle
+from types import BuiltinFunctionType, FunctionType
 
 from eta_utils.sandbox.channel import LARGEST_FRAME, ProtocolError
 
@@ -51,6 +52,7 @@ _PLAIN_TYPES = frozenset(
         ("numpy", "ndarray"),
         ("numpy._core.multiarray", "_reconstruct"),
         ("numpy._core.multiarray", "scalar"),
+        ("numpy._core.numeric", "_frombuffer"),
     }
 )
 
@@ -77,10 +79,15 @@ class _Encoder(pickle.Pickler):
 
     def reducer_override(self, value: object) -> object:
         """Called by pickle for each value whose type is not exactly a built-in one."""
+        if value is stand_in:
+            return NotImplemented  # pickle's own way
         kind = type(value)
-        if (kind.__module__, kind.__name__) in _PLAIN_TYPES:
+        named = (
+            value if isinstance(value, (type, FunctionType, BuiltinFunctionType)) else kind
+        )
+        if (named.__module__, named.__name__) in _PLAIN_TYPES:
             return NotImplemented
-        if kind.__module__ == "numpy" and not isinstance(value, type):
+        if named is kind and str(kind.__module__).partition(".")[0] == "numpy":
             return NotImplemented
         name, compares = str(kind.__name__)[:100], _defines_comparison(kind)
         for base, convert in _AS_BASE.items():

@@ -35,7 +35,7 @@ class Task:
     difficulty: int = 0
 
     def program(self, sample: dict) -> str:
-        """The text to run for a sample: its `solution`, or the prompt and its `completion`."""
+        """The text to run: a sample's `solution`, or the prompt and its `completion`."""
         if "solution" in sample:
             return sample["solution"]
         return self.prompt + sample["completion"]

@@ -146,10 +146,16 @@ def _with_states(statement: ast.stmt) -> Iterator[ast.stmt]:
         isinstance(statement, ast.AnnAssign) and statement.value is not None
     ):
         yield from _sees(statement.target, statement)
-    elif isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
-        # items.append(x) changes items
-        if isinstance(statement.value.func, ast.Attribute):
-            yield from _sees(statement.value.func.value, statement)
+    elif _is_method_call(statement):  # items.append(x) changes items
+        yield from _sees(statement.value.func.value, statement)
+
+
+def _is_method_call(statement: ast.stmt) -> bool:
+    return (
+        isinstance(statement, ast.Expr)
+        and isinstance(statement.value, ast.Call)
+        and isinstance(statement.value.func, ast.Attribute)
+    )
 
 
 def _sees(target: ast.expr, statement: ast.stmt) -> Iterator[ast.stmt]:

@@ -32,7 +32,7 @@ def fingerprint(value: object, depth: int = DEPTH) -> int:
     if kind in _PLAIN:
         return hash(value)
     if kind is float:
-        return hash(value) if value == value else _NAN  # hash(nan) is an address
+        return _NAN if value != value else hash(value)
     if value is None:
         return _NONE
     if kind is list or kind is tuple:
@@ -62,7 +62,7 @@ class Recorder:
     """Supplies the names that `instrument` writes into a program, and reads them out.
 
     `hits[k]` is how often statement k ran.  A tick is one loop iteration, function call,
-    comprehension item or lambda call; after half of `budget` ticks each further tick
+    comprehension item or lambda call.  After half of `budget` ticks each further tick
     raises StopIteration, for ever.  Half, because an iteration or a call is two steps at
     least: itself and a statement.
     """
@@ -70,16 +70,23 @@ class Recorder:
     def __init__(self, statements: int, budget: int, namespace: dict) -> None:
         self.hits = [0] * statements
         self._most_ticks = budget // 2
-        self._ticks = repeat(True, self._most_ticks)
+        self._ticks_before = 0
         self._namespace = namespace
         self._states: list[int] = []
         self._last: dict[str, int] = {}
         namespace["_eta_hits"] = self.hits
-        namespace["_eta_tick"] = self._ticks.__next__
         namespace["_eta_see"] = is_  # takes two arguments, does nothing, costs little
+        self._renew()
 
-    def begin_call(self) -> None:
-        """Start recording the states of one call of the candidate."""
+    def _renew(self) -> None:
+        self._ticks = repeat(True, self._most_ticks)
+        self._namespace["_eta_tick"] = self._ticks.__next__
+
+    def begin_call(self, new_budget: bool) -> None:
+        """Start recording the states of one call, perhaps with the whole budget again."""
+        if new_budget:
+            self._ticks_before, _ = self.ticks()
+            self._renew()
         self._states.clear()
         self._last.clear()
         self._namespace["_eta_see"] = self._see
@@ -97,6 +104,6 @@ class Recorder:
         return array("q", self._states).tobytes()
 
     def ticks(self) -> tuple[int, bool]:
-        """(Ticks so far, whether they were used up)."""
+        """(Ticks so far, whether the current budget is used up)."""
         left = length_hint(self._ticks)
-        return self._most_ticks - left, not left
+        return self._ticks_before + self._most_ticks - left, not left

@@ -1,0 +1,68 @@
+"""Shared by all tests: where the real data lies, and small programs to judge."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from eta_utils.execution import judge
+from eta_utils.outcomes import Outcome
+from eta_utils.sandbox.isolation import probe
+from eta_utils.sandbox.jail import RUNGS
+from eta_utils.tasks import Task
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    """No test reads or writes the user's cache."""
+    monkeypatch.setenv("ETA_CACHE", str(tmp_path / "outcomes.sqlite"))
+
+
+@pytest.fixture
+def data():
+    """A function from a file name to its path, or a skip where the data is absent."""
+    folder = Path(os.environ.get("ETA_DATA", ROOT.parent / "shared" / "data"))
+
+    def find(name: str) -> Path:
+        path = folder / name
+        if not path.exists():
+            pytest.skip(f"{path} is not here (set ETA_DATA to the folder that has it)")
+        return path
+
+    return find
+
+
+@pytest.fixture(params=[rung for rung in RUNGS if rung != "weak"])
+def rung(request):
+    """Each rung that isolates; skipped, with the reason, where it does not hold."""
+    finding = probe(request.param)
+    if not finding.holds:
+        pytest.skip(str(finding))
+    return request.param
+
+
+ADD = Task(
+    task_id="add",
+    prompt="def add(a, b):\n",
+    entry_point="add",
+    test=(
+        "def check(candidate):\n"
+        "    assert candidate(1, 2) == 3\n"
+        "    assert candidate(0, 0) == 0\n"
+        "    assert candidate(-1, 5) == 4\n"
+        "    assert candidate(2, b=2) == 4\n"
+    ),
+    canonical_solution="    total = a + b\n    return total\n",
+)
+
+
+def judge_one(completion: str, task: Task = ADD, **settings) -> Outcome:
+    """The outcome of one completion, judged without a cache by one worker."""
+    settings = {"cache": False, "workers": 1} | settings
+    sample = {"task_id": task.task_id, "completion": completion}
+    [outcome] = judge([sample], {task.task_id: task}, **settings)
+    return outcome

@@ -1,0 +1,123 @@
+"""The destructive steps do nothing unless they can prove where they are."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from eta_utils.sandbox.cleanup import Refused, Scratch
+
+SECRET = "5ec2e7"
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A scratch folder with a precious file in it, and its marker beside it."""
+    folder = tmp_path.resolve() / "scratch"
+    folder.mkdir()
+    (folder / "precious").write_text("keep me")
+    marker = tmp_path / "marker"
+    marker.write_text(SECRET)
+    return folder, marker
+
+
+@pytest.fixture
+def no_kill(monkeypatch):
+    def kill(*arguments):
+        pytest.fail(f"os.kill{arguments} was called")
+
+    monkeypatch.setattr(os, "kill", kill)
+
+
+def scratch(place, secret=SECRET, jailed=False):
+    folder, marker = place
+    return Scratch(str(folder), str(marker), secret, jailed)
+
+
+def assert_refuses(steps, place):
+    with pytest.raises(Refused):
+        steps.renew()
+    assert "precious" in os.listdir(place[0])
+
+
+def test_wiping_empties_the_scratch_folder_and_nothing_else(place):
+    folder, marker = place
+    work = scratch(place).renew()
+    assert os.listdir(folder) == [os.path.basename(work)]
+    assert marker.exists()
+
+
+def test_wiping_refuses_without_a_marker(place):
+    steps = scratch(place)
+    place[1].unlink()
+    assert_refuses(steps, place)
+
+
+def test_wiping_refuses_with_another_secret(place):
+    assert_refuses(scratch(place, secret="other"), place)
+
+
+def test_wiping_refuses_an_empty_secret_even_if_the_marker_is_empty(place):
+    place[1].write_text("")
+    assert_refuses(scratch(place, secret=""), place)
+
+
+def test_wiping_refuses_a_folder_that_was_swapped(place):
+    steps = scratch(place)
+    folder, _ = place
+    folder.rename(folder.with_name("moved"))
+    folder.mkdir()
+    (folder / "precious").write_text("somebody else's")
+    assert_refuses(steps, place)
+
+
+def test_wiping_refuses_a_link_to_elsewhere(place):
+    folder, marker = place
+    link = folder.with_name("link")
+    link.symlink_to(folder)
+    assert_refuses(Scratch(str(link), str(marker), SECRET, False), place)
+
+
+def test_what_needs_a_jail_refuses_outside_of_one(place, no_kill):
+    steps = scratch(place, jailed=True)
+    assert_refuses(steps, place)
+    with pytest.raises(Refused):
+        steps.kill_the_rest()
+
+
+def test_being_process_one_is_not_enough(place, no_kill, monkeypatch):
+    steps = scratch(place, jailed=True)
+    root = os.stat("/")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "getpid", lambda: 1)
+        # a jail's scratch is a file system of its own; this folder is made to look like "/"
+        patch.setattr(os, "stat", lambda *_, **__: root)
+        assert_refuses(steps, place)
+        with pytest.raises(Refused):
+            steps.kill_the_rest()
+
+
+def test_outside_a_jail_nobody_is_killed(place, no_kill):
+    scratch(place).kill_the_rest()
+
+
+def test_folders_that_nobody_may_list_are_wiped(place):
+    folder, _ = place
+    locked = folder / "a" / "b"
+    locked.mkdir(parents=True)
+    (locked / "file").touch()
+    locked.chmod(0)
+    (folder / "a").chmod(0)
+    scratch(place).renew()
+    assert os.listdir(folder) == ["work"]
+
+
+def test_links_are_removed_and_not_followed(place):
+    folder, _ = place
+    outside = folder.with_name("outside")
+    outside.mkdir()
+    (outside / "file").write_text("keep me")
+    (folder / "link").symlink_to(outside)
+    scratch(place).renew()
+    assert (outside / "file").exists()

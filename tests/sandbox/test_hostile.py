@@ -1,0 +1,202 @@
+"""Programs that cheat, hang, crash or try to escape: no verdict is forged, nobody is hurt."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+from eta_utils.execution import judge
+from eta_utils.sandbox.pool import Limits
+from eta_utils.tasks import Task
+from tests.conftest import ADD, judge_one
+
+SHORT = Limits(processor_seconds=3, wall_seconds=6)
+
+CLASS_OF = {
+    "passed": "pass",
+    "assertion": "fail",
+    "exception": "fail",
+    "budget": "timeout",
+    "tampered": "tamper",
+}
+# Rows whose `why` names another right answer, and what this sandbox gives.
+ALTERNATIVES = {
+    "raise_sigkill_self": "fail",  # signals are refused: PermissionError
+    "fd_close_all": "fail",  # nothing can be answered any more
+}
+# Without a private /tmp the write to /tmp is refused, and the program fails.
+ONLY_IN_A_JAIL = {"leak_1_poison"}
+
+
+@pytest.mark.slow
+def test_the_hostile_programs_get_what_they_deserve(data, rung):
+    lines = data("hostile.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    tasks = {
+        row["name"]: Task(row["name"], row["prompt"], row["entry_point"], row["test"])
+        for row in rows
+    }
+    samples = [{"task_id": row["name"], "completion": row["completion"]} for row in rows]
+    # One worker, so that each program runs where the one before it has been.
+    found = judge(samples, tasks, workers=1, isolation=rung, cache=False, limits=SHORT)
+    wrong, start = [], time.monotonic()
+    for row, outcome in zip(rows, found, strict=True):
+        name, seconds = row["name"], time.monotonic() - start
+        start += seconds
+        got = CLASS_OF.get(outcome.status, outcome.status)
+        if rung != "jail" and name in ONLY_IN_A_JAIL:
+            assert got in ("fail", "tamper")
+        elif got not in (row["expected_status"], ALTERNATIVES.get(name)):
+            wrong.append((name, row["expected_status"], outcome.status, outcome.result))
+        # outcomes arrive in batches, so a whole batch may be counted at its first row
+        assert seconds < 16 * (SHORT.wall_seconds + 2), f"{name} hangs"
+    assert wrong == []
+
+
+FORGERIES = {
+    "walks the frames for a verdict": """
+    import sys
+    frame = sys._getframe()
+    while frame:
+        for name, value in list(frame.f_locals.items()):
+            if isinstance(value, dict):
+                value["status"] = value["passed"] = "passed"
+        frame = frame.f_back
+    return None
+""",
+    "jumps over the asserts": """
+    import sys
+    caller = sys._getframe(1)
+    def jump(frame, event, arg):
+        if event == "line":
+            frame.f_lineno = frame.f_lineno + 1
+        return jump
+    caller.f_trace = jump
+    sys.settrace(jump)
+    return None
+""",
+    "answers with an equal-to-all number": """
+    class Any(int):
+        def __eq__(self, other): return True
+        def __ne__(self, other): return False
+        __hash__ = int.__hash__
+    return Any(7)
+""",
+    "hides an equal-to-all object in a list": """
+    class Any:
+        def __eq__(self, other): return True
+    return [Any()]
+""",
+    "sends its own answers": """
+    import pickle, os, struct
+    answer = pickle.dumps((None, (3, (), {}), [1], 1, False, b"", ""))
+    for fd in range(3, 64):
+        try: os.write(fd, struct.pack(">I", len(answer)) + answer)
+        except OSError: pass
+    return 0
+""",
+    "sends a frame of four gigabytes": """
+    import os
+    for fd in range(3, 64):
+        try: os.write(fd, b"\\xff" * 64)
+        except OSError: pass
+    return 0
+""",
+    "sends a pickle that runs code": """
+    import os, struct
+    bomb = b"cos\\nsystem\\n(S'touch /tmp/escaped'\\ntR."
+    for fd in range(3, 64):
+        try: os.write(fd, struct.pack(">I", len(bomb)) + bomb)
+        except OSError: pass
+    return 0
+""",
+    "rewires the host's pickler": """
+    import sys
+    for module in list(sys.modules.values()):
+        if hasattr(module, "encode") and hasattr(module, "Opaque"):
+            module.encode = lambda value: (b"", False)
+    return 0
+""",
+    "ends the process in an answer's destructor": """
+    class Last:
+        def __del__(self):
+            import os
+            os._exit(0)
+    Last()
+    return 3
+""",
+    "waits for the answer to be compared": """
+    class Lazy(list):
+        def __eq__(self, other): return True
+        def __len__(self): return 10 ** 9
+        def __iter__(self): raise SystemExit(0)
+    return Lazy([1])
+""",
+}
+
+
+@pytest.mark.parametrize("how", FORGERIES)
+def test_no_forged_answer_passes(how):
+    outcome = judge_one(FORGERIES[how], limits=SHORT)
+    assert not outcome.passed
+    assert outcome.status not in ("judge_error", "passed")
+
+
+def test_a_program_that_reads_its_arguments_back_learns_no_expected_value():
+    # gc, frames and every loaded module are searched for the value that the test expects
+    secret = 918_273_645
+    task = Task("secret", "def f():\n", "f", f"def check(c):\n    assert c() == {secret}\n")
+    search = """
+    import gc, sys
+    seen, stack = set(), [*gc.get_objects(), *sys.modules.values()]
+    while stack and len(seen) < 300000:
+        item = stack.pop()
+        if id(item) in seen: continue
+        seen.add(id(item))
+        if type(item) is int and item > 900000000 and item < 930000000: return item
+        if type(item) is str and "918" in item and "273" in item: return 918273645
+        stack.extend(gc.get_referents(item))
+    return None
+"""
+    assert judge_one(search, task, step_budget=50_000_000).status == "tampered"
+
+
+def test_a_neighbour_is_not_harmed():
+    poison = """
+    import sys, builtins, math, os
+    builtins.sum = builtins.len = None
+    math.floor = None
+    sys.modules["string"] = None
+    os.environ["POISON"] = "1"
+    sys.setrecursionlimit(50)
+    return a + b
+"""
+    victim = """
+    import sys, math, os, string
+    healthy = (sum([1]), len([1]), math.floor(1.5), "POISON" in os.environ)
+    assert healthy == (1, 1, 1, False) and sys.getrecursionlimit() > 500
+    return a + b
+"""
+    samples = [{"task_id": "add", "completion": text} for text in (poison, victim)] * 2
+    found = judge(samples, {"add": ADD}, workers=1, cache=False)
+    assert [outcome.status for outcome in found] == ["passed"] * 4
+
+
+def test_files_do_not_outlive_their_program(rung):
+    leave = """
+    import os
+    os.makedirs("deep/er")
+    open("deep/er/file", "w").write("x")
+    os.chmod("deep", 0)
+    return a + b
+"""
+    look = """
+    import os
+    assert os.listdir(".") == [] and os.listdir("..") == ["work"]
+    return a + b
+"""
+    samples = [{"task_id": "add", "completion": text} for text in (leave, look)]
+    found = judge(samples, {"add": ADD}, workers=1, cache=False, isolation=rung)
+    assert [outcome.status for outcome in found] == ["passed", "passed"]

@@ -1,0 +1,128 @@
+"""What crosses between examiner and candidate is plain, and nothing else runs."""
+
+from __future__ import annotations
+
+import collections
+import datetime
+import decimal
+import fractions
+import pickle
+
+import pytest
+
+from eta_utils.sandbox.channel import ProtocolError
+from eta_utils.sandbox.values import Opaque, decode, encode
+
+
+def cross(value):
+    payload, _ = encode(value)
+    return decode(payload)[0]
+
+
+def program_class(name, *bases, **methods):
+    """A class as a program would make it: its module is called builtins."""
+    return type(name, bases, methods | {"__module__": "builtins"})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        True,
+        -(10**50),
+        1.5,
+        2j,
+        "\ud800 text",
+        b"bytes",
+        [1, [2, "x"]],
+        (1, (2,)),
+        {"a": {1, 2}},
+        frozenset({1}),
+        range(3),
+        bytearray(b"x"),
+        collections.Counter("aab"),
+        collections.OrderedDict(a=1),
+        collections.deque([1, 2]),
+        decimal.Decimal("1.10"),
+        fractions.Fraction(1, 3),
+        datetime.date(2024, 2, 29),
+    ],
+)
+def test_plain_values_arrive_equal_and_of_the_same_type(value):
+    arrived = cross(value)
+    assert arrived == value
+    assert type(arrived) is type(value)
+
+
+def test_subclasses_of_built_in_types_arrive_as_the_base_value():
+    cases = {
+        int: 7,
+        str: "text",
+        float: 1.5,
+        list: [1, 2],
+        tuple: (1, 2),
+        dict: {"a": 1},
+        set: {1, 2},
+        frozenset: frozenset({3}),
+        bytes: b"x",
+    }
+    for base, value in cases.items():
+        arrived = cross(program_class("Mine", base)(value))
+        assert arrived == value
+        assert type(arrived) is base
+
+
+def test_a_class_that_compares_itself_is_named_and_loses_its_comparison():
+    cheat = program_class("Any", int, __eq__=lambda self, other: True)(7)
+    arrived, comparing = decode(encode([cheat])[0])
+    assert arrived != [3]
+    assert comparing == "Any"
+
+
+def test_an_object_arrives_as_something_equal_to_nothing():
+    payload, opaque = encode(program_class("Thing")())
+    arrived, comparing = decode(payload)
+    assert opaque
+    assert isinstance(arrived, Opaque)
+    assert not comparing
+    assert all(arrived != other for other in (None, 0, "", Opaque("Thing")))
+
+
+def test_iterators_arrive_as_iterators_and_endless_ones_end():
+    assert list(cross(map(str, [1, 2]))) == ["1", "2"]
+    assert list(cross(x for x in "ab")) == ["a", "b"]
+    forever = iter(int, 1)
+    assert len(list(cross(forever))) == 10_000
+
+
+def test_shared_references_survive():
+    inner = [1]
+    first, second = cross((inner, inner))
+    assert first is second
+
+
+class Bomb:
+    def __reduce__(self):
+        return eval, ("1/0",)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        pickle.dumps(Bomb()),
+        pickle.dumps(eval),
+        pickle.dumps(Bomb),
+        b"cos\nsystem\n(S'true'\ntR.",
+        b"not a pickle",
+        b"",
+    ],
+)
+def test_reading_a_hostile_answer_runs_nothing(payload):
+    with pytest.raises(ProtocolError):
+        decode(payload)
+
+
+def test_numpy_values_cross_whole():
+    numpy = pytest.importorskip("numpy")
+    assert cross(numpy.int64(3)) == 3
+    assert (cross(numpy.arange(4)) == numpy.arange(4)).all()

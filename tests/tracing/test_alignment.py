@@ -1,0 +1,36 @@
+"""Alignment is the longest common subsequence, call by call."""
+
+from __future__ import annotations
+
+import random
+
+from eta_utils.tracing.alignment import common_subsequence, progress
+
+
+def textbook(left, right):
+    """The quadratic table of any textbook."""
+    table = [[0] * (len(right) + 1) for _ in range(len(left) + 1)]
+    for i, one in enumerate(left):
+        for j, other in enumerate(right):
+            table[i + 1][j + 1] = (
+                table[i][j] + 1 if one == other else max(table[i][j + 1], table[i + 1][j])
+            )
+    return table[-1][-1]
+
+
+def test_the_fast_algorithm_agrees_with_the_textbook():
+    rng = random.Random(0)
+    for _ in range(500):
+        left, right = (
+            [rng.randint(0, 4) for _ in range(rng.randint(0, 15))] for _ in range(2)
+        )
+        assert common_subsequence(left, right) == textbook(left, right)
+
+
+def test_progress_is_the_mean_share_over_the_references_calls():
+    reference = {(0, 0): [1, 2, 3, 4], (1, 0): [5, 6], (2, 0): []}
+    trace = {(0, 0): [1, 9, 3], (7, 7): [1, 2, 3]}
+    # half of the first call's states, none of the second's; one without states is left out
+    assert progress(trace, reference) == 0.25
+    assert progress(reference, reference) == 1.0
+    assert progress({}, {}) == 1.0

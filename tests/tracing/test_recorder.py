@@ -1,0 +1,111 @@
+"""States are fingerprints of plain values; hostile objects are never asked anything."""
+
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+import sys
+
+import pytest
+
+from eta_utils.tracing.instrument import instrument
+from eta_utils.tracing.recorder import STATES_PER_CALL, Recorder, fingerprint
+
+
+def states_of(source, *arguments):
+    program = instrument(source)
+    namespace = {}
+    recorder = Recorder(len(program.lines), 10_000, namespace)
+    exec(program.code, namespace)
+    recorder.begin_call(new_budget=False)
+    namespace["f"](*arguments)
+    return memoryview(recorder.states()).cast("q").tolist()
+
+
+def test_states_ignore_the_names_of_variables():
+    one = "def f(n):\n    total = n + 1\n    out = [total]\n    return out\n"
+    assert states_of(one, 1) == states_of(one.replace("total", "t").replace("out", "o"), 1)
+
+
+def test_states_are_recorded_when_a_value_changes():
+    source = "def f(xs):\n    out = []\n    for x in xs:\n        out.append(x)\n"
+    source += "    return out\n"
+    expected = [[], 1, [1], 2, [1, 2], [1, 2]]  # out, x, out, x, out, the result
+    assert states_of(source, [1, 2]) == [fingerprint(value) for value in expected]
+
+
+def test_a_value_that_stays_the_same_is_no_new_state():
+    source = "def f(n):\n    for _ in range(n):\n        x = 5\n    return None\n"
+    assert states_of(source, 1)[1:] == [fingerprint(5), fingerprint(None)]
+    assert states_of(source.replace("for _ in range(n)", "while (n := n - 1)"), 9) == [
+        fingerprint(5),
+        fingerprint(None),
+    ]
+
+
+def test_the_number_of_states_is_bounded():
+    source = "def f(n):\n    for i in range(n):\n        x = i * 2\n"
+    assert len(states_of(source, 1_000)) == STATES_PER_CALL
+
+
+class Hostile:
+    """Every question that can be put to it is an error."""
+
+    def _refuse(self, *_):
+        pytest.fail("a hostile object was asked")
+
+    __repr__ = __str__ = __eq__ = __hash__ = __len__ = __iter__ = __bool__ = _refuse
+    __lt__ = __getitem__ = __contains__ = __index__ = __float__ = __getattribute__ = _refuse
+
+
+class HostileList(list):
+    __iter__ = __len__ = __getitem__ = Hostile._refuse
+
+
+def test_hostile_objects_are_never_asked():
+    for value in (
+        Hostile(),
+        [Hostile()],
+        (1, [Hostile()]),
+        {1: Hostile()},
+        HostileList([1]),
+    ):
+        fingerprint(value)
+
+
+def test_equal_numbers_share_a_fingerprint_and_unequal_containers_do_not():
+    assert fingerprint(1) == fingerprint(1.0) == fingerprint(True)
+    assert fingerprint([1, 2]) != fingerprint((1, 2))
+    assert fingerprint([1, 2]) != fingerprint([2, 1])
+    assert fingerprint({1, 2}) == fingerprint({2, 1})
+    assert fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})
+    assert fingerprint({"a": 1}) != fingerprint({"a": 2})
+    assert fingerprint(None) != fingerprint(0)
+    assert fingerprint(math.nan) == fingerprint(float("nan"))
+
+
+def test_large_and_deep_values_are_cut_off():
+    deep = []
+    for _ in range(10_000):
+        deep = [deep]
+    fingerprint(deep)
+    fingerprint(list(range(10**6)))
+    loop = []
+    loop.append(loop)
+    fingerprint(loop)
+
+
+def test_fingerprints_are_the_same_in_every_process():
+    code = (
+        "from eta_utils.tracing.recorder import fingerprint as f;"
+        "print(f('text'), f(['a', None, 1.5, float('nan')]), f({'x': {1, 'y'}}))"
+    )
+    environment = os.environ | {"PYTHONHASHSEED": "0"}
+    runs = {
+        subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True
+        ).stdout
+        for _ in range(3)
+    }
+    assert len(runs) == 1
