@@ -106,7 +106,8 @@ def _add_judge(commands: argparse._SubParsersAction) -> None:
         type=_positive,
         metavar="N",
         help="steps that each assert may take before the program is stopped (default: a "
-        "million, or 4 times what the reference takes in all where that is more)",
+        "million, or 4 times what the reference takes in all where that is more; 3 million "
+        "without a reference)",
     )
     judge.add_argument(
         "--no-cache", action="store_true", help="neither use nor fill the cache on disk"

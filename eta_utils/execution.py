@@ -20,7 +20,7 @@ import platform
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from tqdm import tqdm
@@ -28,18 +28,35 @@ from tqdm import tqdm
 from eta_utils.cache import OutcomeCache, default_path, key_of
 from eta_utils.outcomes import Outcome, from_raw
 from eta_utils.sandbox.isolation import choose_rung
-from eta_utils.sandbox.pool import Batch, Limits, run_batch
+from eta_utils.sandbox.pool import Batch, run_batch
 from eta_utils.tasks import Task
 
 LEAST_BUDGET = 1_000_000  # steps of one assert
+UNKNOWN_BUDGET = 3_000_000  # the same where no reference tells what a task needs
 BUDGET_FACTOR = 4  # times the steps of the reference in all asserts
+TOTAL_FACTOR = 4  # times the budget of one assert, for all asserts together
 REFERENCE_BUDGET = 500_000_000  # steps
-REFERENCE_LIMITS = Limits(processor_seconds=120, wall_seconds=300)
+# The clocks are a net behind the budget: they leave time for every step of it, at a quarter
+# of a microsecond of processor time, and eight times that on a machine that is shared.
+STEPS_PER_SECOND = 4_000_000
+WALL_FACTOR = 8
 
 _PYTHON = platform.python_version()
 _FORMAT = 1  # raise it when the same program may get another outcome
 _BATCH = 16  # jobs
 _AHEAD = 4  # batches in flight per worker
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one program may use beyond the time that its steps need, in seconds.
+
+    `processor_seconds` stops native loops, which no step budget sees; `wall_seconds`
+    stops sleepers, and is long so that a busy machine does not change verdicts.
+    """
+
+    processor_seconds: int = 8
+    wall_seconds: float = 30.0
 
 
 @dataclass(frozen=True)
@@ -77,7 +94,8 @@ def judge(
     defaults to the cores; with an `executor` the work goes there instead and `workers`
     says how many batches to keep under way.  `step_budget`, the steps (see `tracing`) that
     each assert may take, replaces the default: a million, or 4 times the steps of the
-    reference in all asserts where that is more.
+    reference in all asserts where that is more; 3 million where there is no reference.
+    All asserts together may take 4 times as much (or those 4 times of the reference).
     `isolation` is `auto` or a rung of `sandbox.jail`.  `cache` is a file, True for the
     default one, or False.  `keep_trace` adds line hits and states to each Outcome.
 
@@ -93,9 +111,16 @@ def judge(
         wanted = dict.fromkeys(sample["task_id"] for sample in samples)
         references = door.references([tasks[name] for name in wanted if traced])
         jobs = (
-            _job(sample, tasks, references, step_budget) | settings for sample in samples
+            _job(
+                task := tasks[sample["task_id"]],
+                task.program(sample),
+                _budgets(task, references, step_budget),
+                limits,
+            )
+            | settings
+            for sample in samples
         )
-        raw = door.run(jobs, tasks, references, limits)
+        raw = door.run(jobs, tasks, references)
         pairs = zip(samples, raw, strict=True)
         for sample, found in _progress_bar(pairs, samples, progress):
             yield from_raw(sample, found, rung)
@@ -116,13 +141,31 @@ def _progress_bar(pairs: Iterable, samples: Iterable, shown: bool) -> Iterable:
     )
 
 
-def _job(sample: dict, tasks: Mapping, references: Mapping, budget: int | None) -> dict:
-    task = tasks[sample["task_id"]]
-    if budget is None:
-        reference = references[task.task_id]
-        steps = reference.steps if reference else 0
-        budget = max(LEAST_BUDGET, BUDGET_FACTOR * steps)
-    return {"task_id": task.task_id, "program": task.program(sample), "budget": budget}
+def _budgets(
+    task: Task, references: Mapping[str, Reference | None], step_budget: int | None
+) -> tuple[int, int]:
+    """(Steps for one assert, steps for all)."""
+    if step_budget is not None:
+        return step_budget, TOTAL_FACTOR * step_budget
+    reference = references[task.task_id]
+    if reference is None:
+        return UNKNOWN_BUDGET, TOTAL_FACTOR * UNKNOWN_BUDGET
+    needed = BUDGET_FACTOR * reference.steps
+    return max(LEAST_BUDGET, needed), max(TOTAL_FACTOR * LEAST_BUDGET, needed)
+
+
+def _job(task: Task, program: str, budgets: tuple[int, int], limits: Limits) -> dict:
+    """A job for `pool`; `traced` and `keep_trace` are still to be added."""
+    budget, total = budgets
+    seconds = total // STEPS_PER_SECOND
+    return {
+        "task_id": task.task_id,
+        "program": program,
+        "budget": budget,
+        "total_budget": total,
+        "processor_seconds": limits.processor_seconds + seconds,
+        "wall_seconds": limits.wall_seconds + WALL_FACTOR * seconds,
+    }
 
 
 class _Door:
@@ -149,17 +192,16 @@ class _Door:
     def references(self, tasks: list[Task]) -> _References:
         """The canonical solutions of `tasks`, run when somebody asks for them."""
         solved = {task.task_id: task for task in tasks if task.canonical_solution.strip()}
-        settings = {"budget": REFERENCE_BUDGET, "traced": True, "keep_trace": True}
+        settings = {"traced": True, "keep_trace": True}
+        budgets = REFERENCE_BUDGET, REFERENCE_BUDGET
         jobs = (
-            {"task_id": name, "program": task.prompt + task.canonical_solution} | settings
-            for name, task in solved.items()
+            _job(task, task.prompt + task.canonical_solution, budgets, Limits()) | settings
+            for task in solved.values()
         )
-        return _References(
-            solved, self.run(jobs, solved, _References((), iter(())), REFERENCE_LIMITS)
-        )
+        return _References(solved, self.run(jobs, solved, _References((), iter(()))))
 
     def run(
-        self, jobs: Iterable[dict], tasks: Mapping, references: Mapping, limits: Limits
+        self, jobs: Iterable[dict], tasks: Mapping, references: Mapping
     ) -> Iterator[dict]:
         """Yield the raw outcome of each job in order; each distinct job runs once."""
         waiting: deque[tuple[Future, int] | dict] = deque()
@@ -169,12 +211,12 @@ class _Door:
             places = []
             for job in batch:
                 digest = described[job["task_id"]][1]
-                key = key_of(_FORMAT, _PYTHON, self.rung, asdict(limits), digest, job)
+                key = key_of(_FORMAT, _PYTHON, self.rung, digest, job)
                 found = self._under_way.get(key) or self.known.get(key)
                 if found is None:
                     fresh.setdefault(key, job)
                 places.append(found or key)
-            self._submit(fresh, described, limits)
+            self._submit(fresh, described)
             waiting += (
                 self._under_way[at] if isinstance(at, bytes) else at for at in places
             )
@@ -183,14 +225,12 @@ class _Door:
         while waiting:
             yield self._take(waiting.popleft())
 
-    def _submit(
-        self, fresh: dict[bytes, dict], described: _Descriptions, limits: Limits
-    ) -> None:
+    def _submit(self, fresh: dict[bytes, dict], described: _Descriptions) -> None:
         if not fresh:
             return
         jobs = list(fresh.values())
         wanted = {job["task_id"]: described[job["task_id"]][0] for job in jobs}
-        batch = Batch(self.rung, limits, wanted, jobs)
+        batch = Batch(self.rung, wanted, jobs)
         future = self.executor.submit(run_batch, batch)
         self._batches[future] = list(fresh)
         for index, key in enumerate(fresh):

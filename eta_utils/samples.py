@@ -41,7 +41,7 @@ class SampleFile:
 def _check(row: dict, tasks: Container[str], where: str) -> None:
     if "task_id" not in row:
         raise BadInput(f"{where}: no 'task_id'")
-    if row["task_id"] not in tasks:
+    if not isinstance(row["task_id"], str) or row["task_id"] not in tasks:
         raise BadInput(f"{where}: unknown task_id {row['task_id']!r}")
     texts = [row[name] for name in ("completion", "solution") if name in row]
     if not texts:

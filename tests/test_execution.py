@@ -82,11 +82,12 @@ def test_each_way_to_fail_has_its_status(completion, status, reached_asserts):
 )
 def test_what_no_step_sees_is_stopped_by_time(completion):
     limits = execution.Limits(processor_seconds=1, wall_seconds=2)
-    assert judge_one(completion, limits=limits).status == "timeout"
+    assert judge_one(completion, limits=limits, step_budget=1_000).status == "timeout"
 
 
 def test_a_stopped_program_cannot_swallow_the_stop_and_pass():
-    swallow = "    try:\n        while True: pass\n    except BaseException: pass\n    return a + b\n"
+    swallow = "    try:\n        while True: pass\n    except BaseException: pass\n"
+    swallow += "    return a + b\n"
     assert judge_one(swallow).status == "budget"
 
 
@@ -100,7 +101,7 @@ def test_the_budget_grows_with_the_reference():
     slow = "    for _ in range(400_000): pass\n    return a + b\n"  # 800,000 steps a call
     task = Task("slow", ADD.prompt, "add", ADD.test, canonical_solution=slow)
     slower = slow.replace("400_000", "900_000")
-    assert judge_one(slower).status == "budget"
+    assert judge_one(slower).status == "budget"  # the reference of ADD is short
     assert judge_one(slower, task).status == "passed"
 
 
@@ -160,7 +161,7 @@ def test_helpers_of_the_program_can_be_used_by_the_test():
 
 def test_exceptions_that_a_test_expects_arrive_as_themselves():
     test = (
-        "def check(c):\n    try:\n        c(0)\n    except ZeroDivisionError:\n        return\n"
+        "def check(c):\n    try: c(0)\n    except ZeroDivisionError: return\n"
         "    assert False\n"
     )
     task = Task("divide", "def f(x):\n", "f", test)
@@ -240,7 +241,7 @@ def test_outcomes_are_the_same_for_any_number_of_workers_and_under_load():
     tasks = load_tasks("humaneval")
     samples = [
         {"task_id": name, "completion": text}
-        for name, task in tasks.items()
+        for name, task in [*tasks.items()][::4]
         for text in (
             task.canonical_solution,
             task.canonical_solution.replace("1", "2").replace("<", "<="),

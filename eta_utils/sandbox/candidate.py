@@ -17,6 +17,7 @@ import builtins
 import marshal
 import os
 import pickle
+import site
 import socket
 import sys
 import types
@@ -48,6 +49,7 @@ _TELLTALE = frozenset(
 
 def prepare() -> None:
     """Once, in the zygote: what all candidates are to have."""
+    site.setquit()  # -S leaves `quit` and `exit` out
     # Programs get a copy of the module `builtins`: one that they patch is not ours.
     copy = types.ModuleType("builtins")
     vars(copy).update(vars(builtins))
@@ -105,8 +107,8 @@ class Host:
 
     def call(self) -> None:
         """Receive one call, make it, and report."""
-        name, args, kwargs, new_budget = pickle.loads(self.channel.receive())
-        self.recorder.begin_call(new_budget)
+        name, args, kwargs, budget = pickle.loads(self.channel.receive())
+        self.recorder.begin_call(budget)
         try:
             if name not in self.namespace:
                 raise NameError(f"name '{name}' is not defined")
@@ -185,7 +187,7 @@ def warm_up() -> None:
     host = Host(channel, pickle.loads(channel.receive()))
     host.load()
     for xs in ([1, 2], []):
-        examiner.send(encode(("answer", (xs,), {}, True))[0])
+        examiner.send(encode(("answer", (xs,), {}, 100))[0])
         host.call()
     Host.current = None
     ours.close()

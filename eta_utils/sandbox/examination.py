@@ -89,7 +89,7 @@ class Examination:
         """Call a function of the program.  Raises Stop, or the exception that it raised."""
         if self.stopped:
             raise self.stopped
-        question, opaque = encode((name, args, kwargs, self._calls == 0))
+        question, opaque = encode((name, args, kwargs, self._allowance()))
         if opaque:
             raise Unanswerable(f"its test passes {name} a value that cannot be sent")
         try:
@@ -103,6 +103,13 @@ class Examination:
             if result is theirs:  # it returned its own argument
                 result = ours
         return result
+
+    def _allowance(self) -> int:
+        """The steps that a new assert may take; 0 within an assert."""
+        if self._calls:
+            return 0
+        # At least 2, the recorder's smallest: 0 would mean to go on with the old budget.
+        return max(2, min(self.job["budget"], self.job["total_budget"] - self.steps))
 
     def unit(self, number: int, error: BaseException | None) -> None:
         """One assert is over (called from the rewritten `check`)."""
@@ -179,14 +186,15 @@ class Examination:
         return value
 
     def _book(self, hits: list[int], ticks: int, used_up: bool, states: bytes) -> None:
-        if self._calls == 0:  # each assert has the whole budget
+        if self._calls == 0:  # each assert has a budget of its own
             self._steps_before = self.steps
         self._hits, self.steps = hits, sum(hits) + ticks
         if states and len(self.trace) < TRACED_CALLS:
             self.trace[len(self.passed_units), self._calls] = array("q", states)
             self.truncated |= len(states) >= 8 * STATES_PER_CALL
         self._calls += 1
-        if used_up or self.steps - self._steps_before > self.job["budget"]:
+        job, in_this_assert = self.job, self.steps - self._steps_before
+        if used_up or in_this_assert > job["budget"] or self.steps > job["total_budget"]:
             raise self.stop("budget")
 
     def _lost(self) -> NoReturn:

@@ -107,10 +107,12 @@ def _set_up(exam: Examination, prepared: checks.Checks, entry_point: str) -> tup
     namespace: dict = {"_eta_unit": exam.unit}
     if prepared.setting:
         exec(prepared.setting, namespace)
-    exec(prepared.code, namespace)
-    for name in (prepared.names - namespace.keys()) | {entry_point}:
+    candidate = _remote(exam, entry_point)
+    for name in prepared.names - namespace.keys():
         namespace[name] = _remote(exam, name)
-    return namespace["check"], namespace[entry_point]
+    namespace[entry_point] = candidate
+    exec(prepared.code, namespace)  # may define some of the names itself
+    return namespace["check"], candidate
 
 
 def _remote(exam: Examination, name: str) -> Callable:

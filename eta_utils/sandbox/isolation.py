@@ -13,7 +13,7 @@ import functools
 from dataclasses import dataclass
 
 from eta_utils.sandbox.jail import MEMORY, RUNGS, whats_missing
-from eta_utils.sandbox.pool import Batch, Limits, Worker
+from eta_utils.sandbox.pool import Batch, Worker
 
 # What the program of the probe tries, and how to name it when it succeeds.
 ATTEMPTS = {
@@ -92,13 +92,12 @@ def probe(rung: str) -> Finding:
     """Try a rung; the answer is kept for the life of the process."""
     if missing := whats_missing(rung):
         return Finding(rung, missing=missing)
-    limits = Limits(wall_seconds=5)
     try:
         worker = Worker(rung)
     except OSError as error:
         return Finding(rung, missing=str(error))
     try:
-        raw = _attempt_all(worker, limits)
+        raw = _attempt_all(worker)
     except (EOFError, OSError) as error:
         return Finding(rung, missing=f"its processes do not start ({error})")
     finally:
@@ -109,7 +108,7 @@ def probe(rung: str) -> Finding:
     return Finding(rung, broken=broken)
 
 
-def _attempt_all(worker: Worker, limits: Limits) -> dict:
+def _attempt_all(worker: Worker) -> dict:
     folder = worker.site.folder
     (folder / "private").touch()
     program = _PROGRAM.format(
@@ -122,10 +121,10 @@ def _attempt_all(worker: Worker, limits: Limits) -> dict:
         "entry_point": "attempt",
         "reference": None,
     }
-    job = {"task_id": "probe", "program": program, "budget": 10**6}
-    job |= {"traced": False, "keep_trace": False}
-    worker.send(Batch(worker.rung, limits, {"probe": task}, [job]), [job])
-    return worker.receive(limits)
+    job = {"task_id": "probe", "program": program, "budget": 10**6, "total_budget": 10**6}
+    job |= {"processor_seconds": 5, "wall_seconds": 5, "traced": False, "keep_trace": False}
+    worker.send(Batch(worker.rung, {"probe": task}, [job]), [job])
+    return worker.receive(job["wall_seconds"])
 
 
 def choose_rung(wanted: str) -> str:

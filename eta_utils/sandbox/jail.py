@@ -137,9 +137,8 @@ def _libraries() -> list[Path]:
 
 
 def _standard_library() -> list[str]:
-    paths = sysconfig.get_paths()
-    native = os.path.join(paths["platstdlib"], "lib-dynload")
-    return list(dict.fromkeys((paths["stdlib"], paths["platstdlib"], native)))
+    """Where the modules in Python and those in C lie; not a virtual environment's folders."""
+    return [sysconfig.get_path("stdlib"), sysconfig.get_config_var("DESTSHARED")]
 
 
 def whats_missing(rung: str) -> str:

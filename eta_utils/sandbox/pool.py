@@ -17,7 +17,7 @@ import pickle
 import socket
 import subprocess
 import threading
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from eta_utils.sandbox.channel import Channel, ProtocolError
 from eta_utils.sandbox.cores import CoreClaim
@@ -30,27 +30,15 @@ _workers: list[Worker] = []
 
 
 @dataclass(frozen=True)
-class Limits:
-    """What one program may use, in seconds.
-
-    `processor_seconds` stops native loops, which no step budget sees; `wall_seconds`
-    stops sleepers, and is long so that a busy machine does not change verdicts.
-    """
-
-    processor_seconds: int = 8
-    wall_seconds: float = 30.0
-
-
-@dataclass(frozen=True)
 class Batch:
     """Jobs for one worker, with the tasks they refer to; plain data that pickles.
 
-    A job: `task_id, program, budget` (steps), `traced`, `keep_trace`.  A task: `prompt,
+    A job: `task_id, program`; `budget` and `total_budget`, steps for one assert and for
+    all; `processor_seconds` and `wall_seconds`; `traced`, `keep_trace`.  A task: `prompt,
     test, entry_point, reference` (the reference's trace or None).
     """
 
     rung: str
-    limits: Limits
     tasks: dict[str, dict]
     jobs: list[dict]
 
@@ -96,17 +84,16 @@ class Worker:
 
     def send(self, batch: Batch, jobs: list[dict]) -> None:
         """Hand over jobs; their outcomes are then received one by one."""
-        limits = asdict(batch.limits)
         wanted = {job["task_id"]: batch.tasks[job["task_id"]] for job in jobs}
-        message = {"tasks": wanted, "jobs": [job | limits for job in jobs]}
+        message = {"tasks": wanted, "jobs": jobs}
         self.channel.send(pickle.dumps(message))
 
-    def receive(self, limits: Limits) -> dict:
-        """The raw outcome of the next job.
+    def receive(self, wall_seconds: float) -> dict:
+        """The raw outcome of the next job, which may take so long and PATIENCE.
 
         Raises EOFError, OSError, TimeoutError or ProtocolError when the worker is broken.
         """
-        self.channel.socket.settimeout(limits.wall_seconds + PATIENCE)
+        self.channel.socket.settimeout(wall_seconds + PATIENCE)
         return json.loads(self.channel.receive())
 
     def close(self) -> None:
@@ -130,7 +117,8 @@ def run_batch(batch: Batch) -> list[dict]:
             worker = _worker_of_this_thread(batch.rung)
             worker.send(batch, batch.jobs[len(outcomes) :])
             while len(outcomes) < len(batch.jobs):
-                outcomes.append(worker.receive(batch.limits))
+                job = batch.jobs[len(outcomes)]
+                outcomes.append(worker.receive(job["wall_seconds"]))
         except (EOFError, OSError, ProtocolError) as error:
             _drop_worker_of_this_thread()
             if retried == len(outcomes):

@@ -69,24 +69,25 @@ class Recorder:
 
     def __init__(self, statements: int, budget: int, namespace: dict) -> None:
         self.hits = [0] * statements
-        self._most_ticks = budget // 2
         self._ticks_before = 0
         self._namespace = namespace
         self._states: list[int] = []
         self._last: dict[str, int] = {}
         namespace["_eta_hits"] = self.hits
         namespace["_eta_see"] = is_  # takes two arguments, does nothing, costs little
-        self._renew()
+        self._allow(budget)
 
-    def _renew(self) -> None:
+    def _allow(self, budget: int) -> None:
+        self._most_ticks = budget // 2
         self._ticks = repeat(True, self._most_ticks)
         self._namespace["_eta_tick"] = self._ticks.__next__
 
-    def begin_call(self, new_budget: bool) -> None:
-        """Start recording the states of one call, perhaps with the whole budget again."""
-        if new_budget:
+    def begin_call(self, budget: int) -> None:
+        """Start recording the states of one call; a `budget` other than 0 replaces what
+        is left of the one before."""
+        if budget:
             self._ticks_before, _ = self.ticks()
-            self._renew()
+            self._allow(budget)
         self._states.clear()
         self._last.clear()
         self._namespace["_eta_see"] = self._see

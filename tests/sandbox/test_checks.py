@@ -55,6 +55,11 @@ def test_asserts_that_hold_for_every_program_are_no_units():
     assert prepare("", test).units == 1
 
 
+def test_a_test_that_calls_check_itself_is_run_once():
+    test = "def check(c):\n    assert c(1) == 1\n\ncheck(f)\n"
+    assert run(test, int) == ([True], True)
+
+
 def test_names_that_only_the_program_can_define_are_found():
     checks = prepare("import math\n", "def check(c):\n    assert helper(c(1)) == abs(-1)\n")
     assert "helper" in checks.names

@@ -34,13 +34,13 @@ def test_closing_a_worker_leaves_no_process_and_no_folder(rung):
 def test_workers_that_are_killed_mid_batch_lose_nothing():
     samples = [
         {"task_id": "add", "completion": f"    x = {number}\n    return a + b\n"}
-        for number in range(600)
+        for number in range(1_500)
     ]
     killed = []
 
     def kill_all_workers():
-        for _ in range(4):
-            time.sleep(0.25)
+        for _ in range(3):
+            time.sleep(0.9)  # longer than a worker takes to start
             children = subprocess.run(
                 ["pgrep", "-f", "eta_utils.sandbox.examiner"],
                 capture_output=True,

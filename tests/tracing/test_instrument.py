@@ -97,9 +97,9 @@ def test_a_program_that_swallows_the_stop_is_still_seen_to_be_stopped():
 
 def test_a_new_budget_starts_again_and_the_count_goes_on():
     namespace, recorder, _ = load("def f(n):\n    for _ in range(n): pass\n", budget=20)
-    recorder.begin_call(new_budget=True)
+    recorder.begin_call(budget=20)
     namespace["f"](8)
-    recorder.begin_call(new_budget=True)
+    recorder.begin_call(budget=20)
     namespace["f"](8)
     assert recorder.ticks() == (18, False)
 

@@ -18,7 +18,7 @@ def states_of(source, *arguments):
     namespace = {}
     recorder = Recorder(len(program.lines), 10_000, namespace)
     exec(program.code, namespace)
-    recorder.begin_call(new_budget=False)
+    recorder.begin_call(budget=0)
     namespace["f"](*arguments)
     return memoryview(recorder.states()).cast("q").tolist()
 
