@@ -53,7 +53,7 @@ def prepare(prompt: str, test: str) -> Checks:
         # Some data sets end their tests with this call, as others leave it to the judge.
         tree.body = [node for node in tree.body if not _calls_check(node)]
         units = _wrap_units(check)
-        code = compile(ast.fix_missing_locations(tree), FILENAME, "exec", dont_inherit=True)
+        code = compile(tree, FILENAME, "exec", dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise UnusableTest(f"its test does not compile ({error})") from None
     names = frozenset(_global_names(code) - set(vars(builtins)))

@@ -29,20 +29,21 @@ class Scratch:
     """
 
     def __init__(self, folder: str, marker: str, secret: str, jailed: bool) -> None:
-        self.folder, self.marker, self.secret, self.jailed = folder, marker, secret, jailed
+        self.folder, self.marker, self.jailed = folder, marker, jailed
+        self._secret = secret.encode()
+        self._is_link = os.path.realpath(folder) != folder
         self._identity = _identity(folder)
 
     def prove(self) -> None:
         """Raise Refused unless this is the scratch folder that was made for programs."""
         try:
-            with open(self.marker, encoding="ascii") as file:
-                found = file.read()
+            found = _read(self.marker)
             same = _identity(self.folder) == self._identity
         except OSError as error:
             raise Refused(f"no proof of a scratch folder: {error}") from None
-        if not self.secret or found != self.secret:
+        if not self._secret or found != self._secret:
             raise Refused(f"{self.marker} does not hold the secret of this sandbox")
-        if not same or os.path.realpath(self.folder) != self.folder:
+        if not same or self._is_link:
             raise Refused(f"{self.folder} is not the folder this sandbox was built with")
         if self.jailed:
             self._prove_jail()
@@ -63,14 +64,25 @@ class Scratch:
         os.mkdir(work)
         return work
 
-    def kill_the_rest(self) -> None:
-        """In a jail: kill every other process.  Elsewhere there is nothing to kill but
-        the candidate itself, since candidates cannot start processes."""
+    def kill_the_rest(self) -> bool:
+        """In a jail: kill every other process; whether there were any.  Elsewhere there
+        are none, since candidates cannot start processes."""
         if not self.jailed:
-            return
+            return False
         self.prove()
-        with contextlib.suppress(ProcessLookupError):  # there was nobody else
+        try:
             os.kill(-1, signal.SIGKILL)
+        except ProcessLookupError:
+            return False
+        return True
+
+
+def _read(path: str) -> bytes:
+    descriptor = os.open(path, os.O_RDONLY)  # `open` costs four times as much
+    try:
+        return os.read(descriptor, 1024)
+    finally:
+        os.close(descriptor)
 
 
 def _identity(folder: str) -> tuple[int, int]:
@@ -81,6 +93,9 @@ def _identity(folder: str) -> tuple[int, int]:
 def _remove(entry: os.DirEntry) -> None:
     if not entry.is_dir(follow_symlinks=False):
         os.unlink(entry.path)
+        return
+    with contextlib.suppress(OSError):  # it is not empty
+        os.rmdir(entry.path)
         return
     import shutil  # only when needed: the zygote pays for each module at every fork
 

@@ -14,6 +14,7 @@ program; they end in a `judge_error` that says so.
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import pickle
 import random
@@ -159,6 +160,8 @@ def _report(failure: Failure | None, passed_units: list[bool] | None, units: int
 
 def serve(judge: Channel, examiner: Examiner) -> None:
     """Answer batches of jobs until the judge closes its side."""
+    gc.freeze()
+    gc.disable()  # syntax trees are many objects and no cycles: once a batch is enough
     while True:
         try:
             batch = pickle.loads(judge.receive())
@@ -167,6 +170,7 @@ def serve(judge: Channel, examiner: Examiner) -> None:
         for job in batch["jobs"]:
             outcome = examiner.examine(job, batch["tasks"][job["task_id"]])
             judge.send(json.dumps(outcome).encode())
+        gc.collect()
 
 
 def main() -> None:

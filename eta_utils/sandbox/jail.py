@@ -137,7 +137,7 @@ def _libraries() -> list[Path]:
 
 
 def _standard_library() -> list[str]:
-    """Where the modules in Python and those in C lie; not a virtual environment's folders."""
+    """Where the modules in Python and those in C lie; not a virtual environment's."""
     return [sysconfig.get_path("stdlib"), sysconfig.get_config_var("DESTSHARED")]
 
 

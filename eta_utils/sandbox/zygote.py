@@ -56,45 +56,46 @@ class Zygote:
         with how the previous one ended and the descriptor to talk to the new one."""
         ending = {}
         while True:
-            pid, descriptor = self._fork(self.scratch.renew())
-            socket.send_fds(self.examiner, [pickle.dumps(ending)], [descriptor])
-            os.close(descriptor)
+            os.chdir(self.scratch.renew())
+            ours, theirs = socket.socketpair()
+            # Announced before the fork: while a candidate lives, each page that this
+            # process writes to has to be copied.
+            socket.send_fds(self.examiner, [pickle.dumps(ending)], [ours.fileno()])
+            ours.close()
+            channel = Channel(theirs)
+            pid = _fork()
+            if pid == 0:
+                os.close(self.examiner.fileno())
+                candidate.run(channel, self._confine_program)
+            channel.close()  # a channel closes when its candidate dies
             word = self.examiner.recv(1)
             ending = self._end(pid, word == LOST)
             if not word:
                 return
 
-    def _fork(self, work: str) -> tuple[int, int]:
-        os.chdir(work)
-        ours, theirs = socket.socketpair()
-        channel = Channel(theirs)
-        pid = _fork()
-        if pid == 0:
-            os.close(self.examiner.fileno())
-            os.close(ours.fileno())
-            candidate.run(channel, self._confine_program)
-        theirs.close()
-        return pid, ours.detach()
-
     def _end(self, pid: int, channel_lost: bool) -> dict:
-        """Kill and reap the candidate; how it ended by itself, if it did."""
-        deadline = time.monotonic() + (_GRACE if channel_lost else 0)
-        found, status, usage = os.wait4(pid, os.WNOHANG)
-        while not found and time.monotonic() < deadline:
-            time.sleep(0.001)
-            found, status, usage = os.wait4(pid, os.WNOHANG)
-        by_itself = bool(found)
-        if not found:
+        """Kill and reap the candidate and whatever it left; how it ended by itself."""
+        by_itself = channel_lost and _dies_within(_GRACE, pid)
+        if not by_itself:
             os.kill(pid, signal.SIGKILL)
-        self.scratch.kill_the_rest()
-        if not found:
-            _, status, usage = os.wait4(pid, 0)
-        _reap_the_rest()
+        _, status, usage = os.wait4(pid, 0)
+        if self.scratch.kill_the_rest():
+            _reap_all()
         return {
             "by_itself": by_itself,
             "code": os.waitstatus_to_exitcode(status),
             "processor_seconds": usage.ru_utime + usage.ru_stime,
         }
+
+
+def _dies_within(seconds: float, pid: int) -> bool:
+    """Wait for a process to be dead, without reaping it."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            return True
+        time.sleep(0.001)
+    return False
 
 
 def _confinement(orders: dict) -> Callable[[], None]:
@@ -112,7 +113,7 @@ def _confinement(orders: dict) -> Callable[[], None]:
     return apply
 
 
-def _reap_the_rest() -> None:
+def _reap_all() -> None:
     try:
         while True:
             os.waitpid(-1, 0)

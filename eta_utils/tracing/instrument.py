@@ -30,6 +30,12 @@ _ADD, _AND = ast.Add(), ast.And()
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+# Nodes that may hold expressions, but for names and constants, and for statements.
+_INNER_NODES = frozenset(
+    {*ast.expr.__subclasses__(), *ast.excepthandler.__subclasses__()}
+    | {*ast.pattern.__subclasses__(), ast.match_case, ast.arguments, ast.arg, ast.keyword}
+    | {ast.comprehension, ast.withitem}
+) - {ast.Name, ast.Constant}
 _BLOCKS = ("body", "orelse", "finalbody")
 _START = {"lineno": 1, "col_offset": 0, "end_lineno": 1, "end_col_offset": 0}
 # Nodes that never change can stand in many places of one tree.
@@ -187,16 +193,11 @@ def _tick_expressions(statement: ast.stmt) -> None:
         elif isinstance(node, ast.Lambda):
             place = _place(node)
             node.body = ast.BoolOp(_AND, [_tick(place), node.body], **place)
-        for name in node._fields:
-            value = getattr(node, name, None)
-            if isinstance(value, list):
-                # Nested statements are visited on their own.
-                stack.extend(
-                    v
-                    for v in value
-                    if isinstance(v, ast.AST) and not isinstance(v, ast.stmt)
-                )
-            elif isinstance(value, ast.AST):
+        for value in vars(node).values():
+            # Most of a tree is leaves; nested statements are visited on their own.
+            if type(value) is list:
+                stack += [part for part in value if type(part) in _INNER_NODES]
+            elif type(value) in _INNER_NODES:
                 stack.append(value)
 
 
