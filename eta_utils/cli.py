@@ -105,8 +105,8 @@ def _add_judge(commands: argparse._SubParsersAction) -> None:
         "--step-budget",
         type=_positive,
         metavar="N",
-        help="steps that each assert may take before the program is stopped (default: a "
-        "million, or 4 times what the reference takes in all where that is more; 3 million "
+        help="steps that each assert may take before the program is stopped (default: "
+        "700,000, or 4 times what the reference takes in all where that is more; 3 million "
         "without a reference)",
     )
     judge.add_argument(

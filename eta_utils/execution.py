@@ -31,7 +31,7 @@ from eta_utils.sandbox.isolation import choose_rung
 from eta_utils.sandbox.pool import Batch, run_batch
 from eta_utils.tasks import Task
 
-LEAST_BUDGET = 1_000_000  # steps of one assert
+LEAST_BUDGET = 700_000  # steps of one assert
 UNKNOWN_BUDGET = 3_000_000  # the same where no reference tells what a task needs
 BUDGET_FACTOR = 4  # times the steps of the reference in all asserts
 TOTAL_FACTOR = 4  # times the budget of one assert, for all asserts together
@@ -93,7 +93,7 @@ def judge(
     `samples` is gone through twice, so it is a list or another re-iterable.  `workers`
     defaults to the cores; with an `executor` the work goes there instead and `workers`
     says how many batches to keep under way.  `step_budget`, the steps (see `tracing`) that
-    each assert may take, replaces the default: a million, or 4 times the steps of the
+    each assert may take, replaces the default: 700,000, or 4 times the steps of the
     reference in all asserts where that is more; 3 million where there is no reference.
     All asserts together may take 4 times as much (or those 4 times of the reference).
     `isolation` is `auto` or a rung of `sandbox.jail`.  `cache` is a file, True for the

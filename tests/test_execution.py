@@ -37,11 +37,11 @@ def test_asserts_are_counted_one_by_one():
 
 
 def test_steps_and_lines_are_those_before_the_first_failure():
-    # `def`, then per call: the call itself and its two statements
+    # `def`, then per call the two statements of the body
     fails_third = "    if a < 0: return None\n    return a + b\n"
     outcome = judge_one(fails_third)
     assert outcome.first_failed_assert == 2
-    assert outcome.steps == 1 + 3 + 3 + 3
+    assert outcome.steps == 1 + 2 + 2 + 2
     assert outcome.lines_reached == 3
 
 

@@ -92,7 +92,7 @@ class Host:
         self.channel = channel
         self.program = program
         self.namespace = {"__builtins__": vars(sys.modules["builtins"])}
-        self.recorder = Recorder(program["statements"], program["budget"], self.namespace)
+        self.recorder = Recorder(program["counters"], program["budget"], self.namespace)
         self.tampering = ""
         Host.current = self
 
@@ -128,7 +128,7 @@ class Host:
         ):
             self.tampering = self.tampering or "builtins"
         recorder = self.recorder
-        trace = recorder.hits, *recorder.ticks(), recorder.states()
+        trace = recorder.hits(), recorder.used_up(), recorder.states()
         return encode((raised, value, *trace, self.tampering))[0]
 
 
@@ -181,7 +181,7 @@ def warm_up() -> None:
     ours, theirs = socket.socketpair()
     examiner = Channel(theirs)
     program = {"code": marshal.dumps(compile(_WARM_UP, FILENAME, "exec"))}
-    program |= {"statements": 8, "budget": 100, "names_builtins": False}
+    program |= {"counters": 8, "budget": 100, "names_builtins": False}
     examiner.send(pickle.dumps(program))
     channel = Channel(ours)
     host = Host(channel, pickle.loads(channel.receive()))

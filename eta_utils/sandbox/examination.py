@@ -76,7 +76,7 @@ class Examination:
         job = self.job
         program = {
             "code": marshal.dumps(self.program.code),
-            "statements": len(self.program.lines),
+            "counters": len(self.program.lines),
             "budget": job["budget"],
             "processor_seconds": job["processor_seconds"],
             "names_builtins": "builtins" in job["program"],
@@ -141,7 +141,7 @@ class Examination:
         return len({line for line, hits in lines if hits})
 
     def hits_by_line(self) -> dict[int, int]:
-        """How often each line ran (the most frequent of its statements)."""
+        """How often each line ran (the most frequent of its counters)."""
         found: dict[int, int] = {}
         for line, hits in zip(self.program.lines, self._hits, strict=False):
             found[line] = max(found.get(line, 0), hits)
@@ -164,7 +164,7 @@ class Examination:
                     self._tampering = (
                         f"a result of class {comparing}, which compares itself"
                     )
-                if isinstance(answer, tuple) and len(answer) == 7:
+                if isinstance(answer, tuple) and len(answer) == 6:
                     return answer
                 if not isinstance(answer, str):
                     raise ProtocolError("no answer")
@@ -177,18 +177,18 @@ class Examination:
 
     def _open(self, answer: tuple) -> object:
         """Book an answer's trace, then return its value or raise its exception."""
-        raised, value, hits, ticks, used_up, states, tampering = answer
+        raised, value, hits, used_up, states, tampering = answer
         self._tampering = self._tampering or tampering
         if self.job["traced"]:
-            self._book(hits, ticks, used_up, states)
+            self._book(hits, used_up, states)
         if raised:
             raise _as_exception(*raised)
         return value
 
-    def _book(self, hits: list[int], ticks: int, used_up: bool, states: bytes) -> None:
+    def _book(self, hits: list[int], used_up: bool, states: bytes) -> None:
         if self._calls == 0:  # each assert has a budget of its own
             self._steps_before = self.steps
-        self._hits, self.steps = hits, sum(hits) + ticks
+        self._hits, self.steps = hits, sum(hits)
         if states and len(self.trace) < TRACED_CALLS:
             self.trace[len(self.passed_units), self._calls] = array("q", states)
             self.truncated |= len(states) >= 8 * STATES_PER_CALL

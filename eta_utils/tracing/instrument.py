@@ -1,19 +1,20 @@
-"""Rewrite a program so that it counts its statements and reports its variables.
+"""Rewrite a program so that it counts its steps and reports its variables.
 
 >>> program = instrument("def f(n):\\n    while n:\\n        n -= 1\\n    return n\\n")
->>> program.lines                 # the line of each counted statement
+>>> program.lines                 # the line of each counter
 [1, 2, 3, 4]
 
-The rewritten program uses three global names that a `Recorder` supplies:
+The rewritten program calls global names that a `Recorder` supplies:
 
-- `_eta_hits[k] += 1`       before statement k;
-- `_eta_tick()`             once per loop iteration, function call, comprehension item and
-                            lambda call: it raises when the step budget is used up, and
-                            at every later tick, so that no `except` keeps a loop alive;
-- `_eta_see("x", x)`        after a statement that gave `x` a value or may have changed it.
+- `_eta_0()`, `_eta_1()`, ...   one before each statement, for each item of a comprehension
+                                and for each call of a lambda.  It counts, and raises once
+                                its share of the step budget is used up, at every later
+                                call too, so that no `except` keeps a loop alive;
+- `_eta_see("x", x)`            after a statement that gave `x` a value or may have
+                                changed it.
 
-Comprehensions and lambdas are one statement however long they run; ticks inside them
-are what makes the budget cover them.  Leaves out: code compiled at run time.
+Each turn of a loop and each call of a function begins with a statement, a comprehension's
+item or a lambda: nothing written in Python escapes.  Leaves out: code compiled at run time.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from types import CodeType
 
+from eta_utils.tracing.recorder import COUNTER
+
 FILENAME = "<candidate>"
 
-_LOAD, _STORE = ast.Load(), ast.Store()
-_ADD, _AND = ast.Add(), ast.And()
+_LOAD, _STORE, _AND = ast.Load(), ast.Store(), ast.And()
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-_LOOPS = (ast.For, ast.AsyncFor, ast.While)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 # Nodes that may hold expressions, but for names and constants, and for statements.
 _INNER_NODES = frozenset(
@@ -38,16 +39,13 @@ _INNER_NODES = frozenset(
 ) - {ast.Name, ast.Constant}
 _BLOCKS = ("body", "orelse", "finalbody")
 _START = {"lineno": 1, "col_offset": 0, "end_lineno": 1, "end_col_offset": 0}
-# Nodes that never change can stand in many places of one tree.
-_HITS = ast.Name("_eta_hits", _LOAD, **_START)
-_TICK = ast.Name("_eta_tick", _LOAD, **_START)
+# A node that never changes can stand in many places of one tree.
 _SEE = ast.Name("_eta_see", _LOAD, **_START)
-_ONE = ast.Constant(1, **_START)
 
 
 @dataclass(frozen=True)
 class Instrumented:
-    """A program ready to run: its code and, for each counted statement, its line."""
+    """A program ready to run: its code and, for each of its counters, the line."""
 
     code: CodeType
     lines: list[int]
@@ -87,22 +85,21 @@ class _Writer:
             if _must_come_first(statement):
                 written.append(statement)
                 continue
-            written.append(self.counter(statement))
+            written.append(ast.Expr(self.count(statement), **_place(statement)))
             self.inside(statement, in_function)
             written.extend(_with_states(statement) if in_function else (statement,))
         return written
 
-    def counter(self, statement: ast.stmt) -> ast.stmt:
-        """`_eta_hits[k] += 1`, at the place of `statement`."""
-        place = _place(statement)
-        index = ast.Constant(len(self.lines), **place)
-        self.lines.append(statement.lineno)
-        slot = ast.Subscript(_HITS, index, _STORE, **place)
-        return ast.AugAssign(slot, _ADD, _ONE, **place)
+    def count(self, node: ast.stmt | ast.expr) -> ast.Call:
+        """A call of a new counter, at the place of `node`."""
+        place = _place(node)
+        name = f"{COUNTER}{len(self.lines)}"
+        self.lines.append(node.lineno)
+        return ast.Call(ast.Name(name, _LOAD, **place), [], [], **place)
 
     def inside(self, statement: ast.stmt, in_function: bool) -> None:
-        """Write counters into the blocks and the expressions of one statement."""
-        _tick_expressions(statement)
+        """Write counters into the expressions and the blocks of one statement."""
+        self.expressions(statement)
         is_function = isinstance(statement, _FUNCTIONS)
         if isinstance(statement, ast.ClassDef):
             statement.body = self.block(statement.body, False, has_docstring=True)
@@ -114,24 +111,25 @@ class _Writer:
                 setattr(statement, name, self.block(body, inner, is_body))
         for part in getattr(statement, "handlers", ()) or getattr(statement, "cases", ()):
             part.body = self.block(part.body, inner)
-        if is_function or isinstance(statement, _LOOPS):
-            statement.body = _ticking(statement, is_function, in_function)
+        if in_function and isinstance(statement, (ast.For, ast.AsyncFor)):
+            statement.body = [*_sees(statement.target, statement), *statement.body]
 
-
-def _ticking(statement: ast.stmt, is_function: bool, in_function: bool) -> list[ast.stmt]:
-    """The body of a loop or function with its tick, and the loop's target, in front."""
-    head = []
-    body = statement.body
-    if is_function and _is_docstring(body):
-        head, body = [body[0]], body[1:]
-    while body and _must_come_first(body[0]):
-        head.append(body[0])
-        body = body[1:]
-    place = _place(statement)
-    head.append(ast.Expr(_tick(place), **place))
-    if in_function and isinstance(statement, (ast.For, ast.AsyncFor)):
-        head.extend(_sees(statement.target, statement))
-    return head + body
+    def expressions(self, statement: ast.stmt) -> None:
+        """Put a counter into every comprehension and lambda of a statement."""
+        stack: list[ast.AST] = [statement]
+        while stack:
+            node = stack.pop()
+            if isinstance(node, _COMPREHENSIONS):
+                for clause in node.generators:
+                    clause.ifs.insert(0, self.count(node))
+            elif isinstance(node, ast.Lambda):
+                node.body = ast.BoolOp(_AND, [self.count(node), node.body], **_place(node))
+            for value in vars(node).values():
+                # Most of a tree is leaves; nested statements are visited on their own.
+                if type(value) is list:
+                    stack += [part for part in value if type(part) in _INNER_NODES]
+                elif type(value) in _INNER_NODES:
+                    stack.append(value)
 
 
 def _with_states(statement: ast.stmt) -> Iterator[ast.stmt]:
@@ -180,29 +178,6 @@ def _sees(target: ast.expr, statement: ast.stmt) -> Iterator[ast.stmt]:
 def _see(name: str, value: ast.expr, place: dict) -> ast.stmt:
     call = ast.Call(_SEE, [ast.Constant(name, **place), value], [], **place)
     return ast.Expr(call, **place)
-
-
-def _tick_expressions(statement: ast.stmt) -> None:
-    """Put a tick into every comprehension and lambda among a statement's expressions."""
-    stack: list[ast.AST] = [statement]
-    while stack:
-        node = stack.pop()
-        if isinstance(node, _COMPREHENSIONS):
-            for clause in node.generators:
-                clause.ifs.insert(0, _tick(_place(node)))
-        elif isinstance(node, ast.Lambda):
-            place = _place(node)
-            node.body = ast.BoolOp(_AND, [_tick(place), node.body], **place)
-        for value in vars(node).values():
-            # Most of a tree is leaves; nested statements are visited on their own.
-            if type(value) is list:
-                stack += [part for part in value if type(part) in _INNER_NODES]
-            elif type(value) in _INNER_NODES:
-                stack.append(value)
-
-
-def _tick(place: dict) -> ast.expr:
-    return ast.Call(_TICK, [], [], **place)
 
 
 def _place(node: ast.AST) -> dict:

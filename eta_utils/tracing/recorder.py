@@ -17,6 +17,7 @@ from array import array
 from itertools import repeat
 from operator import is_, length_hint
 
+COUNTER = "_eta_"  # and a number: the global name of a counter
 STATES_PER_CALL = 120  # as in the trial that chose these orderings
 ITEMS = 32  # of a list or tuple
 MEMBERS = 1000  # of a set or dict
@@ -61,32 +62,31 @@ def _unordered(value: set | frozenset | dict, kind: type, depth: int) -> int:
 class Recorder:
     """Supplies the names that `instrument` writes into a program, and reads them out.
 
-    `hits[k]` is how often statement k ran.  A tick is one loop iteration, function call,
-    comprehension item or lambda call.  After half of `budget` ticks each further tick
-    raises StopIteration, for ever.  Half, because an iteration or a call is two steps at
-    least: itself and a statement.
+    Each counter is an iterator over half as many True as the budget has steps, so that a
+    loop of two statements, the usual least, stops when the budget is used up.  A spent
+    iterator raises StopIteration for ever.
     """
 
-    def __init__(self, statements: int, budget: int, namespace: dict) -> None:
-        self.hits = [0] * statements
-        self._ticks_before = 0
+    def __init__(self, counters: int, budget: int, namespace: dict) -> None:
         self._namespace = namespace
+        self._names = [f"{COUNTER}{number}" for number in range(counters)]
+        self._before = [0] * counters
         self._states: list[int] = []
         self._last: dict[str, int] = {}
-        namespace["_eta_hits"] = self.hits
         namespace["_eta_see"] = is_  # takes two arguments, does nothing, costs little
         self._allow(budget)
 
     def _allow(self, budget: int) -> None:
-        self._most_ticks = budget // 2
-        self._ticks = repeat(True, self._most_ticks)
-        self._namespace["_eta_tick"] = self._ticks.__next__
+        self._limit = budget // 2
+        self._iterators = [repeat(True, self._limit) for _ in self._names]
+        nexts = [iterator.__next__ for iterator in self._iterators]
+        self._namespace.update(zip(self._names, nexts, strict=True))
 
     def begin_call(self, budget: int) -> None:
         """Start recording the states of one call; a `budget` other than 0 replaces what
         is left of the one before."""
         if budget:
-            self._ticks_before, _ = self.ticks()
+            self._before = self.hits()
             self._allow(budget)
         self._states.clear()
         self._last.clear()
@@ -104,7 +104,12 @@ class Recorder:
         """The states of the current call, eight bytes each."""
         return array("q", self._states).tobytes()
 
-    def ticks(self) -> tuple[int, bool]:
-        """(Ticks so far, whether the current budget is used up)."""
-        left = length_hint(self._ticks)
-        return self._ticks_before + self._most_ticks - left, not left
+    def hits(self) -> list[int]:
+        """How often each counter was called."""
+        limit = self._limit
+        counted = zip(self._before, self._iterators, strict=True)
+        return [before + limit - length_hint(iterator) for before, iterator in counted]
+
+    def used_up(self) -> bool:
+        """Whether some counter has used up its share of the budget."""
+        return not all(map(length_hint, self._iterators))
