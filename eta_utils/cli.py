@@ -123,7 +123,7 @@ def _add_judge(commands: argparse._SubParsersAction) -> None:
 
 
 def _add_pairs(commands: argparse._SubParsersAction) -> None:
-    from eta_utils.preferences import ORDERINGS
+    from eta_utils.orderings import ORDERINGS
 
     orderings = "\n".join(f"  {each.name:10} {each.about}" for each in ORDERINGS.values())
     pairs = commands.add_parser(

@@ -14,21 +14,19 @@ writing files (see `cli`), and statistics (see `evaluation`).
 from __future__ import annotations
 
 import functools
-import itertools
 import os
-import platform
-from collections import deque
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from tqdm import tqdm
 
 from eta_utils.cache import OutcomeCache, default_path, key_of
+from eta_utils.dispatch import Dispatcher
 from eta_utils.outcomes import Outcome, from_raw
 from eta_utils.sandbox.isolation import choose_rung
-from eta_utils.sandbox.pool import Batch, run_batch
 from eta_utils.tasks import Task
 
 LEAST_BUDGET = 700_000  # steps of one assert
@@ -40,11 +38,6 @@ REFERENCE_BUDGET = 500_000_000  # steps
 # of a microsecond of processor time, and eight times that on a machine that is shared.
 STEPS_PER_SECOND = 4_000_000
 WALL_FACTOR = 8
-
-_PYTHON = platform.python_version()
-_FORMAT = 1  # raise it when the same program may get another outcome
-_BATCH = 16  # jobs
-_AHEAD = 4  # batches in flight per worker
 
 
 @dataclass(frozen=True)
@@ -103,13 +96,22 @@ def judge(
     does not hold.
     """
     rung = choose_rung(isolation)
+    if rung == "weak" and isolation == "auto":
+        warnings.warn(
+            "no isolation holds here: programs run with limits of time and memory alone "
+            "(python -m eta_utils doctor says what to install)",
+            stacklevel=2,
+        )
     place = default_path() if cache is True else (cache or None)
     workers = workers or cores()
     executor = executor or _local_pool(workers)
-    with OutcomeCache(place) as known, _Door(executor, workers, rung, known) as door:
+    with (
+        OutcomeCache(place) as known,
+        Dispatcher(executor, workers, rung, known) as dispatcher,
+    ):
         settings = {"traced": traced, "keep_trace": keep_trace}
         wanted = dict.fromkeys(sample["task_id"] for sample in samples)
-        references = door.references([tasks[name] for name in wanted if traced])
+        references = _references(dispatcher, [tasks[name] for name in wanted if traced])
         jobs = (
             _job(
                 task := tasks[sample["task_id"]],
@@ -120,7 +122,7 @@ def judge(
             | settings
             for sample in samples
         )
-        raw = door.run(jobs, tasks, references)
+        raw = dispatcher.run(jobs, _Descriptions(tasks, references))
         pairs = zip(samples, raw, strict=True)
         for sample, found in _progress_bar(pairs, samples, progress):
             yield from_raw(sample, found, rung)
@@ -168,92 +170,18 @@ def _job(task: Task, program: str, budgets: tuple[int, int], limits: Limits) -> 
     }
 
 
-class _Door:
-    """Runs jobs through the cache and an executor, a bounded number at a time."""
-
-    def __init__(
-        self, executor: Executor, workers: int, rung: str, known: OutcomeCache
-    ) -> None:
-        self.executor, self.rung, self.known = executor, rung, known
-        self.most_waiting = workers * _AHEAD * _BATCH
-        self._under_way: dict[bytes, tuple[Future, int]] = {}
-        self._batches: dict[Future, list[bytes]] = {}
-
-    def __enter__(self) -> _Door:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Also when interrupted: keep what the batches under way still find."""
-        for future in self._batches:
-            future.cancel()
-        wait(self._batches)
-        self.keep_finished()
-
-    def references(self, tasks: list[Task]) -> _References:
-        """The canonical solutions of `tasks`, run when somebody asks for them."""
-        solved = {task.task_id: task for task in tasks if task.canonical_solution.strip()}
-        settings = {"traced": True, "keep_trace": True}
-        budgets = REFERENCE_BUDGET, REFERENCE_BUDGET
-        jobs = (
-            _job(task, task.prompt + task.canonical_solution, budgets, Limits()) | settings
-            for task in solved.values()
-        )
-        return _References(solved, self.run(jobs, solved, _References((), iter(()))))
-
-    def run(
-        self, jobs: Iterable[dict], tasks: Mapping, references: Mapping
-    ) -> Iterator[dict]:
-        """Yield the raw outcome of each job in order; each distinct job runs once."""
-        waiting: deque[tuple[Future, int] | dict] = deque()
-        described = _Descriptions(tasks, references)
-        for batch in _batched(jobs, _BATCH):
-            fresh: dict[bytes, dict] = {}
-            places = []
-            for job in batch:
-                digest = described[job["task_id"]][1]
-                key = key_of(_FORMAT, _PYTHON, self.rung, digest, job)
-                found = self._under_way.get(key) or self.known.get(key)
-                if found is None:
-                    fresh.setdefault(key, job)
-                places.append(found or key)
-            self._submit(fresh, described)
-            waiting += (
-                self._under_way[at] if isinstance(at, bytes) else at for at in places
-            )
-            while len(waiting) > self.most_waiting:
-                yield self._take(waiting.popleft())
-        while waiting:
-            yield self._take(waiting.popleft())
-
-    def _submit(self, fresh: dict[bytes, dict], described: _Descriptions) -> None:
-        if not fresh:
-            return
-        jobs = list(fresh.values())
-        wanted = {job["task_id"]: described[job["task_id"]][0] for job in jobs}
-        batch = Batch(self.rung, wanted, jobs)
-        future = self.executor.submit(run_batch, batch)
-        self._batches[future] = list(fresh)
-        for index, key in enumerate(fresh):
-            self._under_way[key] = future, index
-
-    def _take(self, found: tuple[Future, int] | dict) -> dict:
-        if isinstance(found, dict):
-            return found
-        future, index = found
-        raw = future.result()[index]
-        self.keep_finished()
-        return raw
-
-    def keep_finished(self) -> None:
-        """Put what finished batches found into the cache (but not our own failures)."""
-        for future in [future for future in self._batches if future.done()]:
-            keys = self._batches.pop(future)
-            failed = future.cancelled() or future.exception() is not None
-            for index, key in enumerate(keys):
-                del self._under_way[key]
-                raw = {} if failed else future.result()[index]
-                if raw.get("status", "judge_error") != "judge_error":
-                    self.known.put(key, raw)
+def _references(dispatcher: Dispatcher, tasks: list[Task]) -> _References:
+    """The canonical solutions of `tasks`, run when somebody asks for them."""
+    solved = {task.task_id: task for task in tasks if task.canonical_solution.strip()}
+    settings = {"traced": True, "keep_trace": True}
+    budgets = REFERENCE_BUDGET, REFERENCE_BUDGET
+    jobs = (
+        _job(task, task.prompt + task.canonical_solution, budgets, Limits()) | settings
+        for task in solved.values()
+    )
+    no_references = _References((), iter(()))
+    outcomes = dispatcher.run(jobs, _Descriptions(solved, no_references))
+    return _References(solved, outcomes)
 
 
 class _References(dict):
@@ -292,9 +220,3 @@ class _Descriptions(dict):
 
 def _trace_by_call(trace: dict) -> dict[tuple[int, int], list[int]]:
     return {(unit, call): states for unit, call, states in trace["states"]}
-
-
-def _batched(items: Iterable, size: int) -> Iterator[list]:
-    items = iter(items)
-    while batch := list(itertools.islice(items, size)):
-        yield batch

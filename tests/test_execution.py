@@ -8,7 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 
-from eta_utils import execution
+from eta_utils import dispatch, execution
 from eta_utils.execution import judge
 from eta_utils.outcomes import Outcome
 from eta_utils.tasks import Task, load_tasks
@@ -200,9 +200,9 @@ def test_outcomes_come_in_the_order_of_the_samples():
 
 def count_batches(monkeypatch):
     jobs = []
-    run_batch = execution.run_batch
+    run_batch = dispatch.run_batch
     monkeypatch.setattr(
-        execution, "run_batch", lambda batch: jobs.extend(batch.jobs) or run_batch(batch)
+        dispatch, "run_batch", lambda batch: jobs.extend(batch.jobs) or run_batch(batch)
     )
     return jobs
 

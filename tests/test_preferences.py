@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from eta_utils.files import BadInput
+from eta_utils.orderings import ORDERINGS, tier
 from eta_utils.outcomes import Outcome
-from eta_utils.preferences import ORDERINGS, make_pairs, tier
+from eta_utils.preferences import make_pairs
 from eta_utils.tasks import Task
 
 TASKS = {

@@ -1,0 +1,112 @@
+"""Jobs through the cache and an executor: in order, a bounded number at a time.
+
+What `execution.judge` decides for each program arrives here as a job (see `sandbox.pool`);
+what comes back is the raw outcome.  A job whose key is in the cache does not run; one that
+is under way already is waited for.  Memory stays flat however many jobs there are.
+"""
+
+from __future__ import annotations
+
+import itertools
+import platform
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Executor, Future, wait
+
+from eta_utils.cache import OutcomeCache, key_of
+from eta_utils.sandbox.pool import Batch, run_batch
+
+_PYTHON = platform.python_version()
+_FORMAT = 1  # raise it when the same program may get another outcome
+_BATCH = 16  # jobs
+_AHEAD = 4  # batches in flight per worker
+
+Description = tuple[dict, str]
+
+
+class Dispatcher:
+    """Runs jobs through the cache and an executor, a bounded number at a time."""
+
+    def __init__(
+        self, executor: Executor, workers: int, rung: str, known: OutcomeCache
+    ) -> None:
+        self.executor, self.rung, self.known = executor, rung, known
+        self.most_waiting = workers * _AHEAD * _BATCH
+        self._under_way: dict[bytes, tuple[Future, int]] = {}
+        self._batches: dict[Future, list[bytes]] = {}
+
+    def __enter__(self) -> Dispatcher:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Also when interrupted: keep what the batches under way still find."""
+        for future in self._batches:
+            future.cancel()
+        wait(self._batches)
+        self.keep_finished()
+
+    def run(
+        self, jobs: Iterable[dict], described: Mapping[str, Description]
+    ) -> Iterator[dict]:
+        """Yield the raw outcome of each job in order; each distinct job runs once.
+
+        `described` gives for each task what a worker is told about it (see `pool.Batch`)
+        and a digest of that.
+        """
+        waiting: deque[tuple[Future, int] | dict] = deque()
+        for batch in _batched(jobs, _BATCH):
+            fresh: dict[bytes, dict] = {}
+            places = []
+            for job in batch:
+                digest = described[job["task_id"]][1]
+                key = key_of(_FORMAT, _PYTHON, self.rung, digest, job)
+                found = self._under_way.get(key) or self.known.get(key)
+                if found is None:
+                    fresh.setdefault(key, job)
+                places.append(found or key)
+            self._submit(fresh, described)
+            waiting += (
+                self._under_way[at] if isinstance(at, bytes) else at for at in places
+            )
+            while len(waiting) > self.most_waiting:
+                yield self._take(waiting.popleft())
+        while waiting:
+            yield self._take(waiting.popleft())
+
+    def _submit(
+        self, fresh: dict[bytes, dict], described: Mapping[str, Description]
+    ) -> None:
+        if not fresh:
+            return
+        jobs = list(fresh.values())
+        wanted = {job["task_id"]: described[job["task_id"]][0] for job in jobs}
+        batch = Batch(self.rung, wanted, jobs)
+        future = self.executor.submit(run_batch, batch)
+        self._batches[future] = list(fresh)
+        for index, key in enumerate(fresh):
+            self._under_way[key] = future, index
+
+    def _take(self, found: tuple[Future, int] | dict) -> dict:
+        if isinstance(found, dict):
+            return found
+        future, index = found
+        raw = future.result()[index]
+        self.keep_finished()
+        return raw
+
+    def keep_finished(self) -> None:
+        """Put what finished batches found into the cache (but not our own failures)."""
+        for future in [future for future in self._batches if future.done()]:
+            keys = self._batches.pop(future)
+            failed = future.cancelled() or future.exception() is not None
+            for index, key in enumerate(keys):
+                del self._under_way[key]
+                raw = {} if failed else future.result()[index]
+                if raw.get("status", "judge_error") != "judge_error":
+                    self.known.put(key, raw)
+
+
+def _batched(items: Iterable, size: int) -> Iterator[list]:
+    items = iter(items)
+    while batch := list(itertools.islice(items, size)):
+        yield batch

@@ -1,0 +1,185 @@
+"""Which of two programs got further?  The registry of named orderings of outcomes.
+
+>>> ORDERINGS["eta"].margin(better, worse) > 0
+True
+
+An ordering is a key; the program with the greater key is preferred.  Raw steps are not
+monotone in quality (an endless loop outruns the correct program), which is why `steps` is
+here to be compared with and `eta` is the default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from eta_utils.files import BadInput
+from eta_utils.outcomes import Outcome
+
+# Error classes; `_TIER_NAMES` has them in words.  A crash or an exit is a program that
+# raised in its own way; 1 is for those that did so before the first assert.
+_TIERS = {
+    "syntax": 0,
+    "tampered": 0,
+    "budget": 2,
+    "timeout": 2,
+    "memory": 2,
+    "exit": 3,
+    "crash": 3,
+    "exception": 3,
+    "assertion": 4,
+    "passed": 5,
+}
+_LOAD_ERROR = 1
+_STOPPED = ("budget", "timeout", "memory")
+_TIER_NAMES = (
+    "does not compile",
+    "fails while loading",
+    "has to be stopped",
+    "raises",
+    "answers wrongly",
+    "passes",
+)
+
+Key = tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Ordering:
+    """A named preference among outcomes of one prompt.
+
+    `key` maps an outcome to a tuple, compared from the left.  `reason` says in words why
+    the first outcome beats the second.  `may_win` tells who can be preferred at all.
+    """
+
+    name: str
+    about: str
+    key: Callable[[Outcome], Key]
+    reason: Callable[[Outcome, Outcome], str]
+    may_win: Callable[[Outcome], bool] = lambda outcome: outcome.status != "tampered"
+
+    def margin(self, better: Outcome, worse: Outcome) -> float:
+        """By how much the keys differ where they first do; 0 or less: not better."""
+        for ours, theirs in zip(self.key(better), self.key(worse), strict=True):
+            if ours != theirs:
+                return ours - theirs
+        return 0.0
+
+
+def tier(outcome: Outcome) -> int:
+    """The error class, 0 (does not compile) to 5 (passes)."""
+    raised = _TIERS[outcome.status] == _TIERS["exception"]
+    if raised and outcome.first_failed_assert is None:
+        return _LOAD_ERROR
+    return _TIERS[outcome.status]
+
+
+def _not_stopped(outcome: Outcome) -> bool:
+    return outcome.status not in (*_STOPPED, "tampered")
+
+
+def _alignment(outcome: Outcome) -> float:
+    """How far the states follow the reference's; the tier where there is no reference."""
+    return tier(outcome) / 5 if outcome.progress is None else outcome.progress
+
+
+def _hidden(outcome: Outcome) -> float:
+    try:
+        return float(outcome.sample["hidden_fraction"])
+    except KeyError:
+        raise BadInput(
+            "the ordering 'oracle' needs samples with a field 'hidden_fraction'"
+        ) from None
+
+
+def _by_tests(better: Outcome, worse: Outcome) -> str:
+    return (
+        f"passes {better.asserts_passed} of {better.asserts_total} asserts "
+        f"against {worse.asserts_passed}"
+    )
+
+
+def _by_tier(better: Outcome, worse: Outcome) -> str:
+    return f"{_TIER_NAMES[tier(better)]}, the other {_TIER_NAMES[tier(worse)]}"
+
+
+def _by_steps(better: Outcome, worse: Outcome) -> str:
+    return f"runs {better.steps} steps before failing against {worse.steps}"
+
+
+def _by_coverage(better: Outcome, worse: Outcome) -> str:
+    return f"reaches {better.lines_reached} lines against {worse.lines_reached}"
+
+
+def _by_alignment(better: Outcome, worse: Outcome) -> str:
+    if better.progress is None or worse.progress is None:
+        return _by_tier(better, worse)
+    return (
+        f"follows the reference through {better.progress:.0%} of its states "
+        f"against {worse.progress:.0%}"
+    )
+
+
+def _by_eta(better: Outcome, worse: Outcome) -> str:
+    if better.fraction != worse.fraction:
+        return _by_tests(better, worse)
+    if _alignment(better) != _alignment(worse):
+        return _by_alignment(better, worse)
+    return _by_tier(better, worse)
+
+
+def _by_hidden(better: Outcome, worse: Outcome) -> str:
+    return f"passes {_hidden(better):.0%} of the hidden tests against {_hidden(worse):.0%}"
+
+
+def by_passing(better: Outcome, worse: Outcome) -> str:
+    """Why a passing program beats a failing one, in words."""
+    return (
+        f"passes all {better.asserts_total} asserts; the other {_TIER_NAMES[tier(worse)]}"
+    )
+
+
+ORDERINGS = {
+    each.name: each
+    for each in (
+        Ordering("binary", "passed or not", lambda o: (float(o.passed),), by_passing),
+        Ordering(
+            "steps",
+            "executed steps before the first failure, endless loops and all",
+            lambda o: (float(o.passed), o.steps),
+            _by_steps,
+        ),
+        Ordering(
+            "fraction",
+            "share of the asserts that hold",
+            lambda o: (float(o.passed), o.fraction),
+            _by_tests,
+        ),
+        Ordering("tier", "class of the error", lambda o: (tier(o),), _by_tier),
+        Ordering(
+            "coverage",
+            "distinct lines reached before the failure",
+            lambda o: (float(o.passed), o.lines_reached),
+            _by_coverage,
+        ),
+        Ordering(
+            "alignment",
+            "how far the variable states follow the reference's",
+            lambda o: (float(o.passed), _alignment(o)),
+            _by_alignment,
+        ),
+        Ordering(
+            "eta",
+            "share of asserts, then alignment, then tier; a stopped program never wins",
+            lambda o: (float(o.passed), o.fraction, _alignment(o), tier(o)),
+            _by_eta,
+            _not_stopped,
+        ),
+        Ordering(
+            "oracle",
+            "share of the hidden tests (needs 'hidden_fraction'; for analysis alone)",
+            lambda o: (_hidden(o),),
+            _by_hidden,
+        ),
+    )
+}

@@ -1,0 +1,67 @@
+"""The house rules that can be checked: imports go down, rooms are small and signed."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+
+from tests.conftest import ROOT
+
+PACKAGE = ROOT / "eta_utils"
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+# From the top floor to the ground; a module imports from its own floor or from below.
+FLOORS = (
+    ("cli", "__main__"),
+    ("doctor",),
+    ("preferences", "evaluation"),
+    ("orderings", "execution"),
+    ("dispatch",),
+    ("cache",),
+    ("sandbox",),
+    ("tracing",),
+    ("samples", "outcomes"),
+    ("tasks",),
+    ("files",),
+)
+LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
+LONGEST_MODULE, LONGEST_FUNCTION = 270, 70
+
+
+def name_of(path):
+    return str(path.relative_to(PACKAGE))
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_imports_go_down_only(path):
+    room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    if room == "__init__":
+        return
+    for node in ast.walk(ast.parse(path.read_text())):
+        module = getattr(node, "module", None) or ""
+        if isinstance(node, ast.ImportFrom) and module.startswith("eta_utils."):
+            imported = module.split(".")[1]
+            assert LEVEL[imported] >= LEVEL[room], (
+                f"{room} imports {imported}, a floor above"
+            )
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_every_module_says_what_it_is_and_stays_small(path):
+    text = path.read_text()
+    tree = ast.parse(text)
+    assert ast.get_docstring(tree)
+    assert text.count("\n") <= LONGEST_MODULE
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            assert node.end_lineno - node.lineno < LONGEST_FUNCTION, node.name
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_public_functions_are_typed_and_documented(path):
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+            assert ast.get_docstring(node), node.name
+            assert node.returns is not None, node.name
+            assert all(each.annotation for each in node.args.args), node.name
