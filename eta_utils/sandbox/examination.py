@@ -109,7 +109,14 @@ class Examination:
         if self._calls:
             return 0
         # At least 2, the recorder's smallest: 0 would mean to go on with the old budget.
-        return max(2, min(self.job["budget"], self.job["total_budget"] - self.steps))
+        return max(2, min(self.job["budget"], self._most_steps() - self.steps))
+
+    def _most_steps(self) -> int:
+        """The steps that all asserts may take.  Once one has failed the verdict is known,
+        and the others are only counted: they get less."""
+        if self.failure is None:
+            return self.job["total_budget"]
+        return self.failure.steps + self.job["budget_after_failure"]
 
     def unit(self, number: int, error: BaseException | None) -> None:
         """One assert is over (called from the rewritten `check`)."""
@@ -193,8 +200,9 @@ class Examination:
             self.trace[len(self.passed_units), self._calls] = array("q", states)
             self.truncated |= len(states) >= 8 * STATES_PER_CALL
         self._calls += 1
-        job, in_this_assert = self.job, self.steps - self._steps_before
-        if used_up or in_this_assert > job["budget"] or self.steps > job["total_budget"]:
+        in_this_assert = self.steps - self._steps_before
+        too_many = in_this_assert > self.job["budget"] or self.steps > self._most_steps()
+        if used_up or too_many:
             raise self.stop("budget")
 
     def _lost(self) -> NoReturn:

@@ -33,9 +33,10 @@ _workers: list[Worker] = []
 class Batch:
     """Jobs for one worker, with the tasks they refer to; plain data that pickles.
 
-    A job: `task_id, program`; `budget` and `total_budget`, steps for one assert and for
-    all; `processor_seconds` and `wall_seconds`; `traced`, `keep_trace`.  A task: `prompt,
-    test, entry_point, reference` (the reference's trace or None).
+    A job: `task_id, program`; `budget`, `total_budget` and `budget_after_failure`, steps
+    for one assert, for all, and for those after the first that fails; `processor_seconds`
+    and `wall_seconds`; `traced`, `keep_trace`.  A task: `prompt, test, entry_point,
+    reference` (the reference's trace or None).
     """
 
     rung: str

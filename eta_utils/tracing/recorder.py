@@ -18,6 +18,7 @@ from itertools import repeat
 from operator import is_, length_hint
 
 COUNTER = "_eta_"  # and a number: the global name of a counter
+_NAMES = [f"{COUNTER}{number}" for number in range(500)]  # made once, in the zygote
 STATES_PER_CALL = 120  # as in the trial that chose these orderings
 ITEMS = 32  # of a list or tuple
 MEMBERS = 1000  # of a set or dict
@@ -69,7 +70,8 @@ class Recorder:
 
     def __init__(self, counters: int, budget: int, namespace: dict) -> None:
         self._namespace = namespace
-        self._names = [f"{COUNTER}{number}" for number in range(counters)]
+        more = (f"{COUNTER}{number}" for number in range(len(_NAMES), counters))
+        self._names = [*_NAMES[:counters], *more]
         self._before = [0] * counters
         self._states: list[int] = []
         self._last: dict[str, int] = {}
