@@ -8,7 +8,8 @@ What a program does to look for its judge is noticed and reported, to give a fai
 right name (`tampered`); nothing depends on it being noticed.
 
 Most of a candidate's cost is memory pages that it is the first to write to after the fork.
-Hence few modules, and `warm_up`: code that has run often no longer rewrites itself.
+Hence few modules, the cores in C of `pickle` and `socket` instead of the whole, and
+`warm_up`: code that has run often no longer rewrites itself.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from __future__ import annotations
 import builtins
 import marshal
 import os
-import pickle
 import site
-import socket
 import sys
 import types
+from _pickle import dumps, loads
+from _socket import socketpair
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -62,7 +63,7 @@ def prepare() -> None:
 def run(channel: Channel, confine_program: Callable[[], None]) -> NoReturn:
     """Become the candidate: serve one program over `channel`."""
     try:
-        program = pickle.loads(channel.receive())
+        program = loads(channel.receive())
         confine.limit_processor(program["processor_seconds"])
         confine_program()
         host = Host(channel, program)
@@ -107,7 +108,7 @@ class Host:
 
     def call(self) -> None:
         """Receive one call, make it, and report."""
-        name, args, kwargs, budget = pickle.loads(self.channel.receive())
+        name, args, kwargs, budget = loads(self.channel.receive())
         self.recorder.begin_call(budget)
         try:
             if name not in self.namespace:
@@ -142,7 +143,7 @@ def _watch(event: str, _details: tuple) -> None:
         host.tampering = ""  # a library did, as namedtuple does
         return
     # The program may be about to end the process: tell at once.
-    host.channel.send(pickle.dumps(event))
+    host.channel.send(dumps(event))
 
 
 def _describe(kind: type, error: BaseException, trace: object) -> tuple[str, str, int]:
@@ -178,13 +179,13 @@ def answer(xs):
 
 def warm_up() -> None:
     """Serve a small program within this process."""
-    ours, theirs = socket.socketpair()
+    ours, theirs = socketpair()
     examiner = Channel(theirs)
     program = {"code": marshal.dumps(compile(_WARM_UP, FILENAME, "exec"))}
     program |= {"counters": 8, "budget": 100, "names_builtins": False}
-    examiner.send(pickle.dumps(program))
+    examiner.send(dumps(program))
     channel = Channel(ours)
-    host = Host(channel, pickle.loads(channel.receive()))
+    host = Host(channel, loads(channel.receive()))
     host.load()
     for xs in ([1, 2], []):
         examiner.send(encode(("answer", (xs,), {}, 100))[0])

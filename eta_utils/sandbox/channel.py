@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-import socket
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # at run time the zygote uses the smaller `_socket`
+    import socket
 
 LARGEST_FRAME = 32 << 20  # bytes
 

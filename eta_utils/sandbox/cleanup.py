@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
+
+from eta_utils.sandbox.confine import SIGKILL
 
 WORK = "work"  # the folder of one program, made anew for each
 
@@ -71,7 +72,7 @@ class Scratch:
             return False
         self.prove()
         try:
-            os.kill(-1, signal.SIGKILL)
+            os.kill(-1, SIGKILL)
         except ProcessLookupError:
             return False
         return True

@@ -14,9 +14,10 @@ from __future__ import annotations
 import ctypes
 import os
 import resource
-import signal
 import sys
 from collections.abc import Callable
+
+SIGKILL = 9  # not from `signal`, which is a module more
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE = 1, 4
 _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 22, 38
@@ -88,7 +89,7 @@ def seccomp_loader(program: bytes) -> Callable[[], None]:
 def die_with_parent() -> None:
     """Be killed when the parent dies, and be closed to debuggers (Linux only)."""
     if sys.platform == "linux":
-        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        _prctl(_PR_SET_PDEATHSIG, SIGKILL)
         _prctl(_PR_SET_DUMPABLE, 0)
 
 

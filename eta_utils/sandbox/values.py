@@ -11,7 +11,7 @@ Leaves out: classes, functions and modules as values; they arrive as `Opaque`.
 from __future__ import annotations
 
 import io
-import pickle
+from _pickle import Pickler, Unpickler  # `pickle` would bring its twin in Python too
 from types import BuiltinFunctionType, FunctionType
 
 from eta_utils.sandbox.channel import LARGEST_FRAME, ProtocolError
@@ -74,7 +74,7 @@ def stand_in(kind: str, compares: bool, shape: str, base: object) -> object:
     return iter(base) if shape == "iterator" else Opaque(kind)
 
 
-class _Encoder(pickle.Pickler):
+class _Encoder(Pickler):
     opaque = False
 
     def reducer_override(self, value: object) -> object:
@@ -133,7 +133,7 @@ def encode(value: object) -> tuple[bytes, bool]:
     return payload, encoder.opaque
 
 
-class _Decoder(pickle.Unpickler):
+class _Decoder(Unpickler):
     comparing = ""
 
     def find_class(self, module: str, name: str) -> object:

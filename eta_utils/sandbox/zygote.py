@@ -14,13 +14,13 @@ import ctypes
 import gc
 import importlib.util
 import os
-import pickle
 import random
-import signal
-import socket
 import sys
 import time
+from _pickle import dumps, loads
+from _socket import SCM_RIGHTS, SOL_SOCKET, socket, socketpair
 from collections.abc import Callable
+from struct import pack
 
 from eta_utils.sandbox import candidate, confine
 from eta_utils.sandbox.channel import Channel
@@ -35,16 +35,13 @@ _GRACE = 0.5  # seconds for a process whose channel closed to be dead
 _fork = ctypes.PyDLL(None).fork
 
 # What programs import most; loading a module here saves loading it in each candidate.
-PRELOAD = (
-    "math re typing collections itertools functools string random heapq bisect copy "
-    "operator"
-).split()
+PRELOAD = ("math re typing collections itertools functools operator random").split()
 
 
 class Zygote:
     """Forks, ends and cleans up after candidates on the examiner's orders."""
 
-    def __init__(self, examiner: socket.socket, orders: dict) -> None:
+    def __init__(self, examiner: socket, orders: dict) -> None:
         self.examiner = examiner
         self._confine_program = _confinement(orders)
         self.scratch = Scratch(
@@ -57,10 +54,10 @@ class Zygote:
         ending = {}
         while True:
             os.chdir(self.scratch.renew())
-            ours, theirs = socket.socketpair()
+            ours, theirs = socketpair()
             # Announced before the fork: while a candidate lives, each page that this
             # process writes to has to be copied.
-            socket.send_fds(self.examiner, [pickle.dumps(ending)], [ours.fileno()])
+            self._announce(ours, ending)
             ours.close()
             channel = Channel(theirs)
             pid = _fork()
@@ -73,11 +70,15 @@ class Zygote:
             if not word:
                 return
 
+    def _announce(self, channel: socket, ending: dict) -> None:
+        passed_on = SOL_SOCKET, SCM_RIGHTS, pack("i", channel.fileno())
+        self.examiner.sendmsg([dumps(ending)], [passed_on])
+
     def _end(self, pid: int, channel_lost: bool) -> dict:
         """Kill and reap the candidate and whatever it left; how it ended by itself."""
         by_itself = channel_lost and _dies_within(_GRACE, pid)
         if not by_itself:
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, confine.SIGKILL)
         _, status, usage = os.wait4(pid, 0)
         if self.scratch.kill_the_rest():
             _reap_all()
@@ -123,8 +124,8 @@ def _reap_all() -> None:
 
 def main() -> None:
     """Confine, load what programs need, and serve."""
-    examiner = socket.socket(fileno=int(sys.argv[1]))
-    orders = pickle.loads(Channel(examiner).receive())
+    examiner = socket(fileno=int(sys.argv[1]))
+    orders = loads(Channel(examiner).receive())
     for name in PRELOAD:
         importlib.import_module(name)
     sys.path[:] = orders["path"]

@@ -13,9 +13,9 @@ server, where each page of memory costs time: it imports next to nothing.
 
 from __future__ import annotations
 
-from array import array
 from itertools import repeat
 from operator import is_, length_hint
+from struct import pack
 
 COUNTER = "_eta_"  # and a number: the global name of a counter
 _NAMES = [f"{COUNTER}{number}" for number in range(500)]  # made once, in the zygote
@@ -104,7 +104,7 @@ class Recorder:
 
     def states(self) -> bytes:
         """The states of the current call, eight bytes each."""
-        return array("q", self._states).tobytes()
+        return pack(f"{len(self._states)}q", *self._states)
 
     def hits(self) -> list[int]:
         """How often each counter was called."""
