@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -149,33 +151,35 @@ def test_arguments_that_make_no_sense_are_refused(files):
         assert caught.value.code == 2
 
 
+def count_cached():
+    """How many outcomes the cache holds."""
+    with contextlib.suppress(sqlite3.OperationalError):  # no file yet, or no table in it
+        base = sqlite3.connect(os.environ["ETA_CACHE"])
+        return base.execute("SELECT count(*) FROM outcomes").fetchone()[0]
+    return 0
+
+
 @pytest.mark.slow
 def test_an_interrupted_command_goes_on_where_it_stopped(files, tmp_path):
     tasks, _, out = files
-    rows = [RIGHT | {"completion": f"    x = {n}\n    return a + b\n"} for n in range(3000)]
+    rows = [RIGHT | {"completion": f"    x = {n}\n    return a + b\n"} for n in range(4000)]
     samples = write_rows(tmp_path / "many.jsonl", *rows)
     command = [sys.executable, "-m", "eta_utils", "judge", samples]
     command += ["--tasks", tasks, "--out", out]
     first = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    time.sleep(5)
+    while count_cached() < 300 and first.poll() is None:
+        time.sleep(0.1)
     first.send_signal(signal.SIGINT)
     _, error = first.communicate(timeout=60)
     assert first.returncode == 130
     assert "goes on from here" in error
     assert "Traceback" not in error
     assert not os.path.exists(out)
-    import sqlite3
-
-    query = "SELECT count(*) FROM outcomes"
-    [(kept,)] = sqlite3.connect(os.environ["ETA_CACHE"]).execute(query)
-    assert kept > 100
-    start = time.monotonic()
+    assert 300 <= count_cached() < 4001
     assert main(command[3:]) == 0
     assert [row["completion"] for row in rows_of(out)] == [
         row["completion"] for row in rows
     ]
-    [(total,)] = sqlite3.connect(os.environ["ETA_CACHE"]).execute(query)
-    assert total == 3001  # each sample once, and the reference
-    assert time.monotonic() - start < 600
+    assert count_cached() == 4001  # each sample once, and the reference
