@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import sys
 import time
 from collections import Counter, defaultdict
@@ -196,6 +197,8 @@ def _judge(options: argparse.Namespace) -> None:
     seconds = time.monotonic() - start
     rate = len(samples) / seconds
     print(f"judged     {len(samples):,} samples in {seconds:.1f} s, {rate:,.0f} per second")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"memory     {peak:.0f} MiB at most in the judging process")
     _print_summary(statuses, samples.per_task, passed)
     print(f"written    {options.out}")
 

@@ -10,6 +10,7 @@ process, so no candidate inherits any.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import importlib.util
@@ -115,11 +116,9 @@ def _confinement(orders: dict) -> Callable[[], None]:
 
 
 def _reap_all() -> None:
-    try:
+    with contextlib.suppress(ChildProcessError):  # none are left
         while True:
             os.waitpid(-1, 0)
-    except ChildProcessError:
-        pass  # none are left
 
 
 def main() -> None:
