@@ -163,10 +163,9 @@ def _add_pairs(commands: argparse._SubParsersAction) -> None:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
+    if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text} is not a positive whole number")
-    return number
+    return int(text)
 
 
 def _judge(options: argparse.Namespace) -> None:
@@ -179,6 +178,7 @@ def _judge(options: argparse.Namespace) -> None:
     refuse_weak(rung, options.isolation)
     print(f"isolation  {probe(rung)}")
     statuses: Counter[str] = Counter()
+    judged: Counter[str] = Counter()
     passed: Counter[str] = Counter()
     start = time.monotonic()
     with write_jsonl(options.out) as write:
@@ -193,26 +193,31 @@ def _judge(options: argparse.Namespace) -> None:
         ):
             write(outcome.record())
             statuses[outcome.status] += 1
+            judged[outcome.task_id] += outcome.passed is not None
             passed[outcome.task_id] += bool(outcome.passed)
     seconds = time.monotonic() - start
     rate = len(samples) / seconds
     print(f"judged     {len(samples):,} samples in {seconds:.1f} s, {rate:,.0f} per second")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"memory     {peak:.0f} MiB at most in the judging process")
-    _print_summary(statuses, samples.per_task, passed)
+    print(f"memory     {_peak_mebibytes():.0f} MiB at most in the judging process")
+    _print_summary(statuses, judged, passed)
     print(f"written    {options.out}")
 
 
-def _print_summary(statuses: Counter, per_task: Counter, passed: Counter) -> None:
+def _peak_mebibytes() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+
+
+def _print_summary(statuses: Counter, judged: Counter, passed: Counter) -> None:
     from eta_utils.evaluation import pass_at_k
 
     total = statuses.total()
     for status in reversed(STATUSES):
         if count := statuses[status]:
             print(f"  {status:12} {count:7,} {count / total:7.1%}")
-    counts = ((number, passed[task]) for task, number in per_task.items())
+    counts = ((number, passed[task]) for task, number in judged.items())
     for k, value in pass_at_k(counts).items():
-        print(f"pass@{k:<5} {value:.4f}")
+        print(f"pass@{k:<5} {value:.4f}  over {len(judged)} tasks")
 
 
 def _pairs(options: argparse.Namespace) -> None:
