@@ -28,6 +28,7 @@ from eta_utils.dispatch import Dispatcher
 from eta_utils.outcomes import Outcome, from_raw
 from eta_utils.sandbox.isolation import choose_rung
 from eta_utils.tasks import Task
+from eta_utils.tracing.alignment import Trace
 
 LEAST_BUDGET = 700_000  # steps of one assert
 UNKNOWN_BUDGET = 3_000_000  # the same where no reference tells what a task needs
@@ -56,7 +57,7 @@ class Limits:
 class Reference:
     """What the canonical solution did: its trace by call, and its steps."""
 
-    trace: dict
+    trace: Trace
     steps: int
 
 
@@ -217,10 +218,10 @@ class _Descriptions(dict):
         task, reference = self._tasks[name], self._references[name]
         told = {"prompt": task.prompt, "test": task.test, "entry_point": task.entry_point}
         trace = reference.trace if reference else None
-        listed = trace and [[*call, *states] for call, states in trace.items()]
+        listed = trace and [[*call, states.hex()] for call, states in trace.items()]
         self[name] = told | {"reference": trace}, key_of(told, listed).hex()
         return self[name]
 
 
-def _trace_by_call(trace: dict) -> dict[tuple[int, int], list[int]]:
-    return {(unit, call): states for unit, call, states in trace["states"]}
+def _trace_by_call(trace: dict) -> Trace:
+    return {(unit, call): bytes.fromhex(states) for unit, call, states in trace["states"]}

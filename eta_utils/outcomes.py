@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 
+from eta_utils.tracing.alignment import unpack
+
 # From the worst to the best a program can do; `judge_error` is ours, not the program's.
 STATUSES = (
     "syntax",
@@ -87,9 +89,21 @@ def from_raw(sample: dict, raw: dict, isolation: str) -> Outcome:
     """Complete what a worker reported (see `sandbox.examiner`) to an Outcome."""
     status = raw["status"]
     known = {name: raw[name] for name in OUTCOME_FIELDS if name in raw}
-    known |= {"isolation": isolation, "result": _result(raw), "trace": raw.get("trace")}
+    known |= {"isolation": isolation, "result": _result(raw)}
+    if "trace" in raw:
+        known["trace"] = _readable(raw["trace"])
     known["passed"] = None if status == "judge_error" else status == "passed"
     return Outcome(sample=sample, **known)
+
+
+def _readable(trace: dict) -> dict:
+    """Line hits by line, and for each call (assert, call, its states as numbers)."""
+    states = [
+        (unit, call, list(unpack(bytes.fromhex(packed))))
+        for unit, call, packed in trace["states"]
+    ]
+    hits = {int(line): count for line, count in trace["hits"].items()}
+    return {"hits": hits, "states": states}
 
 
 def _result(raw: dict) -> str:

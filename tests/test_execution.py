@@ -149,8 +149,8 @@ def test_without_a_reference_there_is_no_progress():
 
 def test_traces_are_kept_on_request():
     outcome = judge_one(RIGHT, keep_trace=True)
-    assert outcome.trace["hits"] == {"1": 1, "2": 4, "3": 4}
-    assert [call[:2] for call in outcome.trace["states"]] == [[n, 0] for n in range(4)]
+    assert outcome.trace["hits"] == {1: 1, 2: 4, 3: 4}
+    assert [call[:2] for call in outcome.trace["states"]] == [(n, 0) for n in range(4)]
 
 
 def test_mutated_and_returned_arguments_are_seen_by_the_test():

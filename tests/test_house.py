@@ -14,14 +14,15 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # From the top floor to the ground; a module imports from its own floor or from below.
 FLOORS = (
     ("cli", "__main__"),
+    ("commands",),
     ("doctor",),
     ("preferences", "evaluation"),
     ("orderings", "execution"),
     ("dispatch",),
     ("cache",),
     ("sandbox",),
-    ("tracing",),
     ("samples", "outcomes"),
+    ("tracing",),
     ("tasks",),
     ("files",),
 )

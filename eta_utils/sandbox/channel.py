@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:  # at run time the zygote uses the smaller `_socket`
     import socket
 
+HEADER = 4  # bytes that say how many follow
 LARGEST_FRAME = 32 << 20  # bytes
 
 
@@ -23,7 +24,7 @@ class Channel:
 
     def send(self, payload: bytes) -> None:
         """Send one frame.  Raises OSError when the other side is gone."""
-        self.socket.sendall(len(payload).to_bytes(4, "big") + payload)
+        self.socket.sendall(len(payload).to_bytes(HEADER, "big") + payload)
 
     def receive(self) -> bytes:
         """One whole frame.
@@ -31,24 +32,26 @@ class Channel:
         Raises EOFError, ProtocolError for a frame that is too large, and TimeoutError
         when the socket has a timeout and nothing arrives for so long.
         """
-        size = int.from_bytes(self._take(4), "big")
-        if size > LARGEST_FRAME:
-            raise ProtocolError(f"a frame of {size} bytes")
-        return self._take(size)
+        buffer = self._buffer
+        if len(buffer) < HEADER:
+            buffer = self._read_until(HEADER, buffer)
+        end = HEADER + int.from_bytes(buffer[:HEADER], "big")
+        if end > LARGEST_FRAME:
+            raise ProtocolError(f"a frame of {end} bytes")
+        if len(buffer) < end:
+            buffer = self._read_until(end, buffer)
+        self._buffer = buffer[end:]
+        return buffer[HEADER:end]
 
     def close(self) -> None:
         self.socket.close()
 
-    def _take(self, size: int) -> bytes:
-        buffer = self._buffer
-        if len(buffer) < size:
-            parts, missing = [buffer], size - len(buffer)
-            while missing > 0:
-                part = self.socket.recv(max(missing, 1 << 16))
-                if not part:
-                    raise EOFError("the other side closed the channel")
-                parts.append(part)
-                missing -= len(part)
-            buffer = b"".join(parts)
-        self._buffer = buffer[size:]
-        return buffer[:size]
+    def _read_until(self, size: int, buffer: bytes) -> bytes:
+        parts, missing = [buffer], size - len(buffer)
+        while missing > 0:
+            part = self.socket.recv(max(missing, 1 << 16))
+            if not part:
+                raise EOFError("the other side closed the channel")
+            parts.append(part)
+            missing -= len(part)
+        return b"".join(parts)

@@ -10,7 +10,6 @@ import builtins
 import marshal
 import pickle
 import signal
-from array import array
 from dataclasses import dataclass, field
 from typing import NoReturn
 
@@ -18,7 +17,7 @@ from eta_utils.sandbox.candidate import CHANNEL_LOST, LONGEST_TEXT, OUT_OF_MEMOR
 from eta_utils.sandbox.candidates import Candidates
 from eta_utils.sandbox.channel import Channel, ProtocolError
 from eta_utils.sandbox.values import decode, encode
-from eta_utils.tracing.alignment import Call
+from eta_utils.tracing.alignment import Trace
 from eta_utils.tracing.instrument import Instrumented
 from eta_utils.tracing.recorder import STATES_PER_CALL
 
@@ -62,7 +61,7 @@ class Examination:
     stopped: Stop | None = None
     failure: Failure | None = None
     passed_units: list[bool] = field(default_factory=list)
-    trace: dict[Call, array] = field(default_factory=dict)
+    trace: Trace = field(default_factory=dict)
     truncated: bool = False
     steps: int = 0
     _hits: list[int] = field(default_factory=list)
@@ -197,7 +196,7 @@ class Examination:
             self._steps_before = self.steps
         self._hits, self.steps = hits, sum(hits)
         if states and len(self.trace) < TRACED_CALLS:
-            self.trace[len(self.passed_units), self._calls] = array("q", states)
+            self.trace[len(self.passed_units), self._calls] = states
             self.truncated |= len(states) >= 8 * STATES_PER_CALL
         self._calls += 1
         in_this_assert = self.steps - self._steps_before

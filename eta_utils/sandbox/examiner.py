@@ -133,7 +133,7 @@ def _outcome(exam: Examination, units: int, reference: dict | None) -> dict:
         report["progress"] = 1.0 if passed else round(progress(exam.trace, reference), 6)
     report["truncated"] = exam.truncated or exam.stopped is not None
     if exam.job["keep_trace"]:
-        states = [[*call, list(states)] for call, states in exam.trace.items()]
+        states = [[*call, states.hex()] for call, states in exam.trace.items()]
         report["trace"] = {"hits": exam.hits_by_line(), "states": states}
     return report
 

@@ -28,7 +28,9 @@ RUNGS = ("jail", "process", "weak")
 PACKAGE = Path(__file__).resolve().parents[1]
 LIBRARIES = ("numpy", "numpy.libs")  # what programs may import beside the stdlib
 TEMPORARY_SPACE = 64 << 20  # bytes of a jail's /tmp
-MEMORY = 1 << 30  # bytes of address space of a candidate
+# Address space of a candidate, in bytes.  A program that squares a number for ever is to
+# run out of memory long before it runs out of time, which depends on the machine.
+MEMORY = 512 << 20
 EXAMINER_MEMORY = 4 << 30
 
 _INSIDE = "/judge"  # where a jail finds this package

@@ -1,19 +1,24 @@
 """Compare the variable states of a program with those of the reference.
 
-A trace is a list with one entry per call of the candidate that the tests made: the list
-of states (see `recorder`) of that call.  Calls are compared one by one, because each has
-the same input in both programs.
+A trace has the states (see `recorder`) of each call of the candidate that the tests made.
+Calls are compared one by one, because each has the same input in both programs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-Call = tuple[int, int]  # (number of the assert, number of the call within it)
-States = Sequence[int]
+# By (number of the assert, number of the call within it): the states of that call, as
+# `Recorder.states` packs them.
+Trace = Mapping[tuple[int, int], bytes]
 
 
-def common_subsequence(left: States, right: States) -> int:
+def unpack(states: bytes) -> Sequence[int]:
+    """The states that `Recorder.states` packed, as numbers."""
+    return memoryview(states).cast("q")
+
+
+def common_subsequence(left: Sequence[int], right: Sequence[int]) -> int:
     """Length of the longest common subsequence, in about len(left) big-integer steps.
 
     Hyyrö 2004, "Bit-parallel LCS-length computation revisited": bit i of `rows` is 0
@@ -32,14 +37,14 @@ def common_subsequence(left: States, right: States) -> int:
     return len(right) - rows.bit_count()
 
 
-def progress(trace: Mapping[Call, States], reference: Mapping[Call, States]) -> float:
+def progress(trace: Trace, reference: Trace) -> float:
     """Share of the reference's states that the program went through in order, 0 to 1.
 
     The mean over the reference's calls that have states; a call that the program never
     finished counts 0.  1.0 where the reference has no states at all.
     """
     shares = [
-        common_subsequence(trace.get(call, ()), states) / len(states)
+        common_subsequence(unpack(trace.get(call, b"")), unpack(states)) * 8 / len(states)
         for call, states in reference.items()
         if states
     ]

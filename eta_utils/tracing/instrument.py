@@ -38,7 +38,7 @@ _INNER_NODES = frozenset(
     | {ast.comprehension, ast.withitem}
 ) - {ast.Name, ast.Constant}
 _BLOCKS = ("body", "orelse", "finalbody")
-_START = {"lineno": 1, "col_offset": 0, "end_lineno": 1, "end_col_offset": 0}
+_START = {"lineno": 1, "col_offset": 0}
 # A node that never changes can stand in many places of one tree.
 _SEE = ast.Name("_eta_see", _LOAD, **_START)
 
@@ -181,12 +181,7 @@ def _see(name: str, value: ast.expr, place: dict) -> ast.stmt:
 
 
 def _place(node: ast.AST) -> dict:
-    return {
-        "lineno": node.lineno,
-        "col_offset": node.col_offset,
-        "end_lineno": node.end_lineno,
-        "end_col_offset": node.end_col_offset,
-    }
+    return {"lineno": node.lineno, "col_offset": node.col_offset}
 
 
 def _is_docstring(body: list[ast.stmt]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import struct
 
 from eta_utils.tracing.alignment import common_subsequence, progress
 
@@ -27,9 +28,13 @@ def test_the_fast_algorithm_agrees_with_the_textbook():
         assert common_subsequence(left, right) == textbook(left, right)
 
 
+def packed(*states):
+    return struct.pack(f"{len(states)}q", *states)
+
+
 def test_progress_is_the_mean_share_over_the_references_calls():
-    reference = {(0, 0): [1, 2, 3, 4], (1, 0): [5, 6], (2, 0): []}
-    trace = {(0, 0): [1, 9, 3], (7, 7): [1, 2, 3]}
+    reference = {(0, 0): packed(1, 2, 3, 4), (1, 0): packed(5, 6), (2, 0): packed()}
+    trace = {(0, 0): packed(1, 9, 3), (7, 7): packed(1, 2, 3)}
     # half of the first call's states, none of the second's; one without states is left out
     assert progress(trace, reference) == 0.25
     assert progress(reference, reference) == 1.0
