@@ -129,7 +129,7 @@ class Host:
         ):
             self.tampering = self.tampering or "builtins"
         recorder = self.recorder
-        trace = recorder.hits(), recorder.used_up(), recorder.states()
+        trace = *recorder.hits(), recorder.states()
         return encode((raised, value, *trace, self.tampering))[0]
 
 

@@ -19,6 +19,8 @@ from collections.abc import Callable
 
 SIGKILL = 9  # not from `signal`, which is a module more
 
+_MOST_SECONDS = resource.getrlimit(resource.RLIMIT_CPU)[1]  # of processor time
+
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE = 1, 4
 _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 22, 38
 _SECCOMP_MODE_FILTER = 2
@@ -89,7 +91,9 @@ def seccomp_loader(program: bytes) -> Callable[[], None]:
 def die_with_parent() -> None:
     """Be killed when the parent dies, and be closed to debuggers (Linux only)."""
     if sys.platform == "linux":
-        _prctl(_PR_SET_PDEATHSIG, SIGKILL)
+        _prctl(_MOST_SECONDS = resource.getrlimit(resource.RLIMIT_CPU)[1]  # of processor time
+
+_PR_SET_PDEATHSIG, SIGKILL)
         _prctl(_PR_SET_DUMPABLE, 0)
 
 
@@ -152,7 +156,9 @@ def limit_resources(memory: int, files: int = 64, file_bytes: int = 16 << 20) ->
 
 def limit_processor(seconds: int) -> None:
     """Kill this process after so many seconds of processor time (not wall clock)."""
-    _lower(resource.RLIMIT_CPU, seconds)
+    if _MOST_SECONDS != resource.RLIM_INFINITY:
+        seconds = min(seconds, _MOST_SECONDS)
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
 
 
 def _lower(kind: int, value: int) -> None:

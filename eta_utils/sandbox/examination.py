@@ -88,9 +88,7 @@ class Examination:
         """Call a function of the program.  Raises Stop, or the exception that it raised."""
         if self.stopped:
             raise self.stopped
-        question, opaque = encode((name, args, kwargs, self._allowance()))
-        if opaque:
-            raise Unanswerable(f"its test passes {name} a value that cannot be sent")
+        question = _question(name, args, kwargs, self._allowance())
         try:
             self.channel.send(question)
         except OSError:
@@ -208,6 +206,16 @@ class Examination:
         """The channel closed: raise Stop with the status that the process's end tells."""
         ending = self.candidates.how_ended()
         raise self.stop(*_status_of_end(ending, self.job["processor_seconds"])) from None
+
+
+def _question(name: str, args: tuple, kwargs: dict, budget: int) -> bytes:
+    try:
+        return pickle.dumps((name, args, kwargs, budget))  # the usual, plain arguments
+    except Exception:
+        question, opaque = encode((name, args, kwargs, budget))
+    if opaque:
+        raise Unanswerable(f"its test passes {name} a value that cannot be sent")
+    return question
 
 
 def _take_over(ours: object, theirs: object) -> None:

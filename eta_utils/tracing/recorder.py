@@ -88,7 +88,7 @@ class Recorder:
         """Start recording the states of one call; a `budget` other than 0 replaces what
         is left of the one before."""
         if budget:
-            self._before = self.hits()
+            self._before, _ = self.hits()
             self._allow(budget)
         self._states.clear()
         self._last.clear()
@@ -106,12 +106,9 @@ class Recorder:
         """The states of the current call, eight bytes each."""
         return pack(f"{len(self._states)}q", *self._states)
 
-    def hits(self) -> list[int]:
-        """How often each counter was called."""
+    def hits(self) -> tuple[list[int], bool]:
+        """How often each counter was called, and whether one has used up its share."""
+        left = list(map(length_hint, self._iterators))
         limit = self._limit
-        counted = zip(self._before, self._iterators, strict=True)
-        return [before + limit - length_hint(iterator) for before, iterator in counted]
-
-    def used_up(self) -> bool:
-        """Whether some counter has used up its share of the budget."""
-        return not all(map(length_hint, self._iterators))
+        counted = zip(self._before, left, strict=True)
+        return [before + limit - rest for before, rest in counted], 0 in left
