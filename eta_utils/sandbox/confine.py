@@ -91,9 +91,7 @@ def seccomp_loader(program: bytes) -> Callable[[], None]:
 def die_with_parent() -> None:
     """Be killed when the parent dies, and be closed to debuggers (Linux only)."""
     if sys.platform == "linux":
-        _prctl(_MOST_SECONDS = resource.getrlimit(resource.RLIMIT_CPU)[1]  # of processor time
-
-_PR_SET_PDEATHSIG, SIGKILL)
+        _prctl(_PR_SET_PDEATHSIG, SIGKILL)
         _prctl(_PR_SET_DUMPABLE, 0)
 
 
