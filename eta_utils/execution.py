@@ -111,7 +111,7 @@ def judge(
         OutcomeCache(place) as known,
         Dispatcher(executor, workers, rung, known) as dispatcher,
     ):
-        settings = {"traced": traced, "keep_trace": keep_trace}
+        settings = {"traced": traced, "keep_trace": keep_trace, "trusted": False}
         wanted = dict.fromkeys(sample["task_id"] for sample in samples)
         references = _references(dispatcher, [tasks[name] for name in wanted if traced])
         jobs = (
@@ -178,7 +178,7 @@ def _job(task: Task, program: str, budgets: tuple[int, int], limits: Limits) -> 
 def _references(dispatcher: Dispatcher, tasks: list[Task]) -> _References:
     """The canonical solutions of `tasks`, run when somebody asks for them."""
     solved = {task.task_id: task for task in tasks if task.canonical_solution.strip()}
-    settings = {"traced": True, "keep_trace": True}
+    settings = {"traced": True, "keep_trace": True, "trusted": True}
     budgets = REFERENCE_BUDGET, REFERENCE_BUDGET
     jobs = (
         _job(task, task.prompt + task.canonical_solution, budgets, Limits()) | settings

@@ -13,7 +13,7 @@ import signal
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from eta_utils.sandbox.candidate import CHANNEL_LOST, LONGEST_TEXT, OUT_OF_MEMORY
+from eta_utils.sandbox.candidate import CHANNEL_LOST, LONGEST_TEXT, OUT_OF_MEMORY, Loopback
 from eta_utils.sandbox.candidates import Candidates
 from eta_utils.sandbox.channel import Channel, ProtocolError
 from eta_utils.sandbox.values import decode, encode
@@ -56,7 +56,7 @@ class Examination:
     job: dict
     program: Instrumented
     candidates: Candidates
-    channel: Channel | None = None
+    channel: Channel | Loopback | None = None
     loaded: bool = False
     stopped: Stop | None = None
     failure: Failure | None = None
@@ -71,7 +71,7 @@ class Examination:
 
     def load(self) -> None:
         """Send the program and have its module level run.  Raises Stop or its exception."""
-        self.channel = self.candidates.next()
+        self.channel = Loopback() if self.job["trusted"] else self.candidates.next()
         job = self.job
         program = {
             "code": marshal.dumps(self.program.code),
