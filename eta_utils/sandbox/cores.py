@@ -34,6 +34,8 @@ class CoreClaim:
         folder = Path(tempfile.gettempdir()) / f"eta-cores-{os.getuid()}"
         try:
             folder.mkdir(mode=0o700, exist_ok=True)
+            if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+                return  # somebody else laid it out for us
             for slot in itertools.count():
                 lock = open(folder / str(slot), "w")  # noqa: SIM115
                 try:
