@@ -35,9 +35,9 @@ UNKNOWN_BUDGET = 3_000_000  # the same where no reference tells what a task need
 BUDGET_FACTOR = 4  # times the steps of the reference in all asserts
 TOTAL_FACTOR = 4  # times the budget of one assert, for all asserts together
 REFERENCE_BUDGET = 500_000_000  # steps
-# The clocks are a net behind the budget: they leave time for every step of it, at a quarter
+# The clocks are a net behind the budget: they leave time for every step of it, at a sixth
 # of a microsecond of processor time, and eight times that on a machine that is shared.
-STEPS_PER_SECOND = 4_000_000
+STEPS_PER_SECOND = 6_000_000
 WALL_FACTOR = 8
 
 
@@ -50,7 +50,7 @@ class Limits:
     """
 
     processor_seconds: int = 8
-    wall_seconds: float = 30.0
+    wall_seconds: float = 15.0
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,8 @@ def test_the_hostile_programs_get_what_they_deserve(data, rung):
     }
     samples = [{"task_id": row["name"], "completion": row["completion"]} for row in rows]
     # One worker, so that each program runs where the one before it has been.
-    found = judge(samples, tasks, workers=1, isolation=rung, cache=False, limits=SHORT)
+    settings = {"workers": 1, "isolation": rung, "cache": False}
+    found = judge(samples, tasks, limits=SHORT, step_budget=700_000, **settings)
     wrong, start = [], time.monotonic()
     for row, outcome in zip(rows, found, strict=True):
         name, seconds = row["name"], time.monotonic() - start
