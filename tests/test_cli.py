@@ -167,7 +167,12 @@ def test_an_interrupted_command_goes_on_where_it_stopped(files, tmp_path):
     command = [sys.executable, "-m", "eta_utils", "judge", samples]
     command += ["--tasks", tasks, "--out", out]
     first = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell that runs the tests in the background has them ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     while count_cached() < 300 and first.poll() is None:
         time.sleep(0.1)
