@@ -172,7 +172,7 @@ def test_an_interrupted_command_goes_on_where_it_stopped(files, tmp_path):
         stderr=subprocess.PIPE,
         text=True,
         # A shell that runs the tests in the background has them ignore Ctrl-C.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
     while count_cached() < 300 and first.poll() is None:
         time.sleep(0.1)
