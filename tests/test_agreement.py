@@ -43,25 +43,29 @@ def test_every_fix_of_humanevalfix_passes_and_no_buggy_program_does(data):
     assert passed == {"canonical_solution": 164}
 
 
-def test_verdicts_on_codegen_agree_with_human_eval(data):
-    rows = [row for _, row in read_jsonl(data("codegen16b_humaneval.jsonl.gz"))]
+def differing(rows, excused=lambda outcome: False):
+    """(Task, our status, recorded result) of the rows whose verdict is another here."""
     outcomes = outcomes_of(rows, load_tasks("humaneval"))
-    differ = [
+    return [
         (each.task_id, each.status, row["result"])
         for each, row in zip(outcomes, rows, strict=True)
-        if each.passed != row["passed"]
+        if each.passed != row["passed"] and not excused(each)
     ]
+
+
+def test_verdicts_on_codegen_agree_with_human_eval(data):
+    rows = [row for _, row in read_jsonl(data("codegen16b_humaneval.jsonl.gz"))]
+    differ = differing(rows)
     assert len(rows) == 16_400
     assert len(differ) <= 0.002 * len(rows), differ
 
 
 def test_verdicts_agree_with_those_recorded_on_an_older_python(data):
+    def needs_newer_python(outcome):
+        return outcome.passed and any(
+            text in outcome.sample["completion"] for text in OLDER_PYTHON
+        )
+
     rows = [row for _, row in read_jsonl(data("recorded_verdicts.jsonl.gz"))]
-    outcomes = outcomes_of(rows, load_tasks("humaneval"))
-    differ = [
-        (each.task_id, each.status, row["result"])
-        for each, row in zip(outcomes, rows, strict=True)
-        if each.passed != row["passed"]
-        and not (each.passed and any(text in row["completion"] for text in OLDER_PYTHON))
-    ]
+    differ = differing(rows, excused=needs_newer_python)
     assert len(differ) <= 0.002 * len(rows), differ

@@ -194,15 +194,11 @@ def test_a_test_that_cannot_be_asked_across_is_our_error():
     assert "cannot be sent" in outcome.result
 
 
-def test_random_numbers_are_the_same_for_every_program_and_test():
-    draw = "    import random\n    return random.random()\n"
-    task = Task("draw", "def f():\n", "f", "def check(c):\n    assert c() == 0\n")
-    same = (
-        "import random\nrandom.seed(0)\n" * 0 + "def check(c):\n    assert c() == VALUE\n"
-    )
-    value = "0.8444218515250481"  # random.seed(0); random.random()
-    seeded = Task("draw", task.prompt, "f", same.replace("VALUE", value))
-    assert judge_one(draw, seeded).passed
+def test_random_numbers_are_the_same_for_every_program():
+    # random.seed(0); random.random()
+    test = "def check(c):\n    assert c() == 0.8444218515250481\n"
+    task = Task("draw", "def f():\n", "f", test)
+    assert judge_one("    import random\n    return random.random()\n", task).passed
 
 
 def test_outcomes_come_in_the_order_of_the_samples():
