@@ -1,7 +1,7 @@
 """Numbers from outcomes.
 
 >>> pass_at_k([(100, 37), (100, 0)])
-{1: 0.185, 10: 0.4955..., 100: 0.5}
+{1: 0.185, 10: 0.4963, 100: 0.5}  (rounded here)
 """
 
 from __future__ import annotations

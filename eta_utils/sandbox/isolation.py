@@ -1,6 +1,7 @@
 """Which rung of isolation holds on this machine?  Found by trying to break out.
 
->>> for finding in probe_all(): print(finding)
+>>> print(probe("weak"))
+weak: limits of time and memory alone, no isolation
 >>> choose_rung("auto")
 'jail'
 
