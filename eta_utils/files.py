@@ -1,20 +1,21 @@
-"""JSON Lines in and out: plain or gzip, clear errors, files written whole or not at all.
+"""JSON, JSON Lines and CSV: clear errors, files written whole or not at all.
 
 >>> for number, row in read_jsonl("samples.jsonl.gz"): ...
 >>> with write_jsonl("out.jsonl") as write: write({"task_id": "HumanEval/0"})
 
-Leaves out: any other format, and appending (a half-written file must never exist).
+Leaves out: appending (a half-written file must never exist).
 """
 
 from __future__ import annotations
 
 import contextlib
+import csv
 import gzip
 import json
 import os
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 
@@ -100,6 +101,29 @@ def write_whole(path: str | Path) -> Iterator:
     except BaseException:
         os.unlink(name)
         raise
+
+
+def read_json(path: str | Path) -> dict:
+    """The object in a JSON file.  Raises BadInput, naming the file, when it is not one."""
+    try:
+        return _parse_object(Path(path).read_text(encoding="utf-8"), Path(path), 1)
+    except FileNotFoundError:
+        raise BadInput(f"{path}: no such file") from None
+
+
+def write_json(path: str | Path, value: dict) -> None:
+    """Write an object as indented JSON, whole or not at all."""
+    with write_whole(path) as file:
+        file.write(json.dumps(value, indent=2) + "\n")
+
+
+def write_csv(path: str | Path, rows: Sequence[Mapping]) -> None:
+    """Write rows as CSV, whole or not at all; the columns are all names in their order."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    with write_whole(path) as file:
+        writer = csv.DictWriter(file, names, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def _umask() -> int:

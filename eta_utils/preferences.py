@@ -35,7 +35,8 @@ def make_pairs(
     At most `per_task` pairs per prompt, chosen at random among those whose keys differ by
     more than `margin` at the first place where they differ, each program used once before
     any is used twice.  Each pair: `prompt, chosen, rejected, task_id, ordering, margin,
-    reason`; the prompt's last newlines stand at the front of chosen and rejected (see
+    reason, winner_passes`; the prompt's last newlines stand at the front of chosen and
+    rejected (see
     `tasks.at_token_boundary`).  Outcomes that are judge errors are left out.
     """
     by_task: dict[str, dict[str, Outcome]] = defaultdict(dict)
@@ -92,6 +93,7 @@ def _record(task: Task, ordering: Ordering, better: Outcome, worse: Outcome) -> 
         "ordering": ordering.name,
         "margin": 1.0 if gated else ordering.margin(better, worse),
         "reason": why(better, worse),
+        "winner_passes": gated,
     }
 
 

@@ -9,36 +9,15 @@ Leaves out: running anything (see `eta_utils.execution`).
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from eta_utils.files import BadInput, read_jsonl
 from eta_utils.tasks import humaneval
+from eta_utils.tasks.task import Task, at_token_boundary
+
+__all__ = ["Task", "at_token_boundary", "load_tasks"]
 
 REQUIRED = ("task_id", "prompt", "entry_point", "test")
-
-
-@dataclass(frozen=True)
-class Task:
-    """One problem, with HumanEval's own fields.
-
-    `prompt` + a completion is a program that defines `entry_point`; `test` defines
-    `check(candidate)`.  `canonical_solution` completes the prompt, and may be empty.
-    """
-
-    task_id: str
-    prompt: str
-    entry_point: str
-    test: str
-    canonical_solution: str = ""
-    split: str = ""
-    difficulty: int = 0
-
-    def program(self, sample: dict) -> str:
-        """The text to run: a sample's `solution`, or the prompt and its `completion`."""
-        if "solution" in sample:
-            return sample["solution"]
-        return self.prompt + sample["completion"]
 
 
 def load_tasks(source: str | Path) -> dict[str, Task]:
@@ -67,14 +46,3 @@ def _parse_task(row: dict, where: str) -> Task:
     if not re.search(r"^def check\s*\(", known["test"], re.MULTILINE):
         raise BadInput(f"{where}: the task's 'test' does not define check(candidate)")
     return Task(**known)
-
-
-def at_token_boundary(prompt: str, completion: str) -> tuple[str, str]:
-    """Move the newlines at the prompt's end to the front of the completion.
-
-    A BPE tokenizer may merge a prompt's last newline with the completion's indent when
-    it sees both at once; generation then starts from ids that training never saw.  With
-    the newlines on the completion's side the prompt's ids are a prefix of the joint ids.
-    """
-    stem = prompt.rstrip("\n")
-    return stem, prompt[len(stem) :] + completion

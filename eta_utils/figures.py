@@ -1,0 +1,221 @@
+"""Every figure of the notebooks and the report, from tables made elsewhere.
+
+>>> show(learning_curves(scores), "Pass rate against executed programs: ...")
+
+A figure is shown with a text that says what is to be seen, for those who do not see it.
+Colours are those of Okabe and Ito, which colour-blind readers can tell apart; an arm has
+the same colour and marker everywhere.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import seaborn as sns
+from IPython.display import HTML, display
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from pandas.io.formats.style import Styler
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
+from pygments.lexers import PythonLexer
+
+from eta_utils.evaluation import mean_interval
+from eta_utils.execution import judge
+from eta_utils.outcomes import STATUSES, Outcome
+from eta_utils.results import ARMS, final, label, matrix
+from eta_utils.tasks import Task
+
+COLOURS = {
+    "base": "#999999",
+    "sft": "#000000",
+    "ppo": "#E69F00",
+    "dpo-binary": "#56B4E9",
+    "dpo-steps": "#CC79A7",
+    "dpo-eta": "#009E73",
+}
+MARKERS = dict(zip(ARMS, "xosD^v", strict=True))
+_STATUS_COLOURS = dict(
+    zip(reversed(STATUSES[:-1]), sns.color_palette("cividis", 10), strict=True)
+)
+_WIDE, _SMALL = (7.2, 3.6), (7.2, 2.8)  # inches
+
+
+def show(figure: Figure, alt: str) -> None:
+    """Display a figure with its alternative text, and let go of it."""
+    display(figure, metadata={"image/png": {"alt": alt}})
+    plt.close(figure)
+
+
+def _axes(size: tuple[float, float] = _WIDE, columns: int = 1) -> tuple[Figure, list[Axes]]:
+    sns.set_theme(style="whitegrid", context="notebook", font_scale=0.9)
+    figure, axes = plt.subplots(1, columns, figsize=size, dpi=130, layout="constrained")
+    return figure, list(axes) if columns > 1 else [axes]
+
+
+def colour(arm: str) -> str:
+    return COLOURS.get(arm, "#D55E00")
+
+
+def training_curves(
+    history: pd.DataFrame, x: str, panels: Mapping[str, Sequence[str]]
+) -> Figure:
+    """One panel for each title, with the named columns of a training's history."""
+    figure, axes = _axes(_SMALL, len(panels))
+    for axis, (title, names) in zip(axes, panels.items(), strict=True):
+        for name in names:
+            axis.plot(history[x], history[name], label=name, marker=".")
+        axis.set(title=title, xlabel=x)
+        if len(names) > 1:
+            axis.legend(fontsize="small")
+    return figure
+
+
+def pass_fail(scores: pd.DataFrame) -> Figure:
+    """Share of sampled programs that pass and fail, by arm: the founding experiment's
+    figure."""
+    ends = final(scores)
+    arms = list(dict.fromkeys(ends["arm"]))
+    figure, [axis] = _axes()
+    for place, arm in enumerate(arms):
+        interval = mean_interval(matrix(ends, arm))
+        axis.barh(place, interval.value, color=colour(arm))
+        axis.barh(place, 1 - interval.value, left=interval.value, color="#E8E8E8")
+        axis.plot([interval.low, interval.high], [place, place], color="#D55E00", lw=3)
+        axis.text(0.99, place, f"{interval.value:.0%} pass", ha="right", va="center")
+    axis.set_yticks(range(len(arms)), [label(arm) for arm in arms])
+    axis.invert_yaxis()
+    axis.set(xlim=(0, 1), xlabel="share of sampled programs on held-out tasks")
+    axis.grid(axis="y", visible=False)
+    return figure
+
+
+def learning_curves(scores: pd.DataFrame) -> Figure:
+    """Held-out pass@1 against programs executed for training, from the SFT model on."""
+    figure, [axis] = _axes()
+    aligned = [arm for arm in dict.fromkeys(scores["arm"]) if arm not in ("base", "sft")]
+    for arm in aligned:
+        points = [(0, mean_interval(matrix(scores, "sft")))]
+        of_arm = scores[scores["arm"] == arm]
+        for programs, part in of_arm.groupby("programs"):
+            points.append((programs, mean_interval(matrix(part, arm))))
+        executed = [programs for programs, _ in points]
+        axis.errorbar(
+            executed,
+            [interval.value for _, interval in points],
+            yerr=[
+                [interval.value - interval.low for _, interval in points],
+                [interval.high - interval.value for _, interval in points],
+            ],
+            color=colour(arm),
+            marker=MARKERS.get(arm, "o"),
+            label=label(arm),
+            capsize=3,
+        )
+    axis.set(xlabel="programs executed for training", ylabel="sampled pass@1, held out")
+    if aligned:
+        axis.legend()
+    return figure
+
+
+def gains(rows: pd.DataFrame) -> Figure:
+    """Paired differences with their intervals: rows of `contrast, value, low, high`."""
+    figure, [axis] = _axes((7.2, 0.9 + 0.45 * len(rows)))
+    for place, row in enumerate(rows.itertuples()):
+        axis.plot([row.low, row.high], [place, place], color="#0072B2", lw=2)
+        axis.plot(row.value, place, "o", color="#0072B2")
+    axis.axvline(0, color="black", lw=1)
+    axis.set_yticks(range(len(rows)), list(rows["contrast"]))
+    axis.set(ylim=(len(rows) - 0.5, -0.5), xlabel="difference in sampled pass@1")
+    return figure
+
+
+def statuses(counts: pd.DataFrame) -> Figure:
+    """What became of the sampled programs, by arm: rows of `arm, status, programs`."""
+    shares = counts.pivot_table(
+        index="arm", columns="status", values="programs", sort=False
+    )
+    shares = shares.fillna(0).div(shares.sum(axis=1), axis=0)
+    figure, [axis] = _axes()
+    left = pd.Series(0.0, index=shares.index)
+    for status, shade in _STATUS_COLOURS.items():
+        if status in shares:
+            names = [label(arm) for arm in shares.index]
+            axis.barh(names, shares[status], left=left, color=shade, label=status)
+            left += shares[status]
+    axis.invert_yaxis()
+    axis.set(xlim=(0, 1), xlabel="share of sampled programs")
+    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=5, fontsize="small")
+    axis.grid(axis="y", visible=False)
+    return figure
+
+
+def difficulty(rows: pd.DataFrame) -> Figure:
+    """Sampled pass@1 by number of steps: rows of `results.by_difficulty`."""
+    figure, [axis] = _axes()
+    arms = list(dict.fromkeys(rows["arm"]))
+    for number, (arm, part) in enumerate(rows.groupby("arm", sort=False)):
+        shift = 0.06 * (number - (len(arms) - 1) / 2)  # so that intervals do not overlap
+        axis.errorbar(
+            part["difficulty"] + shift,
+            part["pass@1"],
+            yerr=[
+                part["pass@1"] - part["pass@1 low"],
+                part["pass@1 high"] - part["pass@1"],
+            ],
+            color=colour(arm),
+            marker=MARKERS.get(arm, "o"),
+            label=label(arm),
+            capsize=2,
+        )
+    axis.set_xticks(sorted(set(rows["difficulty"])))
+    axis.set(xlabel="steps in the task", ylabel="sampled pass@1, held out")
+    axis.legend(fontsize="small")
+    return figure
+
+
+def table(rows: pd.DataFrame, **formats: str) -> Styler:
+    """A data frame for display: shares with three digits, no index."""
+    shown = dict.fromkeys(rows.select_dtypes("float"), "{:.3f}") | formats
+    return rows.style.format(shown, na_rep="not run").hide(axis="index")
+
+
+def code(text: str, title: str = "") -> None:
+    """Show Python, highlighted; whoever wrote it, it is text and nothing else."""
+    display(HTML(_highlighted(text, title)))
+
+
+def _highlighted(text: str, title: str = "", marked: Sequence[int] = ()) -> str:
+    style = HtmlFormatter(noclasses=True, hl_lines=list(marked), wrapcode=True)
+    heading = f"<p><b>{html.escape(title)}</b></p>" if title else ""
+    return heading + highlight(text, PythonLexer(), style)
+
+
+def program(task: Task, outcome: Outcome) -> None:
+    """Show a judged program under what the judge found."""
+    raised = f", {outcome.exception} in line {outcome.line}" if outcome.exception else ""
+    title = (
+        f"{outcome.task_id}: {outcome.status}{raised}; passes {outcome.asserts_passed} of "
+        f"{outcome.asserts_total} asserts, {outcome.steps} steps"
+    )
+    text = task.program(outcome.sample)
+    display(HTML(_highlighted(text, title, [outcome.line] if outcome.line else [])))
+
+
+def trace(task: Task, outcome: Outcome) -> None:
+    """Show a program with, for its lines, how often they ran before the first failure."""
+    [again] = judge([outcome.sample], {task.task_id: task}, cache=False, keep_trace=True)
+    program(task, again)
+    hits = again.trace["hits"]
+    lines = task.program(outcome.sample).splitlines()
+    rows = [
+        {"line": number, "ran": hits.get(number, 0), "code": line}
+        for number, line in enumerate(lines, 1)
+        if line.strip()
+    ]
+    display(pd.DataFrame(rows).style.hide(axis="index"))
+    progress = "" if again.progress is None else f"{again.progress:.0%}"
+    print(f"Its states follow the reference's through {progress} of them.")

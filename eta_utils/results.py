@@ -1,0 +1,253 @@
+"""What a run found: its evaluations read back from files, as tables.
+
+>>> scores = read_scores(study)       # one row per seed, arm, executed programs and task
+>>> table = results_table(scores)     # one row per arm, with paired intervals
+>>> statuses = read_statuses(study)   # what became of the sampled programs, by arm
+
+Leaves out: making anything; an arm that was not run is simply not there (`missing_arms`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from eta_utils.evaluation import Interval, mean_interval, paired_difference, pass_at_k
+from eta_utils.files import read_json, read_jsonl, write_whole
+from eta_utils.outcomes import Outcome
+from eta_utils.study import Study
+from eta_utils.tasks import Task
+
+# Arms by the first part of their stages' names, in the order of tables and figures.
+ARMS = {
+    "base": "base",
+    "sft": "SFT",
+    "ppo": "PPO",
+    "dpo-binary": "binary DPO",
+    "dpo-steps": "raw-steps DPO",
+    "dpo-eta": "ETA-DPO",
+}
+
+
+def label(arm: str) -> str:
+    """An arm's name in tables and figures."""
+    return ARMS.get(arm, arm.replace("dpo-", "") + " DPO")
+
+
+def seed_folders(study: Study) -> list[Path]:
+    """Folders of all seeds that the run has."""
+    found = study.run_folder.glob("seed*")
+    return sorted(found, key=lambda path: int(path.name.removeprefix("seed")))
+
+
+def evaluations(study: Study, name: str = "test") -> list[dict]:
+    """Finished evaluations of all seeds: `seed, arm, programs, folder, metrics`.
+
+    Those made with other parameters than the run now has are left out.
+    """
+    found = []
+    for folder in seed_folders(study):
+        for path in sorted(folder.glob(f"**/{name}/done.json")):
+            done = read_json(path)
+            model = path.parent.parent / "done.json"
+            if not model.exists() or not _current(study, done, read_json(model)):
+                continue
+            found.append(
+                {
+                    "seed": int(folder.name.removeprefix("seed")),
+                    "arm": path.relative_to(folder).parts[0],
+                    "programs": read_json(model)["metrics"].get("programs", 0),
+                    "folder": path.parent,
+                    "metrics": done["metrics"],
+                }
+            )
+    order = list(ARMS)
+    return sorted(
+        found,
+        key=lambda row: (
+            row["seed"],
+            order.index(row["arm"]) if row["arm"] in order else len(order),
+            row["arm"],
+            row["programs"],
+        ),
+    )
+
+
+def _current(study: Study, *records: dict) -> bool:
+    now = asdict(study)
+    return all(
+        now[name] == value
+        for record in records
+        for name, value in record["parameters"].items()
+        if name in now and name != "seed"
+    )
+
+
+def read_scores(study: Study) -> pd.DataFrame:
+    """One row per seed, arm, executed programs and held-out task.
+
+    Columns: `seed, arm, programs, task_id, samples` (judged), `passed` (of them), `greedy`
+    (1 if the greedy completion passes).
+    """
+    rows = []
+    for each in evaluations(study):
+        counts: dict[str, dict] = {}
+        for _, line in read_jsonl(each["folder"] / "outcomes.jsonl.gz"):
+            count = counts.setdefault(
+                line["task_id"], {"samples": 0, "passed": 0, "greedy": 0}
+            )
+            if line["mode"] == "greedy":
+                count["greedy"] = int(bool(line["passed"]))
+            elif line["passed"] is not None:
+                count["samples"] += 1
+                count["passed"] += line["passed"]
+        same = {name: each[name] for name in ("seed", "arm", "programs")}
+        rows += [same | {"task_id": task} | count for task, count in counts.items()]
+    columns = "seed arm programs task_id samples passed greedy".split()
+    return pd.DataFrame(rows, columns=columns)
+
+
+def final(scores: pd.DataFrame) -> pd.DataFrame:
+    """Of each arm the evaluation after its last executed program."""
+    last = scores.groupby(["seed", "arm"])["programs"].transform("max")
+    return scores[scores["programs"] == last]
+
+
+def matrix(scores: pd.DataFrame, arm: str, column: str = "sampled") -> np.ndarray:
+    """Scores of an arm as (seeds, tasks): `sampled` pass rates, or `greedy` outcomes."""
+    of_arm = scores[scores["arm"] == arm]
+    if column == "sampled":
+        of_arm = of_arm.assign(sampled=of_arm["passed"] / of_arm["samples"].clip(lower=1))
+    return of_arm.pivot(index="seed", columns="task_id", values=column).to_numpy()
+
+
+def results_table(scores: pd.DataFrame, against: str = "sft") -> pd.DataFrame:
+    """One row per arm: pass rates with intervals, and the paired gain over `against`."""
+    ends = final(scores)
+    rows = []
+    for arm in dict.fromkeys(ends["arm"]):
+        of_arm = ends[ends["arm"] == arm]
+        sampled = matrix(ends, arm)
+        counts = of_arm[["samples", "passed"]].itertuples(index=False)
+        at_k = pass_at_k(counts, ks=(8,))
+        row: dict[str, object] = {
+            "arm": label(arm),
+            "seeds": sampled.shape[0],
+            "programs": int(of_arm["programs"].max()),
+            **_named("pass@1", mean_interval(sampled)),
+            "pass@8": at_k.get(8, float("nan")),
+            **_named("greedy", mean_interval(matrix(ends, arm, "greedy"))),
+        }
+        if arm != against and against in set(ends["arm"]):
+            gain = paired_difference(*_same_seeds(ends, arm, against))
+            row |= _named("gain", gain)
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def contrast(scores: pd.DataFrame, arm: str, other: str) -> Interval:
+    """Paired difference in sampled pass@1 between two arms at their ends."""
+    return paired_difference(*_same_seeds(final(scores), arm, other))
+
+
+def _same_seeds(ends: pd.DataFrame, *arms: str) -> Sequence[np.ndarray]:
+    common = set.intersection(*(set(ends[ends["arm"] == arm]["seed"]) for arm in arms))
+    kept = ends[ends["seed"].isin(common)]
+    return [matrix(kept, arm) for arm in arms]
+
+
+def _named(name: str, interval: Interval) -> dict[str, float]:
+    return {
+        name: interval.value,
+        f"{name} low": interval.low,
+        f"{name} high": interval.high,
+    }
+
+
+def read_statuses(study: Study) -> pd.DataFrame:
+    """What became of the sampled programs at each arm's end: `arm, status, programs`
+    (counts over seeds)."""
+    rows = []
+    last: dict[tuple, dict] = {}
+    for each in evaluations(study):
+        last[each["seed"], each["arm"]] = each
+    for (_, arm), each in last.items():
+        for status, count in each["metrics"]["statuses"].items():
+            rows.append({"arm": arm, "status": status, "programs": count})
+    return (
+        pd.DataFrame(rows, columns=["arm", "status", "programs"])
+        .groupby(["arm", "status"], as_index=False, sort=False)
+        .sum()
+    )
+
+
+def by_difficulty(scores: pd.DataFrame, tasks: dict[str, Task]) -> pd.DataFrame:
+    """Sampled pass rate of each arm's end for each number of steps, with intervals."""
+    ends = final(scores)
+    ends = ends.assign(difficulty=ends["task_id"].map(lambda name: tasks[name].difficulty))
+    rows = []
+    for (arm, difficulty), part in ends.groupby(["arm", "difficulty"], sort=False):
+        interval = mean_interval(matrix(part, arm))
+        rows.append({"arm": arm, "difficulty": difficulty} | _named("pass@1", interval))
+    return pd.DataFrame(rows)
+
+
+def missing_arms(study: Study, scores: pd.DataFrame) -> list[str]:
+    """Arms that the study has and that no seed has finished."""
+    wanted = ["base", "sft", "ppo", *(f"dpo-{name}" for name in study.orderings)]
+    return [arm for arm in wanted if arm not in set(scores["arm"])]
+
+
+def contrasts(scores: pd.DataFrame) -> pd.DataFrame:
+    """The contrasts named before the results, then each arm's gain over SFT.
+
+    Columns: `contrast, value, low, high, in words`.
+    """
+    arms = set(scores["arm"])
+    named = [("dpo-eta", "dpo-binary"), ("dpo-eta", "ppo"), ("dpo-eta", "dpo-steps")]
+    gains = [(arm, "sft") for arm in dict.fromkeys(scores["arm"]) if arm != "sft"]
+    rows = []
+    for arm, other in [*named, *gains]:
+        if {arm, other} <= arms and arm != "base":
+            found = contrast(scores, arm, other)
+            rows.append(
+                {
+                    "contrast": f"{label(arm)} - {label(other)}",
+                    **found._asdict(),
+                    "in words": in_words(label(arm), label(other), found),
+                }
+            )
+    return pd.DataFrame(rows, columns=["contrast", *Interval._fields, "in words"])
+
+
+def in_words(ours: str, theirs: str, difference: Interval) -> str:
+    """A sentence that claims no more than the interval supports."""
+    points, low, high = (100 * each for each in difference)
+    numbers = f"{points:+.1f} points (95 % interval {low:+.1f} to {high:+.1f})"
+    if not difference.excludes_zero:
+        return f"{ours} against {theirs}: {numbers}; not told apart by this run."
+    verb = "raises" if points > 0 else "lowers"
+    return f"{ours} {verb} sampled pass@1 against {theirs} by {numbers}."
+
+
+def write_results(study: Study, scores: pd.DataFrame, table: pd.DataFrame) -> None:
+    """Keep the results table, and the scores by task that it is computed from."""
+    for name, rows in (("results", table), ("scores", scores)):
+        with write_whole(study.run_folder / f"{name}.csv") as file:
+            rows.to_csv(file, index=False, float_format="%.6g", lineterminator="\n")
+
+
+def example_outcome(study: Study, arm: str) -> Outcome | None:
+    """A failing sampled program of an arm's end that passes some tests and follows the
+    reference part of the way; None where there is none."""
+    ends = [each for each in evaluations(study) if each["arm"] == arm]
+    for _, line in read_jsonl(ends[-1]["folder"] / "outcomes.jsonl.gz") if ends else ():
+        outcome = Outcome.from_record(line)
+        partly = 0 < outcome.fraction < 1 and 0 < (outcome.progress or 0) < 1
+        if outcome.status == "assertion" and partly:
+            return outcome
+    return None

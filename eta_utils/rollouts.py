@@ -1,0 +1,189 @@
+"""What a model writes, judged: samples for training, and evaluations, as stages.
+
+>>> drawn = draw(study, sft, number=1)       # on alignment prompts, by visible tests
+>>> evaluate(study, sft).metrics["pass@1"]   # on held-out tasks, by hidden tests
+>>> outcomes = read_outcomes(drawn)
+
+Leaves out: making models (see `arms`) and comparing them (see `results`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from eta_utils.evaluation import pass_at_k
+from eta_utils.execution import judge
+from eta_utils.files import BadInput, read_jsonl, write_jsonl
+from eta_utils.models import device, load_model, sample_completions
+from eta_utils.outcomes import Outcome
+from eta_utils.stages import Stage
+from eta_utils.study import Study
+from eta_utils.tasks import Task, load_tasks, pipelines
+
+SAMPLING = ("temperature", "max_new_tokens", "step_budget")
+
+
+def tasks_of(study: Study, split: str) -> dict[str, Task]:
+    """The study's tasks of one split: `sft`, `align`, `tune` or `test`."""
+    if study.tasks != "pipelines":
+        raise BadInput(f"parameter tasks: there is no family {study.tasks}")
+    counts = {
+        "sft": study.sft_tasks,
+        "align": study.rounds * study.prompts_per_round,
+        "tune": study.test_tasks,
+        "test": study.test_tasks,
+    }
+    easiest = study.min_steps if split == "sft" else study.align_min_steps
+    steps = (easiest, study.max_steps)
+    # Evaluation tasks do not depend on the seed: all seeds are compared on the same ones.
+    seed = 0 if split in ("tune", "test") else study.seed
+    return pipelines.generate(split, counts[split], steps=steps, seed=seed)
+
+
+def model_of(stage: Stage) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The model that a stage made, or names, on the GPU where there is one."""
+    name = stage.metrics.get("model", "model")
+    inside = stage.folder / name
+    model, tokenizer = load_model(inside if inside.exists() else name)
+    return model.to(device()), tokenizer
+
+
+def draw(study: Study, policy: Stage, number: int) -> Stage:
+    """Samples of a policy on the alignment prompts of one round, judged by visible tests.
+
+    The SFT model's samples of the first round are the same for all orderings.
+    """
+    names = "rounds prompts_per_round samples_per_prompt align_min_steps max_steps".split()
+    name = f"{policy.name}/samples{number}"
+    stage = Stage(study.folder, name, study.only(*names, *SAMPLING), [policy])
+    if stage.must_run():
+        tasks = round_tasks(study, number)
+        with stage.clock("sampling"):
+            samples = sampled(study, policy, tasks, study.samples_per_prompt, number)
+        with stage.clock("judging"):
+            outcomes = judged(study, samples, tasks)
+        write_outcomes(stage, outcomes)
+        stage.finish({"programs": len(outcomes), **summary(outcomes)})
+    return stage
+
+
+def round_tasks(study: Study, number: int) -> dict[str, Task]:
+    """The alignment tasks of one round, counted from 1."""
+    tasks = list(tasks_of(study, "align").items())
+    size = study.prompts_per_round
+    return dict(tasks[(number - 1) * size : number * size])
+
+
+def evaluate(
+    study: Study, stage: Stage, samples: int | None = None, split: str = "test"
+) -> Stage:
+    """A model on held-out tasks, judged by their hidden tests: sampled, and greedy once."""
+    samples = study.test_samples if samples is None else samples
+    names = ("test_tasks", "align_min_steps", "max_steps", *SAMPLING)
+    asked = study.only(*names) | {"samples": samples}
+    test = Stage(study.folder, f"{stage.name}/{split}", asked, [stage])
+    if test.must_run():
+        tasks = {name: task.hidden() for name, task in tasks_of(study, split).items()}
+        _evaluate_on(study, test, stage, tasks, samples)
+    return test
+
+
+def evaluate_on_humaneval(study: Study, stage: Stage) -> Stage:
+    """A model on HumanEval, by the same path as the built-in tasks."""
+    tasks = load_tasks("humaneval")
+    tasks = dict(list(tasks.items())[: study.limit or None])
+    asked = study.only("limit", "humaneval_samples", *SAMPLING)
+    test = Stage(study.folder, f"{stage.name}/humaneval", asked, [stage])
+    if test.must_run():
+        wide = replace(study, step_budget=0)  # HumanEval's own references set the budget
+        _evaluate_on(wide, test, stage, tasks, study.humaneval_samples)
+    return test
+
+
+def _evaluate_on(
+    study: Study, test: Stage, stage: Stage, tasks: Mapping[str, Task], samples: int
+) -> None:
+    with test.clock("evaluation"):
+        greedy = sampled(replace(study, temperature=0.0), stage, tasks, 1, 0)
+        rows = [row | {"mode": "greedy"} for row in greedy]
+        drawn = sampled(study, stage, tasks, samples, 0)
+        rows += [row | {"mode": "sampled"} for row in drawn]
+        outcomes = judged(study, rows, tasks)
+    write_outcomes(test, outcomes)
+    by_mode = {
+        mode: [each for each in outcomes if each.sample["mode"] == mode]
+        for mode in ("greedy", "sampled")
+    }
+    greedy_rate = summary(by_mode["greedy"])["pass@1"]
+    test.finish(summary(by_mode["sampled"]) | {"greedy": greedy_rate})
+
+
+def sampled(
+    study: Study, policy: Stage, tasks: Mapping[str, Task], n: int, salt: int
+) -> list[dict]:
+    """`n` samples for each task, as records for `judge`."""
+    model, tokenizer = model_of(policy)
+    prompts = [task.prompt for task in tasks.values()]
+    written = sample_completions(
+        model,
+        tokenizer,
+        prompts,
+        n,
+        temperature=study.temperature,
+        max_new_tokens=study.max_new_tokens,
+        seed=1_000 * study.seed + salt,
+    )
+    return [
+        {"task_id": name, "completion": each.text}
+        for name, row in zip(tasks, written, strict=True)
+        for each in row
+    ]
+
+
+def judged(
+    study: Study, samples: Sequence[dict], tasks: Mapping[str, Task]
+) -> list[Outcome]:
+    """The outcomes of samples, traced, within the study's step budget."""
+    return list(
+        judge(
+            samples,
+            tasks,
+            workers=study.workers or None,
+            step_budget=study.step_budget or None,
+        )
+    )
+
+
+def write_outcomes(stage: Stage, outcomes: Iterable[Outcome]) -> None:
+    """Keep the outcomes in the stage's folder."""
+    with write_jsonl(stage.folder / "outcomes.jsonl.gz") as write:
+        for outcome in outcomes:
+            write(outcome.record())
+
+
+def read_outcomes(stage: Stage) -> list[Outcome]:
+    """What `write_outcomes` kept."""
+    lines = read_jsonl(stage.folder / "outcomes.jsonl.gz")
+    return [Outcome.from_record(row) for _, row in lines]
+
+
+def summary(outcomes: Sequence[Outcome]) -> dict:
+    """pass@k, the share of prompts where all samples fail, and counts of statuses."""
+    totals: Counter[str] = Counter()
+    passes: Counter[str] = Counter()
+    for outcome in outcomes:
+        totals[outcome.task_id] += outcome.passed is not None
+        passes[outcome.task_id] += bool(outcome.passed)
+    counts = [(total, passes[name]) for name, total in totals.items()]
+    rates = pass_at_k(counts, ks=(1, 2, 4, 8))
+    silent = sum(passes[name] == 0 for name in totals) / len(totals)
+    statuses = Counter(outcome.status for outcome in outcomes)
+    return {
+        **{f"pass@{k}": rate for k, rate in rates.items()},
+        "all fail": silent,
+        "statuses": dict(statuses.most_common()),
+    }

@@ -1,0 +1,114 @@
+"""A stage: one folder of a run that is made once and reused while it is current.
+
+>>> stage = Stage(study.folder, "sft", study.only("sft_tasks"), inputs=[base])
+>>> if stage.must_run():                  # prints "reuse sft: ..." or "recompute sft: ..."
+...     with stage.clock("training"):
+...         ...                           # write into stage.folder
+...     stage.finish({"loss": 0.3})
+
+`done.json` is written last: a stage without it is not finished.  A stage is current when
+its own parameters and those of everything it was made from are what they were.
+
+Leaves out: noticing that the code changed; delete the folder, or take a new run name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from eta_utils.files import read_json, write_json
+
+
+class Stage:
+    """`parameters` are plain values; `inputs` are the stages it is made from."""
+
+    def __init__(
+        self,
+        root: Path,
+        name: str,
+        parameters: Mapping[str, object],
+        inputs: Sequence[Stage] = (),
+    ) -> None:
+        self.name, self.folder = name, root / name
+        self.identity = {
+            "parameters": dict(parameters),
+            "inputs": {each.name: each.digest for each in inputs},
+        }
+        self.seconds: dict[str, float] = {}
+
+    @property
+    def digest(self) -> str:
+        """Of the parameters, its own and those of all that it was made from."""
+        text = json.dumps(self.identity, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def metrics(self) -> dict:
+        """What `finish` was given."""
+        return read_json(self.folder / "done.json")["metrics"]
+
+    def must_run(self) -> bool:
+        """Say in one line whether the stage is reused; prepare its folder if it is not.
+
+        What an interrupted run of the same stage left is kept, for it to go on from.
+        """
+        done, started = self._read("done.json"), self._read("started.json")
+        if done and self._same(done):
+            print(f"reuse {self.name}: same parameters, made {done['made']}", flush=True)
+            return False
+        if started and self._same(started) and not done:
+            print(f"go on with {self.name}: it was interrupted", flush=True)
+            return True
+        if done or started:
+            print(f"recompute {self.name}: {self._difference(done or started)}", flush=True)
+            shutil.rmtree(self.folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_json(self.folder / "started.json", self.identity)
+        return True
+
+    @contextlib.contextmanager
+    def clock(self, kind: str) -> Iterator[None]:
+        """Count the time of the block as `kind` (sampling, judging, training, ...)."""
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            spent = time.monotonic() - start
+            self.seconds[kind] = self.seconds.get(kind, 0.0) + spent
+
+    def finish(self, metrics: Mapping[str, object]) -> None:
+        """Write `done.json`; from here on the stage can be reused."""
+        made = datetime.datetime.now().isoformat(" ", "seconds")
+        seconds = {kind: round(spent, 2) for kind, spent in self.seconds.items()}
+        done = self.identity | {"made": made, "seconds": seconds, "metrics": dict(metrics)}
+        write_json(self.folder / "done.json", done)
+        (self.folder / "started.json").unlink()
+
+    def _read(self, name: str) -> dict | None:
+        path = self.folder / name
+        return read_json(path) if path.exists() else None
+
+    def _same(self, record: dict) -> bool:
+        return all(record[part] == value for part, value in self.identity.items())
+
+    def _difference(self, record: dict) -> str:
+        """The first few parameters that changed, or the inputs that did."""
+        for part in ("parameters", "inputs"):
+            old, new = record[part], self.identity[part]
+            changed = [
+                f"{name} {old.get(name)} -> {new.get(name)}"
+                if part == "parameters"
+                else f"{name} was made anew"
+                for name in sorted(old.keys() | new.keys())
+                if old.get(name) != new.get(name)
+            ]
+            if changed:
+                return ", ".join(changed[:3])
+        return "it was not finished"

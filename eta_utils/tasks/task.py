@@ -1,0 +1,45 @@
+"""The Task record, and where its prompt ends and a completion begins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True)
+class Task:
+    """One problem, with HumanEval's own fields.
+
+    `prompt` + a completion is a program that defines `entry_point`; `test` defines
+    `check(candidate)`.  `canonical_solution` completes the prompt, and may be empty.
+    `hidden_test`, where a task has one, is for evaluation alone.
+    """
+
+    task_id: str
+    prompt: str
+    entry_point: str
+    test: str
+    canonical_solution: str = ""
+    split: str = ""
+    difficulty: int = 0
+    hidden_test: str = ""
+
+    def program(self, sample: dict) -> str:
+        """The text to run: a sample's `solution`, or the prompt and its `completion`."""
+        if "solution" in sample:
+            return sample["solution"]
+        return self.prompt + sample["completion"]
+
+    def hidden(self) -> Task:
+        """This task judged by its hidden test; by its only test where it has no other."""
+        return replace(self, test=self.hidden_test or self.test)
+
+
+def at_token_boundary(prompt: str, completion: str) -> tuple[str, str]:
+    """Move the newlines at the prompt's end to the front of the completion.
+
+    A BPE tokenizer may merge a prompt's last newline with the completion's indent when
+    it sees both at once; generation then starts from ids that training never saw.  With
+    the newlines on the completion's side the prompt's ids are a prefix of the joint ids.
+    """
+    stem = prompt.rstrip("\n")
+    return stem, prompt[len(stem) :] + completion

@@ -1,0 +1,210 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 03 ETA-DPO
+#
+# **Question.** Does it help to tell the model *how far* a failing program got? Pairs
+# of programs for one prompt are ordered by their execution traces and the model
+# learns to prefer the better one. Two controls get the same number of executed
+# programs: pairs by pass/fail alone (`binary`), and by the number of steps executed
+# before failing (`steps`, the founding rule taken literally).
+#
+# Before: [01 SFT](01_sft.ipynb), [02 PPO](02_ppo.ipynb). Next:
+# [04 analysis](04_analysis.ipynb).
+
+# %%
+import pandas as pd
+
+from eta_utils import arms, figures, results, rollouts
+from eta_utils.orderings import ORDERINGS
+from eta_utils.study import Study
+
+# %% [markdown]
+# ## Parameters
+#
+# `None` stands for the value of the run, or, in a new run, of the profile.
+
+# %% tags=["parameters"]
+run: str = None  # folder under outputs/; None: named after the profile
+profile: str = None  # small, smoke, full; None: the run's, or small
+seed: int = 0  # of everything that is drawn
+outputs: str = None  # where run folders lie; None: outputs/ of the project
+dpo_orderings: str = None  # arms: names of orderings, with spaces between
+dpo_beta: float = None  # inverse temperature of DPO
+dpo_learning_rate: float = None  # peak
+dpo_nll_weight: float = None  # weight of the NLL of winners that pass
+
+# %%
+study = Study.begin(
+    run,
+    profile,
+    seed,
+    outputs=outputs,
+    dpo_orderings=dpo_orderings,
+    dpo_beta=dpo_beta,
+    dpo_learning_rate=dpo_learning_rate,
+    dpo_nll_weight=dpo_nll_weight,
+)
+pd.DataFrame(study.table()).style.hide(axis="index")
+
+# %% [markdown]
+# ## Samples of the SFT model
+#
+# The first round's samples are the same for all arms. Each is executed on the
+# visible tests, with its trace.
+
+# %%
+sft = arms.finetune(study, arms.pretrain(study))
+drawn = rollouts.draw(study, sft, 1)
+print(f"{drawn.metrics['programs']:,} programs executed")
+print(f"sampled pass@1           {drawn.metrics['pass@1']:.3f}")
+print(f"prompts where all fail   {drawn.metrics['all fail']:.3f}")
+
+# %% [markdown]
+# ## Orderings
+#
+# An ordering is a key of an outcome; the program with the greater key wins.
+
+# %%
+names = [*study.orderings, "fraction", "alignment", "tier", "coverage"]
+names = list(dict.fromkeys(names))
+keys = [{"ordering": n, "key": ORDERINGS[n].about} for n in names]
+pd.DataFrame(keys).style.hide(axis="index")
+
+# %% [markdown]
+# Pairs are *gated*: where some sample passes, every ordering pairs a passing program
+# with a failing one. The orderings differ on prompts where nothing passed. A pair of
+# `eta` on such a prompt, the better program first:
+
+# %%
+pairs = arms.pairs_of(study, drawn, "eta", 1)
+silent = [pair for pair in pairs if not pair["winner_passes"]]
+for pair in silent[:1]:
+    print("why:", pair["reason"])
+    figures.code(pair["prompt"] + pair["chosen"])
+    figures.code(pair["prompt"] + pair["rejected"])
+
+# %% [markdown]
+# ## Are the labels right?
+#
+# Before training: does the winner pass more *hidden* tests? Shares are of pairs that
+# the hidden tests tell apart, with Wilson's 95 % interval. Nothing trains on these
+# hidden tests.
+
+# %%
+audited = arms.audit_orderings(study, drawn, names)
+figures.table(pd.DataFrame(audited))
+
+# %% [markdown]
+# Where something passed all orderings agree. On the other prompts `binary` makes no
+# pair at all: that is the silence which ETA means to fill.
+
+# %% [markdown]
+# ## The method
+#
+# DPO raises the log-probability of the winner $y_w$ against that of the loser $y_l$,
+# each measured from where it stood in the reference model:
+#
+# $$L = -\log \sigma(\beta \log \frac{\pi(y_w)}{\pi_{ref}(y_w)}
+# - \beta \log \frac{\pi(y_l)}{\pi_{ref}(y_l)})$$
+#
+# To this is added the winner's negative log-likelihood per token, but only where the
+# winner passes: to imitate a failing winner is to learn its bug. Each round samples
+# from the newest model; its reference is the model at the start of the round.
+
+# %%
+rounds = {ordering: arms.align_by_dpo(study, sft, ordering) for ordering in study.orderings}
+made = [
+    {"ordering": ordering, "round": number} | stage.metrics
+    for ordering, stages in rounds.items()
+    for number, stage in enumerate(stages, 1)
+]
+figures.table(pd.DataFrame(made))
+
+# %% [markdown]
+# ## What training did to winners and losers
+#
+# DPO can lower the winner's probability as long as the loser's falls faster
+# (displacement). So both are watched.
+
+# %%
+for ordering, stages in rounds.items():
+    logs = [pd.read_csv(stage.folder / "history.csv") for stage in stages]
+    history = pd.concat(logs, ignore_index=True)
+    history["log"] = range(1, len(history) + 1)
+    curves = figures.training_curves(
+        history,
+        "log",
+        {
+            f"{results.label('dpo-' + ordering)}: log-probability": [
+                "logps/chosen",
+                "logps/rejected",
+            ],
+            "pairs ranked right": ["rewards/accuracies"],
+        },
+    )
+    figures.show(
+        curves,
+        f"DPO with {ordering} pairs, all rounds: log-probability of winners and "
+        "losers, and share of pairs that the model ranks right.",
+    )
+
+# %% [markdown]
+# Each round begins anew from its own samples, hence the steps between rounds. Both
+# lines falling together would be displacement.
+
+# %% [markdown]
+# ## Evaluation after each round
+
+# %%
+for stages in rounds.values():
+    for stage in stages[:-1]:
+        rollouts.evaluate(study, stage, study.curve_samples)
+    rollouts.evaluate(study, stages[-1])
+before = rollouts.evaluate(study, sft)
+scores = results.read_scores(study)
+wanted = ["sft", *(f"dpo-{ordering}" for ordering in study.orderings)]
+scores = scores[(scores["seed"] == seed) & scores["arm"].isin(wanted)]
+figures.table(results.results_table(scores))
+
+# %%
+figures.show(
+    figures.learning_curves(scores),
+    "Held-out sampled pass@1 after each round, against executed programs, by arm.",
+)
+
+# %% [markdown]
+# The curve matters more than its end: trace pairs can speak while nothing passes, so
+# if they help, they help early.
+
+# %% [markdown]
+# ## Three programs of ETA-DPO
+#
+# One that passes, one that answers wrongly, and one that raises (where there are
+# such).
+
+# %%
+tests = rollouts.tasks_of(study, "test")
+shown = "eta" if "eta" in rounds else study.orderings[0]
+outcomes = rollouts.read_outcomes(rollouts.evaluate(study, rounds[shown][-1]))
+for status in ("passed", "assertion", "exception"):
+    found = [each for each in outcomes if each.status == status]
+    if found:
+        figures.program(tests[found[0].task_id], found[0])
+
+# %% [markdown]
+# ## What was learned
+
+# %%
+for arm in wanted[1:]:
+    gain = results.contrast(scores, arm, "sft")
+    print(results.in_words(results.label(arm), "SFT", gain))
+if {"dpo-eta", "dpo-binary"} <= set(wanted):
+    gain = results.contrast(scores, "dpo-eta", "dpo-binary")
+    print(results.in_words("ETA-DPO", "binary DPO", gain))
