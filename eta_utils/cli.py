@@ -21,9 +21,10 @@ from eta_utils.commands import (
 from eta_utils.files import BadInput
 from eta_utils.orderings import ORDERINGS
 from eta_utils.outcomes import STATUSES
+from eta_utils.profiles import PROFILES
 from eta_utils.sandbox.isolation import IsolationError
 from eta_utils.sandbox.jail import RUNGS
-from eta_utils.study import DEFAULT_PROFILE, PROFILES, Study
+from eta_utils.study import DEFAULT_PROFILE, Study
 
 BAD_INPUT = 2
 INTERRUPTED = 130

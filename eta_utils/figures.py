@@ -57,6 +57,7 @@ def _axes(size: tuple[float, float] = _WIDE, columns: int = 1) -> tuple[Figure, 
 
 
 def colour(arm: str) -> str:
+    """The same for an arm in every figure; one for all arms that have none of their own."""
     return COLOURS.get(arm, "#D55E00")
 
 

@@ -33,8 +33,16 @@ from eta_utils.files import BadInput
 from eta_utils.tasks import at_token_boundary
 
 END_OF_TEXT = "<|endoftext|>"
-# GPT-2's architecture at a size that two cores train in minutes: 0.9 million parameters.
-TINY = {"n_layer": 4, "n_embd": 128, "n_head": 4, "n_positions": 256}
+# GPT-2's architecture at a size that two cores train in minutes: 0.7 million parameters.
+# Many small heads, and weights that begin larger than GPT-2's 0.02, find the right step to
+# copy from sooner (9,600 programs, loss 0.43 with 0.02 and 0.30 with 0.06).
+TINY = {
+    "n_layer": 3,
+    "n_embd": 128,
+    "n_head": 8,
+    "n_positions": 256,
+    "initializer_range": 0.06,
+}
 TINY_VOCABULARY = 640
 
 

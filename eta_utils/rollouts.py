@@ -37,7 +37,7 @@ def tasks_of(study: Study, split: str) -> dict[str, Task]:
         "tune": study.test_tasks,
         "test": study.test_tasks,
     }
-    easiest = study.min_steps if split == "sft" else study.align_min_steps
+    easiest = study.sft_min_steps if split == "sft" else study.align_min_steps
     steps = (easiest, study.max_steps)
     # Evaluation tasks do not depend on the seed: all seeds are compared on the same ones.
     seed = 0 if split in ("tune", "test") else study.seed

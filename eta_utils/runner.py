@@ -30,9 +30,10 @@ from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
 from eta_utils.files import BadInput, read_json, write_json
+from eta_utils.profiles import PROFILES
 from eta_utils.provenance import environment
 from eta_utils.report import EACH_SEED, LAST, render, render_notebook
-from eta_utils.study import PROFILES, ROOT, Study
+from eta_utils.study import ROOT, Study
 
 FAILED = 1
 INTERRUPTED = 130

@@ -20,9 +20,11 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 from eta_utils.files import BadInput, read_json, write_json
+from eta_utils.profiles import PROFILES
 
 ROOT = Path(__file__).resolve().parents[1]
 DEFAULT_PROFILE = "small"
+HARDEST = 5  # steps: more would not fit the tiny model's context
 
 
 def _about(default: object, text: str):
@@ -43,17 +45,18 @@ class Study:
     model: str = _about("tiny", "tiny (built here), a Hub name or a local folder")
     limit: int = _about(0, "use at most this many HumanEval problems; 0: all")
 
-    corpus_tasks: int = _about(24_000, "programs that the tiny base model is trained on")
+    corpus_tasks: int = _about(18_000, "programs that the tiny base model is trained on")
     corpus_noise: float = _about(0.35, "share of the steps in the corpus that carry a bug")
-    min_steps: int = _about(2, "least difficulty (steps) in corpus and SFT tasks")
+    min_steps: int = _about(1, "least difficulty (steps) of programs in the corpus")
+    sft_min_steps: int = _about(2, "least difficulty of SFT tasks")
     max_steps: int = _about(5, "greatest difficulty in all splits")
     align_min_steps: int = _about(3, "least difficulty of alignment, tuning, test tasks")
-    base_batch: int = _about(32, "programs per step of the base training")
+    base_batch: int = _about(16, "programs per step of the base training")
     base_learning_rate: float = _about(3e-3, "peak of the one-cycle schedule")
 
-    sft_tasks: int = _about(480, "tasks with a clean solution: the small subset")
+    sft_tasks: int = _about(320, "tasks with a clean solution: the small subset")
     sft_batch: int = _about(32, "programs per step of SFT")
-    sft_learning_rate: float = _about(5e-4, "peak")
+    sft_learning_rate: float = _about(3e-4, "peak")
 
     temperature: float = _about(1.0, "of sampling, in training and in evaluation")
     max_new_tokens: int = _about(96, "longest completion, in tokens")
@@ -174,12 +177,12 @@ class Study:
                 raise BadInput(f"parameter {name}: {getattr(self, name)} is not positive")
         if not 0 <= self.corpus_noise <= 1:
             raise BadInput(f"parameter corpus_noise: {self.corpus_noise} is not in 0..1")
-        if not self.min_steps <= self.align_min_steps <= self.max_steps <= 5:
-            raise BadInput(
-                f"parameters min_steps ({self.min_steps}), align_min_steps "
-                f"({self.align_min_steps}), max_steps ({self.max_steps}): must rise, and "
-                "end at 5"
-            )
+        for name in ("min_steps", "sft_min_steps", "align_min_steps"):
+            if not getattr(self, name) <= self.max_steps <= HARDEST:
+                raise BadInput(
+                    f"parameter {name}: {getattr(self, name)} to max_steps "
+                    f"({self.max_steps}) is not a range within 1 to {HARDEST}"
+                )
         if self.programs % (self.ppo_prompts * self.samples_per_prompt):
             raise BadInput(
                 f"parameter ppo_prompts: {self.ppo_prompts} does not divide rounds x "
@@ -198,29 +201,6 @@ _POSITIVE = tuple(
     if name not in ("seed", "limit", "workers", "corpus_noise", "ppo_kl", "dpo_nll_weight")
     and name not in ("rounds", "humaneval_samples")
 )
-
-# Only what differs from `small` is named.  `smoke` runs the same code in seconds per stage;
-# its numbers mean nothing.
-PROFILES: dict[str, dict] = {
-    "smoke": {
-        "corpus_tasks": 1_600,
-        "sft_tasks": 64,
-        "prompts_per_round": 32,
-        "ppo_prompts": 16,
-        "rounds": 2,
-        "samples_per_prompt": 4,
-        "test_tasks": 24,
-        "test_samples": 2,
-        "curve_samples": 2,
-        "limit": 8,
-    },
-    "small": {},
-    "full": {
-        "rounds": 4,
-        "test_tasks": 400,
-        "test_samples": 20,
-    },
-}
 
 
 def read_study(run_folder: Path) -> dict:

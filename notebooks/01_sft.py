@@ -71,7 +71,8 @@ figures.code(task.prompt + task.canonical_solution + "\n\n" + task.test)
 
 # %%
 references = [
-    {"task_id": name, "completion": task.canonical_solution} for name, task in tests.items()
+    {"task_id": name, "completion": task.canonical_solution}
+    for name, task in tests.items()
 ]
 hidden = {name: task.hidden() for name, task in tests.items()}
 passed = [each.passed for each in rollouts.judged(study, references, hidden)]
@@ -126,7 +127,10 @@ history = pd.read_csv(sft.folder / "history.csv")
 curves = figures.training_curves(
     history,
     "step",
-    {"loss, nats per token": ["loss"], "token accuracy": ["mean_token_accuracy"]},
+    {
+        "loss, nats per token": ["loss"],
+        "token accuracy": ["mean_token_accuracy"],
+    },
 )
 figures.show(curves, "SFT: loss and token accuracy at each step of one epoch.")
 
@@ -143,7 +147,10 @@ figures.show(curves, "SFT: loss and token accuracy at each step of one epoch.")
 # bootstraps over tasks.
 
 # %%
-tests_of = {"base": rollouts.evaluate(study, base), "sft": rollouts.evaluate(study, sft)}
+tests_of = {
+    "base": rollouts.evaluate(study, base),
+    "sft": rollouts.evaluate(study, sft),
+}
 scores = results.read_scores(study)
 scores = scores[(scores["seed"] == seed) & scores["arm"].isin(tests_of)]
 table = results.results_table(scores, against="base")

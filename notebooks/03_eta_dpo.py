@@ -119,7 +119,9 @@ figures.table(pd.DataFrame(audited))
 # from the newest model; its reference is the model at the start of the round.
 
 # %%
-rounds = {ordering: arms.align_by_dpo(study, sft, ordering) for ordering in study.orderings}
+rounds = {
+    ordering: arms.align_by_dpo(study, sft, ordering) for ordering in study.orderings
+}
 made = [
     {"ordering": ordering, "round": number} | stage.metrics
     for ordering, stages in rounds.items()

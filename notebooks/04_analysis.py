@@ -17,7 +17,6 @@
 # and ETA-DPO against PPO, both in sampled pass@1 on held-out tasks.
 
 # %%
-
 from eta_utils import figures, results, rollouts
 from eta_utils.study import Study
 
@@ -129,7 +128,7 @@ if outcome is not None:
 # %% [markdown]
 # ## Limits
 #
-# - A 0.9-million-parameter model on made-up tasks: the mechanism is that of larger
+# - A 0.7-million-parameter model on made-up tasks: the mechanism is that of larger
 #   models, the size of the effects need not be.
 # - Alignment and evaluation tasks come from one generator. They share no prompt, but
 #   they share their operations.

@@ -31,6 +31,7 @@ FLOORS = (
     ("tracing",),
     ("tasks",),
     ("study", "stages"),
+    ("profiles",),
     ("files",),
 )
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}

@@ -22,12 +22,14 @@ import random
 import zlib
 from collections.abc import Iterator, Sequence
 
+from eta_utils.files import BadInput
 from eta_utils.tasks.bugs import corrupt
 from eta_utils.tasks.operations import BY_SOURCE, SOURCES, Operation
 from eta_utils.tasks.task import Task
 
 ENTRY_POINT = "solve"
 VISIBLE, HIDDEN = 5, 10  # asserts
+MOST_DRAWS = 50  # for each task that is asked for; 2 are usual
 # Share of all prompts in each split, in hundredths.
 SPLITS = {"corpus": 50, "sft": 10, "align": 20, "tune": 10, "test": 10}
 _WORDS = (
@@ -42,15 +44,22 @@ def generate(
     """`count` tasks of a split, equally many of each difficulty from steps[0] to steps[1].
 
     No two share a prompt, and every step of a task matters: leaving one out changes the
-    answer to some visible test.
+    answer to some visible test.  Raises BadInput where there are not so many.
     """
     rng = random.Random(f"{split} {seed}")
     levels = range(steps[0], steps[1] + 1)
     tasks: dict[str, Task] = {}
     seen: set[str] = set()
+    draws = 0
     while len(tasks) < count:
         difficulty = levels[len(tasks) % len(levels)]
         prompt, codes = _drawn(split, difficulty, rng)
+        draws += 1
+        if draws > MOST_DRAWS * count:
+            raise BadInput(
+                f"split {split}: there are not {count} different tasks with {steps[0]} to "
+                f"{steps[1]} steps; ask for fewer, or for more steps"
+            )
         if prompt in seen:
             continue
         seen.add(prompt)

@@ -1,0 +1,26 @@
+"""Named sets of the study's parameters (see `study`); the defaults there are `small`."""
+
+from __future__ import annotations
+
+# Only what differs from `small` is named.  `smoke` runs the same code in seconds per stage;
+# its numbers mean nothing.
+PROFILES: dict[str, dict] = {
+    "smoke": {
+        "corpus_tasks": 1_600,
+        "sft_tasks": 64,
+        "prompts_per_round": 32,
+        "ppo_prompts": 16,
+        "rounds": 2,
+        "samples_per_prompt": 4,
+        "test_tasks": 24,
+        "test_samples": 2,
+        "curve_samples": 2,
+        "limit": 8,
+    },
+    "small": {},
+    "full": {
+        "rounds": 4,
+        "test_tasks": 400,
+        "test_samples": 20,
+    },
+}

@@ -1,0 +1,70 @@
+"""The notebooks: in step with their twins, without outputs, and short enough to read."""
+
+from __future__ import annotations
+
+import ast
+import statistics
+
+import jupytext
+import nbformat
+import papermill
+import pytest
+
+from eta_utils.study import Study
+from tests.conftest import ROOT
+
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+LONGEST_LINE, LONGEST_CELL, MEDIAN_CELL = 88, 35, 10
+
+
+def code_cells(path):
+    cells = nbformat.read(path, as_version=4).cells
+    return [cell for cell in cells if cell.cell_type == "code"]
+
+
+def name_of(path):
+    return path.name
+
+
+def test_the_four_notebooks_are_there():
+    names = [path.stem for path in NOTEBOOKS]
+    assert names == ["01_sft", "02_ppo", "03_eta_dpo", "04_analysis"]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=name_of)
+def test_a_notebook_says_what_its_twin_says(path):
+    twin = jupytext.read(path.with_suffix(".py"))
+    ours = nbformat.read(path, as_version=4)
+    assert [
+        (cell.cell_type, cell.source, cell.metadata.get("tags", [])) for cell in ours.cells
+    ] == [
+        (cell.cell_type, cell.source, cell.metadata.get("tags", [])) for cell in twin.cells
+    ], "run make notebooks"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=name_of)
+def test_a_notebook_holds_no_outputs_and_names_the_kernel(path):
+    assert all(not cell.outputs for cell in code_cells(path))
+    assert all(cell.execution_count is None for cell in code_cells(path))
+    assert nbformat.read(path, as_version=4).metadata.kernelspec.name == "python3"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=name_of)
+def test_every_parameter_of_a_notebook_is_one_of_the_study_with_its_type(path):
+    types = {row["parameter"]: type(row["value"]).__name__ for row in Study().table()}
+    declared = papermill.inspect_notebook(path)
+    assert {"run", "profile", "outputs"} <= declared.keys()
+    for name, found in declared.items():
+        assert found["inferred_type_name"] == types[name], name
+        assert found["help"], f"{name} is not explained"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=name_of)
+def test_cells_are_short_and_define_next_to_nothing(path):
+    sources = [cell.source for cell in code_cells(path)]
+    lengths = [source.count("\n") + 1 for source in sources]
+    assert max(lengths) <= LONGEST_CELL
+    assert statistics.median(lengths) <= MEDIAN_CELL
+    assert max(len(line) for text in sources for line in text.splitlines()) <= LONGEST_LINE
+    trees = [node for text in sources for node in ast.walk(ast.parse(text))]
+    assert sum(isinstance(node, ast.FunctionDef) for node in trees) <= 2
