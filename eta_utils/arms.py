@@ -207,8 +207,11 @@ def _dpo_round(
             for pair in pairs:
                 write(pair)
         (model, tokenizer), (reference, _) = model_of(policy), model_of(policy)
-        with stage.clock("training"):
-            train_dpo(model, reference, tokenizer, pairs, settings, stage.folder)
+        if pairs:
+            with stage.clock("training"):
+                train_dpo(model, reference, tokenizer, pairs, settings, stage.folder)
+        else:
+            print(f"{name}: no pairs, so the model stays as it is", flush=True)
         save_model(model, tokenizer, stage.folder / "model")
         programs = number * study.prompts_per_round * study.samples_per_prompt
         gated = sum(pair["winner_passes"] for pair in pairs)

@@ -67,7 +67,7 @@ def training_curves(
     """One panel for each title, with the named columns of a training's history."""
     figure, axes = _axes(_SMALL, len(panels))
     for axis, (title, names) in zip(axes, panels.items(), strict=True):
-        for name in names:
+        for name in [each for each in names if each in history]:
             axis.plot(history[x], history[name], label=name, marker=".")
         axis.set(title=title, xlabel=x)
         if len(names) > 1:

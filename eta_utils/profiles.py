@@ -7,12 +7,14 @@ from __future__ import annotations
 PROFILES: dict[str, dict] = {
     "smoke": {
         "corpus_tasks": 1_600,
+        "max_steps": 2,
+        "align_min_steps": 2,
         "sft_tasks": 64,
         "prompts_per_round": 32,
         "ppo_prompts": 16,
         "rounds": 2,
         "samples_per_prompt": 4,
-        "test_tasks": 24,
+        "test_tasks": 20,
         "test_samples": 2,
         "curve_samples": 2,
         "limit": 8,

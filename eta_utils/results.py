@@ -19,6 +19,7 @@ import pandas as pd
 from eta_utils.evaluation import Interval, mean_interval, paired_difference, pass_at_k
 from eta_utils.files import read_json, read_jsonl, write_whole
 from eta_utils.outcomes import Outcome
+from eta_utils.stages import Stage
 from eta_utils.study import Study
 from eta_utils.tasks import Task
 
@@ -251,3 +252,12 @@ def example_outcome(study: Study, arm: str) -> Outcome | None:
         if outcome.status == "assertion" and partly:
             return outcome
     return None
+
+
+def training_history(stages: Sequence[Stage]) -> pd.DataFrame:
+    """What a trainer logged over stages, one after the other, numbered by `log` from 1;
+    empty where no stage trained."""
+    logs = [each.folder / "history.csv" for each in stages]
+    found = [pd.read_csv(path) for path in logs if path.exists()]
+    history = pd.concat(found, ignore_index=True) if found else pd.DataFrame()
+    return history.assign(log=range(1, len(history) + 1))

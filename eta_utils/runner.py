@@ -46,6 +46,10 @@ _KERNEL_ENVIRONMENT = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "TOKENIZERS_PARALLELISM": "false",
     "TRANSFORMERS_VERBOSITY": "error",
+    # Threads of torch that wait for one another give way soon: where another process wants
+    # a core, waiting by spinning made training ten times slower; on idle cores it is worth
+    # little.
+    "GOMP_SPINCOUNT": "10000",
     "PYDEVD_DISABLE_FILE_VALIDATION": "1",
     # A backend from the user's shell would leave the notebooks without figures.
     "MPLBACKEND": "module://matplotlib_inline.backend_inline",

@@ -137,24 +137,16 @@ figures.table(pd.DataFrame(made))
 
 # %%
 for ordering, stages in rounds.items():
-    logs = [pd.read_csv(stage.folder / "history.csv") for stage in stages]
-    history = pd.concat(logs, ignore_index=True)
-    history["log"] = range(1, len(history) + 1)
-    curves = figures.training_curves(
-        history,
-        "log",
-        {
-            f"{results.label('dpo-' + ordering)}: log-probability": [
-                "logps/chosen",
-                "logps/rejected",
-            ],
-            "pairs ranked right": ["rewards/accuracies"],
-        },
-    )
+    history = results.training_history(stages)
+    name = results.label("dpo-" + ordering)
+    panels = {
+        f"{name}: log-probability": ["logps/chosen", "logps/rejected"],
+        "pairs ranked right": ["rewards/accuracies"],
+    }
     figures.show(
-        curves,
-        f"DPO with {ordering} pairs, all rounds: log-probability of winners and "
-        "losers, and share of pairs that the model ranks right.",
+        figures.training_curves(history, "log", panels),
+        f"{name}, all rounds: log-probability of winners and losers, and share of "
+        "pairs that the model ranks right.",
     )
 
 # %% [markdown]
