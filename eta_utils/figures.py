@@ -10,12 +10,12 @@ the same colour and marker everywhere.
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
-from IPython.display import HTML, display
+from IPython.display import HTML, Markdown, display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from pandas.io.formats.style import Styler
@@ -23,7 +23,7 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
-from eta_utils.evaluation import mean_interval
+from eta_utils.evaluation import Interval, mean_interval
 from eta_utils.execution import judge
 from eta_utils.outcomes import STATUSES, Outcome
 from eta_utils.results import ARMS, final, label, matrix
@@ -180,8 +180,26 @@ def difficulty(rows: pd.DataFrame) -> Figure:
 
 def table(rows: pd.DataFrame, **formats: str) -> Styler:
     """A data frame for display: shares with three digits, no index."""
+    rows = _with_intervals(rows)
     shown = dict.fromkeys(rows.select_dtypes("float"), "{:.3f}") | formats
-    return rows.style.format(shown, na_rep="not run").hide(axis="index")
+    return rows.style.format(shown, na_rep="").hide(axis="index")
+
+
+def _with_intervals(rows: pd.DataFrame) -> pd.DataFrame:
+    """Columns `x`, `x low`, `x high` as one, in words: "0.135 [0.110, 0.160]"."""
+    rows = rows.copy()
+    for name in [each for each in rows if f"{each} low" in rows]:
+        low, high = rows.pop(f"{name} low"), rows.pop(f"{name} high")
+        rows[name] = [
+            "" if pd.isna(value) else str(Interval(value, *ends))
+            for value, *ends in zip(rows[name], low, high, strict=True)
+        ]
+    return rows
+
+
+def sentences(lines: Iterable[str]) -> None:
+    """Show sentences as a list."""
+    display(Markdown("\n".join(f"- {line}" for line in lines)))
 
 
 def code(text: str, title: str = "") -> None:

@@ -54,9 +54,9 @@ class Study:
     base_batch: int = _about(16, "programs per step of the base training")
     base_learning_rate: float = _about(3e-3, "peak of the one-cycle schedule")
 
-    sft_tasks: int = _about(320, "tasks with a clean solution: the small subset")
+    sft_tasks: int = _about(480, "tasks with a clean solution: the small subset")
     sft_batch: int = _about(32, "programs per step of SFT")
-    sft_learning_rate: float = _about(3e-4, "peak")
+    sft_learning_rate: float = _about(5e-4, "peak")
 
     temperature: float = _about(1.0, "of sampling, in training and in evaluation")
     max_new_tokens: int = _about(96, "longest completion, in tokens")
@@ -68,7 +68,7 @@ class Study:
     samples_per_prompt: int = _about(8, "completions per alignment prompt")
 
     ppo_prompts: int = _about(32, "prompts per PPO update")
-    ppo_learning_rate: float = _about(1e-4, "constant")
+    ppo_learning_rate: float = _about(2e-4, "constant")
     ppo_epochs: int = _about(2, "passes over each batch of episodes")
     ppo_minibatch: int = _about(64, "episodes per optimiser step")
     ppo_clip: float = _about(0.2, "of the policy's and the value's change")

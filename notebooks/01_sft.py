@@ -228,5 +228,10 @@ for status in ("passed", "assertion", "exception"):
 
 # %%
 sampled = mean_interval(results.matrix(scores, "sft"))
-print(f"SFT passes {sampled} of held-out programs when it samples.")
-print(f"On {drawn.metrics['all fail']:.0%} of alignment prompts all samples fail.")
+silent = drawn.metrics["all fail"]
+figures.sentences(
+    [
+        f"SFT passes {sampled} of held-out programs when it samples.",
+        f"On {silent:.0%} of alignment prompts all samples fail.",
+    ]
+)

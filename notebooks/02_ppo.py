@@ -186,5 +186,5 @@ for status in ("passed", "assertion", "exception"):
 # ## What was learned
 
 # %%
-gain = results.contrast(scores, "ppo", "sft")
-print(results.in_words("PPO", "SFT", gain))
+contrasts = results.contrasts(scores)
+figures.sentences(contrasts["in words"])

@@ -196,9 +196,5 @@ for status in ("passed", "assertion", "exception"):
 # ## What was learned
 
 # %%
-for arm in wanted[1:]:
-    gain = results.contrast(scores, arm, "sft")
-    print(results.in_words(results.label(arm), "SFT", gain))
-if {"dpo-eta", "dpo-binary"} <= set(wanted):
-    gain = results.contrast(scores, "dpo-eta", "dpo-binary")
-    print(results.in_words("ETA-DPO", "binary DPO", gain))
+contrasts = results.contrasts(scores)
+figures.sentences(contrasts["in words"])

@@ -36,8 +36,7 @@ print(f"run {study.run}, seeds {seeds}, {scores['task_id'].nunique()} held-out t
 
 # %%
 contrasts = results.contrasts(scores)
-for each in contrasts.to_dict("records"):
-    print(each["in words"])
+figures.sentences(contrasts["in words"])
 
 # %%
 figures.show(
@@ -63,8 +62,7 @@ figures.table(table)
 
 # %%
 missing = results.missing_arms(study, scores)
-for arm in missing:
-    print(f"{results.label(arm)}: not run")
+figures.sentences(f"{results.label(arm)}: not run" for arm in missing)
 
 # %% [markdown]
 # ## Pass and fail
