@@ -50,6 +50,11 @@ _KERNEL_ENVIRONMENT = {
     # a core, waiting by spinning made training ten times slower; on idle cores it is worth
     # little.
     "GOMP_SPINCOUNT": "10000",
+    # glibc gives every large tensor's memory back at once and fetches it anew, page by
+    # page; to keep it made DPO a fifth faster.
+    "MALLOC_MMAP_THRESHOLD_": str(4 << 30),
+    "MALLOC_TRIM_THRESHOLD_": str(4 << 30),
+    "MALLOC_TOP_PAD_": str(256 << 20),
     "PYDEVD_DISABLE_FILE_VALIDATION": "1",
     # A backend from the user's shell would leave the notebooks without figures.
     "MPLBACKEND": "module://matplotlib_inline.backend_inline",

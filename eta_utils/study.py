@@ -64,7 +64,7 @@ class Study:
     workers: int = _about(0, "sandboxes at work; 0: one per core")
 
     rounds: int = _about(3, "on-policy rounds of each DPO arm")
-    prompts_per_round: int = _about(320, "alignment prompts sampled in a round")
+    prompts_per_round: int = _about(256, "alignment prompts sampled in a round")
     samples_per_prompt: int = _about(8, "completions per alignment prompt")
 
     ppo_prompts: int = _about(32, "prompts per PPO update")
