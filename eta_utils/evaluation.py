@@ -8,7 +8,9 @@ Interval(value=0.44, low=0.40, high=0.49)
 
 Intervals are 95 % percentile bootstraps that resample seeds and, within them, tasks: what
 another set of tasks of this kind, and other seeds, could have given (as rliable does,
-Agarwal et al. 2021, arXiv 2108.13264, with tasks added).
+Agarwal et al. 2021, arXiv 2108.13264, with tasks added).  With one seed they speak about
+tasks alone, and with few they are too sure about other seeds: where seeds differ by 3
+points, intervals of three seeds held the truth in 86 to 91 % of simulated studies.
 """
 
 from __future__ import annotations

@@ -137,10 +137,18 @@ def sample_completions(
     A prompt ends before its last newlines and the completion begins with them, as in
     training (`tasks.at_token_boundary`); the text is given without them, so that
     `prompt + text` is the program.  Prompts too long for the model's context lose tokens
-    at their start.  Similar lengths share a batch.
+    at their start.  Similar lengths share a batch.  Raises BadInput where `max_new_tokens`
+    leaves no room for a prompt.
     """
+    if not prompts:
+        return []
     stems, newlines = zip(*(at_token_boundary(each, "") for each in prompts), strict=True)
     room = getattr(model.config, "max_position_embeddings", 1 << 20) - max_new_tokens
+    if room < 1:
+        raise BadInput(
+            f"parameter max_new_tokens: {max_new_tokens} does not fit the model's context "
+            f"of {room + max_new_tokens} with any prompt"
+        )
     ids = [each[-room:] for each in tokenizer(list(stems))["input_ids"]]
     order = sorted(range(len(ids)), key=lambda number: (len(ids[number]), number))
     generator = torch.Generator(model.device).manual_seed(seed)
@@ -176,7 +184,7 @@ def _complete(
             max_new_tokens=max_new_tokens,
             generator=generator,
         )
-    # generate draws from the global generator: seed it from ours, and only for this
+    # generate draws from the global generator, so that is seeded from ours
     drawn = torch.randint(1 << 31, (1,), generator=generator, device=generator.device)
     set_seed(int(drawn))
     return generate(

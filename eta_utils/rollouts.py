@@ -17,7 +17,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from eta_utils.evaluation import pass_at_k
 from eta_utils.execution import judge
-from eta_utils.files import BadInput, read_jsonl, write_jsonl
+from eta_utils.files import read_jsonl, write_jsonl
 from eta_utils.models import device, load_model, sample_completions
 from eta_utils.outcomes import Outcome
 from eta_utils.stages import Stage
@@ -29,8 +29,6 @@ SAMPLING = ("temperature", "max_new_tokens", "step_budget")
 
 def tasks_of(study: Study, split: str) -> dict[str, Task]:
     """The study's tasks of one split: `sft`, `align`, `tune` or `test`."""
-    if study.tasks != "pipelines":
-        raise BadInput(f"parameter tasks: there is no family {study.tasks}")
     counts = {
         "sft": study.sft_tasks,
         "align": study.rounds * study.prompts_per_round,

@@ -23,13 +23,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import papermill
-from ipykernel.kernelspec import get_kernel_dict
-from jupyter_client.kernelspec import KernelSpec
-from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
 from eta_utils.files import BadInput, read_json, write_json
+from eta_utils.kernels import ThisPython
 from eta_utils.profiles import PROFILES
 from eta_utils.provenance import environment
 from eta_utils.report import EACH_SEED, LAST, render, render_notebook
@@ -39,26 +37,6 @@ FAILED = 1
 INTERRUPTED = 130
 NOTEBOOKS = ROOT / "notebooks"
 _KERNEL_START_SECONDS = 120  # a busy machine, a cold disk
-
-# Library chatter buries what the notebooks print, and bars come out as hundreds of lines.
-_KERNEL_ENVIRONMENT = {
-    "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
-    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-    "TOKENIZERS_PARALLELISM": "false",
-    "TRANSFORMERS_VERBOSITY": "error",
-    # Threads of torch that wait for one another give way soon: where another process wants
-    # a core, waiting by spinning made training ten times slower; on idle cores it is worth
-    # little.
-    "GOMP_SPINCOUNT": "10000",
-    # glibc gives every large tensor's memory back at once and fetches it anew, page by
-    # page; to keep it made DPO a fifth faster.
-    "MALLOC_MMAP_THRESHOLD_": str(4 << 30),
-    "MALLOC_TRIM_THRESHOLD_": str(4 << 30),
-    "MALLOC_TOP_PAD_": str(256 << 20),
-    "PYDEVD_DISABLE_FILE_VALIDATION": "1",
-    # A backend from the user's shell would leave the notebooks without figures.
-    "MPLBACKEND": "module://matplotlib_inline.backend_inline",
-}
 
 # What papermill would log, the one sentence of NotebookFailed says.
 logging.getLogger("papermill").addHandler(logging.NullHandler())
@@ -74,16 +52,6 @@ class NotebookFailed(Exception):
 
 class _Left(Exception):
     """A notebook ended itself early."""
-
-
-class ThisPython(AsyncKernelManager):
-    """Starts kernels in the Python that runs us, whatever kernels are installed."""
-
-    @property
-    def kernel_spec(self) -> KernelSpec:
-        """The same for every name."""
-        spec = get_kernel_dict(["--log-level=CRITICAL"])  # no chatter as it starts and ends
-        return KernelSpec(**spec, env=_KERNEL_ENVIRONMENT)
 
 
 class _Step(NamedTuple):

@@ -68,10 +68,16 @@ class Stage:
             return True
         if done or started:
             print(f"recompute {self.name}: {self._difference(done or started)}", flush=True)
-            shutil.rmtree(self.folder)
+        self._clear()
         self.folder.mkdir(parents=True, exist_ok=True)
         write_json(self.folder / "started.json", self.identity)
         return True
+
+    def _clear(self) -> None:
+        """Remove the folder, and first what would make its rest look whole."""
+        (self.folder / "done.json").unlink(missing_ok=True)
+        if self.folder.exists():
+            shutil.rmtree(self.folder)
 
     @contextlib.contextmanager
     def clock(self, kind: str) -> Iterator[None]:

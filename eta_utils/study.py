@@ -20,10 +20,12 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 from eta_utils.files import BadInput, read_json, write_json
+from eta_utils.orderings import ORDERINGS
 from eta_utils.profiles import PROFILES
 
 ROOT = Path(__file__).resolve().parents[1]
 DEFAULT_PROFILE = "small"
+FAMILIES = ("pipelines",)
 HARDEST = 5  # steps: more would not fit the tiny model's context
 
 
@@ -177,6 +179,14 @@ class Study:
                 raise BadInput(f"parameter {name}: {getattr(self, name)} is not positive")
         if not 0 <= self.corpus_noise <= 1:
             raise BadInput(f"parameter corpus_noise: {self.corpus_noise} is not in 0..1")
+        if self.tasks not in FAMILIES:
+            raise BadInput(f"parameter tasks: there is no family {self.tasks}")
+        for name in self.orderings:
+            if name not in ORDERINGS:
+                known = ", ".join(ORDERINGS)
+                raise BadInput(
+                    f"parameter dpo_orderings: there is no {name}; there are {known}"
+                )
         for name in ("min_steps", "sft_min_steps", "align_min_steps"):
             if not getattr(self, name) <= self.max_steps <= HARDEST:
                 raise BadInput(
@@ -204,9 +214,15 @@ _POSITIVE = tuple(
 
 
 def read_study(run_folder: Path) -> dict:
-    """The parameters that a run was begun with; empty when there is no such run."""
+    """The parameters that a run was begun with; empty when there is no such run.
+
+    Raises BadInput, naming the file, for one that is not a study's.
+    """
     path = run_folder / "study.json"
-    return read_json(path) if path.exists() else {}
+    found = read_json(path) if path.exists() else {}
+    if found and "profile" not in found:
+        raise BadInput(f"{path}: has no field 'profile'; is it a study's?")
+    return found
 
 
 def check_name(name: str) -> None:

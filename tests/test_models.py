@@ -356,12 +356,6 @@ def test_a_prompt_longer_than_the_context_is_cut_at_its_start(model, tokenizer):
     assert len(found.ids) == len(short.ids) == 96
 
 
-@pytest.mark.xfail(
-    reason="models.sample_completions: with max_new_tokens >= the context, [-room:] keeps "
-    "the whole prompt (IndexError in wpe), or drops all of it (RuntimeError in view)",
-    strict=True,
-    raises=(IndexError, RuntimeError),
-)
 @pytest.mark.parametrize("longest", [256, 300])
 def test_completions_as_long_as_the_context_are_refused_by_name(model, tokenizer, longest):
     with pytest.raises(BadInput, match="max_new_tokens"):

@@ -159,11 +159,6 @@ def test_a_stage_that_finished_just_before_it_was_killed_is_reused(stage_of, lin
     assert line().startswith("reuse sft: ")
 
 
-@pytest.mark.xfail(
-    reason="Stage.must_run: being killed within its rmtree leaves a folder without records "
-    "but with files of other parameters, and these are kept as if they were its own",
-    strict=True,
-)
 def test_files_without_a_record_of_whose_they_are_do_not_stay(stage_of):
     stage = stage_of()
     stage.folder.mkdir()

@@ -125,7 +125,7 @@ def test_more_steps_than_the_tiny_models_context_holds_are_refused(begin):
 def test_settings_with_which_ppo_could_not_execute_as_much_as_dpo_are_refused(begin):
     # 3 rounds x 320 prompts = 960 prompts are no multiple of 50.
     with pytest.raises(BadInput, match=r"parameter ppo_prompts: 50 does not divide .*960"):
-        begin(ppo_prompts=50)
+        begin(rounds=3, prompts_per_round=320, ppo_prompts=50)
 
 
 @pytest.mark.parametrize(
@@ -140,6 +140,11 @@ def test_a_run_that_is_not_the_name_of_a_folder_is_refused(begin, tmp_path, run)
 def test_a_profile_that_does_not_exist_is_refused_with_those_that_do(begin):
     with pytest.raises(BadInput, match=r"there is no large; there are smoke, small, full"):
         begin(profile="large")
+
+
+def test_an_ordering_that_does_not_exist_is_refused_at_once(begin):
+    with pytest.raises(BadInput, match="parameter dpo_orderings"):
+        begin(dpo_orderings="eta stesp")
 
 
 # --- What is remembered
@@ -203,6 +208,13 @@ def test_a_seed_is_not_remembered_and_has_a_folder_of_its_own(begin, tmp_path):
 
 def test_a_run_that_was_not_begun_has_no_parameters(tmp_path):
     assert read_study(tmp_path / "nowhere") == {}
+
+
+def test_a_study_json_without_its_profile_is_named(begin, tmp_path):
+    (tmp_path / "lab").mkdir()
+    (tmp_path / "lab" / "study.json").write_text('{"sft_tasks": 3}')
+    with pytest.raises(BadInput, match=r"study\.json"):
+        begin()
 
 
 # --- Profiles
