@@ -24,7 +24,6 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
 from eta_utils.evaluation import Interval, mean_interval
-from eta_utils.execution import judge
 from eta_utils.outcomes import STATUSES, Outcome
 from eta_utils.results import ARMS, final, label, matrix
 from eta_utils.tasks import Task
@@ -224,17 +223,27 @@ def program(task: Task, outcome: Outcome) -> None:
     display(HTML(_highlighted(text, title, [outcome.line] if outcome.line else [])))
 
 
+def three(examples: Mapping[str, Outcome]) -> list[Outcome]:
+    """Of the examples by status one that passes, one that answers wrongly, one that
+    raises, as far as there are such."""
+    wanted = ("passed", "assertion", "exception")
+    return [examples[status] for status in wanted if status in examples]
+
+
 def trace(task: Task, outcome: Outcome) -> None:
-    """Show a program with, for its lines, how often they ran before the first failure."""
-    [again] = judge([outcome.sample], {task.task_id: task}, cache=False, keep_trace=True)
-    program(task, again)
-    hits = again.trace["hits"]
-    lines = task.program(outcome.sample).splitlines()
+    """Show a judged program with how often each line ran before the first failure.
+
+    The outcome must have kept its trace.
+    """
+    program(task, outcome)
+    hits = outcome.trace["hits"]
     rows = [
         {"line": number, "ran": hits.get(number, 0), "code": line}
-        for number, line in enumerate(lines, 1)
-        if line.strip()
+        for number, line in enumerate(task.program(outcome.sample).splitlines(), 1)
+        if number in hits
     ]
-    display(pd.DataFrame(rows).style.hide(axis="index"))
-    progress = "" if again.progress is None else f"{again.progress:.0%}"
-    print(f"Its states follow the reference's through {progress} of them.")
+    style = pd.DataFrame(rows).style.hide(axis="index")
+    display(style.set_properties(subset=["code"], **{"white-space": "pre"}))
+    if outcome.progress is not None:
+        share = f"{outcome.progress:.0%}"
+        sentences([f"Its states follow the reference's through {share} of them."])

@@ -77,6 +77,9 @@ class Outcome:
         own = {name: record[name] for name in OUTCOME_FIELDS}
         sample = {name: value for name, value in record.items() if name not in own}
         trace = sample.pop("trace", None)
+        if trace is not None:  # JSON has made the line numbers text
+            hits = {int(line): count for line, count in trace["hits"].items()}
+            trace = {"hits": hits, "states": [tuple(each) for each in trace["states"]]}
         return cls(sample=sample, trace=trace, **own)
 
 

@@ -242,16 +242,15 @@ def write_results(study: Study, scores: pd.DataFrame, table: pd.DataFrame) -> No
             rows.to_csv(file, index=False, float_format="%.6g", lineterminator="\n")
 
 
-def example_outcome(study: Study, arm: str) -> Outcome | None:
-    """A failing sampled program of an arm's end that passes some tests and follows the
-    reference part of the way; None where there is none."""
+def examples(study: Study, arm: str) -> dict[str, Outcome]:
+    """Of an arm's end one program of each status, with its trace: of the study's seed, or
+    of the last where the run has not got that."""
+    found: dict[str, Outcome] = {}
     ends = [each for each in evaluations(study) if each["arm"] == arm]
-    for _, line in read_jsonl(ends[-1]["folder"] / "outcomes.jsonl.gz") if ends else ():
-        outcome = Outcome.from_record(line)
-        partly = 0 < outcome.fraction < 1 and 0 < (outcome.progress or 0) < 1
-        if outcome.status == "assertion" and partly:
-            return outcome
-    return None
+    ends = [each for each in ends if each["seed"] == study.seed] or ends
+    for _, line in read_jsonl(ends[-1]["folder"] / "examples.jsonl.gz") if ends else ():
+        found.setdefault(line["status"], Outcome.from_record(line))
+    return found
 
 
 def training_history(stages: Sequence[Stage]) -> pd.DataFrame:

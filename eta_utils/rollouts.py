@@ -9,7 +9,7 @@ Leaves out: making models (see `arms`) and comparing them (see `results`).
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -24,6 +24,8 @@ from eta_utils.stages import Stage
 from eta_utils.study import Study
 from eta_utils.tasks import Task, load_tasks, pipelines
 
+OUTCOMES, EXAMPLES = "outcomes.jsonl.gz", "examples.jsonl.gz"
+EXAMPLES_EACH = 3  # of each status
 SAMPLING = ("temperature", "max_new_tokens", "step_budget")
 
 
@@ -112,6 +114,7 @@ def _evaluate_on(
         rows += [row | {"mode": "sampled"} for row in drawn]
         outcomes = judged(study, rows, tasks)
     write_outcomes(test, outcomes)
+    write_outcomes(test, _traced(study, outcomes, tasks), EXAMPLES)
     by_mode = {
         mode: [each for each in outcomes if each.sample["mode"] == mode]
         for mode in ("greedy", "sampled")
@@ -143,30 +146,45 @@ def sampled(
 
 
 def judged(
-    study: Study, samples: Sequence[dict], tasks: Mapping[str, Task]
+    study: Study,
+    samples: Sequence[dict],
+    tasks: Mapping[str, Task],
+    keep_trace: bool = False,
 ) -> list[Outcome]:
-    """The outcomes of samples, traced, within the study's step budget."""
+    """The outcomes of samples, within the study's step budget."""
     return list(
         judge(
             samples,
             tasks,
             workers=study.workers or None,
             step_budget=study.step_budget or None,
+            keep_trace=keep_trace,
         )
     )
 
 
-def write_outcomes(stage: Stage, outcomes: Iterable[Outcome]) -> None:
+def _traced(
+    study: Study, outcomes: Sequence[Outcome], tasks: Mapping[str, Task]
+) -> list[Outcome]:
+    """The first outcomes of each status, executed once more to keep their traces."""
+    chosen: dict[str, list[dict]] = defaultdict(list)
+    for outcome in outcomes:
+        if len(chosen[outcome.status]) < EXAMPLES_EACH:
+            chosen[outcome.status].append(outcome.sample)
+    samples = [sample for found in chosen.values() for sample in found]
+    return judged(study, samples, tasks, keep_trace=True)
+
+
+def write_outcomes(stage: Stage, outcomes: Iterable[Outcome], file: str = OUTCOMES) -> None:
     """Keep the outcomes in the stage's folder."""
-    with write_jsonl(stage.folder / "outcomes.jsonl.gz") as write:
+    with write_jsonl(stage.folder / file) as write:
         for outcome in outcomes:
             write(outcome.record())
 
 
-def read_outcomes(stage: Stage) -> list[Outcome]:
+def read_outcomes(stage: Stage, file: str = OUTCOMES) -> list[Outcome]:
     """What `write_outcomes` kept."""
-    lines = read_jsonl(stage.folder / "outcomes.jsonl.gz")
-    return [Outcome.from_record(row) for _, row in lines]
+    return [Outcome.from_record(row) for _, row in read_jsonl(stage.folder / file)]
 
 
 def summary(outcomes: Sequence[Outcome]) -> dict:

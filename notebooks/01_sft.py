@@ -217,11 +217,8 @@ pd.Series(humaneval.metrics).to_frame("HumanEval")
 # such). The comment says what the judge found.
 
 # %%
-outcomes = rollouts.read_outcomes(tests_of["sft"])
-for status in ("passed", "assertion", "exception"):
-    found = [each for each in outcomes if each.status == status]
-    if found:
-        figures.program(tests[found[0].task_id], found[0])
+for outcome in figures.three(results.examples(study, "sft")):
+    figures.program(tests[outcome.task_id], outcome)
 
 # %% [markdown]
 # ## What was learned

@@ -157,7 +157,7 @@ figures.show(
 # %%
 for part in arms.rounds_of_ppo(study, ppo)[:-1]:
     rollouts.evaluate(study, part, study.curve_samples)
-after = rollouts.evaluate(study, ppo)
+rollouts.evaluate(study, ppo)
 scores = results.read_scores(study)
 scores = scores[(scores["seed"] == seed) & scores["arm"].isin(["sft", "ppo"])]
 figures.table(results.results_table(scores))
@@ -176,11 +176,8 @@ figures.show(
 
 # %%
 tests = rollouts.tasks_of(study, "test")
-outcomes = rollouts.read_outcomes(after)
-for status in ("passed", "assertion", "exception"):
-    found = [each for each in outcomes if each.status == status]
-    if found:
-        figures.program(tests[found[0].task_id], found[0])
+for outcome in figures.three(results.examples(study, "ppo")):
+    figures.program(tests[outcome.task_id], outcome)
 
 # %% [markdown]
 # ## What was learned

@@ -161,7 +161,7 @@ for stages in rounds.values():
     for stage in stages[:-1]:
         rollouts.evaluate(study, stage, study.curve_samples)
     rollouts.evaluate(study, stages[-1])
-before = rollouts.evaluate(study, sft)
+rollouts.evaluate(study, sft)
 scores = results.read_scores(study)
 wanted = ["sft", *(f"dpo-{ordering}" for ordering in study.orderings)]
 scores = scores[(scores["seed"] == seed) & scores["arm"].isin(wanted)]
@@ -186,11 +186,8 @@ figures.show(
 # %%
 tests = rollouts.tasks_of(study, "test")
 shown = "eta" if "eta" in rounds else study.orderings[0]
-outcomes = rollouts.read_outcomes(rollouts.evaluate(study, rounds[shown][-1]))
-for status in ("passed", "assertion", "exception"):
-    found = [each for each in outcomes if each.status == status]
-    if found:
-        figures.program(tests[found[0].task_id], found[0])
+for outcome in figures.three(results.examples(study, f"dpo-{shown}")):
+    figures.program(tests[outcome.task_id], outcome)
 
 # %% [markdown]
 # ## What was learned

@@ -47,7 +47,8 @@ figures.show(
 # %% [markdown]
 # An interval that includes 0 means that this run cannot tell the two apart, however
 # the dots lie. With one seed the interval covers the choice of tasks only; what
-# another seed would give is not in it.
+# another seed would give is not in it, and with two or three seeds it is still too sure
+# of that.
 
 # %% [markdown]
 # ## Results
@@ -114,14 +115,13 @@ figures.show(
 # %% [markdown]
 # ## A trace
 #
-# A failing program of the SFT model that got part of the way, as the judge saw it:
-# executed lines with their hits, and the first values at which its states part from
-# the reference's.
+# What the orderings see of a program that answers wrongly: how often each line ran
+# until the first failure, and how far its variables' values followed the reference's.
 
 # %%
-outcome = results.example_outcome(study, "sft")
-if outcome is not None:
-    figures.trace(tests[outcome.task_id], outcome)
+example = results.examples(study, "sft").get("assertion")
+if example is not None:
+    figures.trace(tests[example.task_id], example)
 
 # %% [markdown]
 # ## Limits

@@ -1,0 +1,73 @@
+"""Figures: they draw what they are given, and model-written text stays text."""
+
+from __future__ import annotations
+
+import matplotlib
+import pandas as pd
+import pytest
+
+from eta_utils import figures
+from eta_utils.evaluation import Interval
+from eta_utils.outcomes import Outcome
+from eta_utils.results import ARMS
+from tests.conftest import ADD
+
+matplotlib.use("agg")
+
+SCORES = pd.DataFrame(
+    [
+        {"seed": 0, "arm": arm, "programs": programs, "task_id": task, "samples": 4,
+         "passed": task, "greedy": 1}
+        for arm, programs in (("sft", 0), ("ppo", 128), ("ppo", 256), ("dpo-eta", 256))
+        for task in range(4)
+    ]
+)  # fmt: skip
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """What the figures module displayed."""
+    found = []
+    monkeypatch.setattr(figures, "display", lambda what, **more: found.append((what, more)))
+    return found
+
+
+def test_every_arm_has_a_colour_and_a_marker_of_its_own():
+    assert len({figures.colour(arm) for arm in ARMS}) == len(ARMS)
+    assert len({figures.MARKERS[arm] for arm in ARMS}) == len(ARMS)
+
+
+def test_learning_curves_begin_at_the_sft_model_and_end_at_the_last_program():
+    [axis] = figures.learning_curves(SCORES).axes
+    ppo = next(each for each in axis.containers if each.get_label() == "PPO")
+    assert list(ppo.lines[0].get_xdata()) == [0, 128, 256]
+
+
+def test_pass_and_fail_add_up_to_one():
+    [axis] = figures.pass_fail(SCORES).axes
+    widths = [patch.get_width() for patch in axis.patches]
+    passing, failing = widths[0::2], widths[1::2]
+    assert all(ours + theirs == 1 for ours, theirs in zip(passing, failing, strict=True))
+    assert passing[0] == pytest.approx((0 + 1 + 2 + 3) / 16)
+
+
+def test_model_written_text_is_escaped(shown):
+    hostile = "    return '<script>alert(1)</script>'\n"
+    outcome = Outcome({"task_id": "add", "completion": hostile}, "exception", False, "",
+                      exception="<b>Error</b>", line=2)  # fmt: skip
+    figures.program(ADD, outcome)
+    [(page, _)] = shown
+    assert "<script>" not in page.data and "<b>Error" not in page.data
+    assert "&lt;script&gt;" in page.data
+
+
+def test_a_figure_is_shown_with_its_alternative_text(shown):
+    figures.show(figures.pass_fail(SCORES), "bars")
+    [(_, more)] = shown
+    assert more["metadata"]["image/png"]["alt"] == "bars"
+
+
+def test_a_value_and_its_interval_are_one_column():
+    rows = pd.DataFrame([{"pass@1": 0.5, "pass@1 low": 0.4, "pass@1 high": 0.6}])
+    html = figures.table(rows).to_html()
+    assert str(Interval(0.5, 0.4, 0.6)) in html and "low" not in html
