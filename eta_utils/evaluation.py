@@ -15,6 +15,7 @@ points, intervals of three seeds held the truth in 86 to 91 % of simulated studi
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -91,9 +92,15 @@ def _resampled(scores: np.ndarray, seed: int) -> np.ndarray:
 
     The same tasks are drawn for all seeds of a resample: they were evaluated on the same.
     """
+    by_seed, by_task = _draws(*scores.shape, seed)
+    return np.einsum("rs,st,rt->r", by_seed, scores, by_task, optimize=True)
+
+
+@functools.lru_cache(maxsize=8)  # 20 MB each, for 240 tasks
+def _draws(seeds: int, tasks: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """How often each seed and each task is drawn in each resample, which is all that a mean
+    depends on, as shares: (RESAMPLES, S), (RESAMPLES, T)."""
     rng = np.random.default_rng(seed)
-    seeds, tasks = scores.shape
-    # How often each seed and task is drawn, which is all that a mean depends on.
     by_seed = rng.multinomial(seeds, np.full(seeds, 1 / seeds), RESAMPLES) / seeds
     by_task = rng.multinomial(tasks, np.full(tasks, 1 / tasks), RESAMPLES) / tasks
-    return np.einsum("rs,st,rt->r", by_seed, scores, by_task, optimize=True)
+    return by_seed, by_task

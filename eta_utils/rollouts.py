@@ -9,6 +9,7 @@ Leaves out: making models (see `arms`) and comparing them (see `results`).
 
 from __future__ import annotations
 
+import functools
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -41,7 +42,15 @@ def tasks_of(study: Study, split: str) -> dict[str, Task]:
     steps = (easiest, study.max_steps)
     # Evaluation tasks do not depend on the seed: all seeds are compared on the same ones.
     seed = 0 if split in ("tune", "test") else study.seed
-    return pipelines.generate(split, counts[split], steps=steps, seed=seed)
+    return dict(_generated(split, counts[split], steps, seed))
+
+
+@functools.cache
+def _generated(
+    split: str, count: int, steps: tuple[int, int], seed: int
+) -> Mapping[str, Task]:
+    """Generated once in a process: a round of DPO asks four times, at seconds each."""
+    return pipelines.generate(split, count, steps=steps, seed=seed)
 
 
 def model_of(stage: Stage) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
