@@ -91,7 +91,7 @@ def test_a_second_run_makes_nothing_anew_and_gives_the_same_table(finished):
 
 
 def test_interrupted_and_resumed_it_ends_with_the_same_table(finished, tmp_path):
-    for stage in ("sft", "ppo", "dpo-eta/round1"):
+    for stage in ("ppo", "dpo-eta/round1"):
         waited = tmp_path / "smoke" / "seed0" / stage / "started.json"
         _interrupt_when(waited, tmp_path)
     resumed = subprocess.run(
