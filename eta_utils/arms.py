@@ -251,6 +251,7 @@ def audit_orderings(study: Study, drawn: Stage, orderings: Sequence[str]) -> lis
                 "pass/fail pairs": len(gated),
                 "right, pass/fail": str(audit_pairs(gated, hidden)["right"]),
                 "fail/fail pairs": len(silent),
+                "told apart": str(audit_pairs(silent, hidden)["told apart"]),
                 "right, fail/fail": str(audit_pairs(silent, hidden)["right"]),
                 "all-fail prompts that give a pair": str(silent_yield(pairs, outcomes)),
             }

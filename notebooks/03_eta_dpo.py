@@ -103,7 +103,9 @@ figures.table(pd.DataFrame(audited))
 
 # %% [markdown]
 # Where something passed all orderings agree. On the other prompts `binary` makes no
-# pair at all: that is the silence which ETA means to fill.
+# pair at all: that is the silence which ETA means to fill. `told apart` is the share
+# of fail/fail pairs on which the hidden tests have an opinion: where it is low, most
+# winners are as hopeless as the losers, and little can be learnt from preferring them.
 
 # %% [markdown]
 # ## The method
