@@ -34,7 +34,7 @@ FLOORS = (
     ("files",),
 )
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
-LONGEST_MODULE, LONGEST_FUNCTION = 275, 70
+LONGEST_MODULE, LONGEST_FUNCTION = 270, 70
 LONGER = {"ppo.py": 350}  # an algorithm to be read from top to bottom
 
 

@@ -22,7 +22,6 @@ from eta_utils.tracing.instrument import Instrumented
 from eta_utils.tracing.recorder import STATES_PER_CALL
 
 TRACED_CALLS = 64  # of the candidate by one test; further calls leave no states
-
 _ENDED_BY_EXIT = "os._exit"
 
 
@@ -264,8 +263,7 @@ def _status_of_end(ending: dict, processor_seconds: int) -> tuple[str, str]:
         return "memory", "MemoryError"
     if code >= 0:
         return "exit", _ENDED_BY_EXIT
-    # The kernel enforces the limit by ticks, which on busy cores run ahead of what it
-    # reports as used.
+    # On busy cores the kernel's ticks, by which it kills, run ahead of what it reports.
     used_up = ending["processor_seconds"] >= 0.8 * processor_seconds
     if -code == signal.SIGXCPU or (-code == signal.SIGKILL and used_up):
         return "timeout", ""
