@@ -34,7 +34,7 @@ from eta_utils.study import Study
 from eta_utils.tasks import Task, pipelines
 from eta_utils.training import DPOSettings, SFTSettings, train_dpo, train_sft
 
-_TOKENIZER_TEXTS = 4_000  # more change nothing: the corpus has few different words
+_TOKENIZER_TEXTS = 4_000  # enough to fill the vocabulary
 _CORPUS = ("corpus_tasks", "corpus_noise", "min_steps", "max_steps")
 
 

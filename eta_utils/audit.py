@@ -1,8 +1,7 @@
 """Are the labels right?  Pairs made from visible tests, checked against hidden ones.
 
 >>> hidden = hidden_fractions(hidden_outcomes, tasks)
->>> audit_pairs(pairs, hidden)["right"]
-Interval(value=0.91, low=0.88, high=0.93)
+>>> audit_pairs(pairs, hidden)["right"].value    # a share, with its interval
 
 Done before any training: an ordering that mislabels pairs teaches the wrong thing.
 Leaves out: what training on the pairs does.

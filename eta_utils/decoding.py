@@ -3,7 +3,7 @@
 transformers' `generate` repeats a prompt's keys and values for each of its samples, copies
 the whole cache at each token, and goes on with rows that have ended.  Eight samples of a
 prompt read the same cache here, nothing is copied, and prompts whose samples have all ended
-leave the batch (`make bench-sampling` compares the two).
+leave the batch (`python -m tests.bench_sampling` compares the two).
 
 Leaves out: any other architecture, and beams (see `models.sample_completions`, which takes
 `generate` for those).

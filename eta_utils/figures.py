@@ -37,9 +37,14 @@ COLOURS = {
     "dpo-eta": "#009E73",
 }
 MARKERS = dict(zip(ARMS, "xosD^v", strict=True))
-_STATUS_COLOURS = dict(
-    zip(reversed(STATUSES[:-1]), sns.color_palette("cividis", 10), strict=True)
-)
+# From the best status to the worst; light and dark in turn, to tell neighbours apart.
+_SHADES = sns.color_palette("cividis", 10)
+_STATUS_COLOURS = {
+    status: _SHADES[shade]
+    for status, shade in zip(
+        reversed(STATUSES[:-1]), (0, 6, 2, 8, 3, 7, 1, 5, 4, 9), strict=True
+    )
+}
 _WIDE, _SMALL = (7.2, 3.6), (7.2, 2.8)  # inches
 
 

@@ -2,8 +2,7 @@
 
 >>> settings = PPOSettings(updates=30, prompts_per_update=32, samples_per_prompt=8)
 >>> history = train_ppo(policy, reference, tokenizer, rows, reward, settings, Path("run"))
->>> history[-1]["objective/scores"]
-0.83
+>>> history[-1]["objective/scores"]     # mean reward of the last update
 
 The algorithm of Schulman et al. 2017 (arXiv 1707.06347) with the advantages of Schulman et
 al. 2016 (GAE, 1506.02438) and the reward of Ziegler et al. 2019 (1909.08593); details from

@@ -152,8 +152,9 @@ for ordering, stages in rounds.items():
     )
 
 # %% [markdown]
-# Each round begins anew from its own samples, hence the steps between rounds. Both
-# lines falling together would be displacement.
+# Each round begins anew from its own samples, hence the steps between rounds; at its
+# first batch the model still is its own reference, so no pair counts as ranked right.
+# Both lines falling together would be displacement.
 
 # %% [markdown]
 # ## Evaluation after each round

@@ -29,7 +29,7 @@ from eta_utils.tasks.task import Task
 
 ENTRY_POINT = "solve"
 VISIBLE, HIDDEN = 5, 10  # asserts
-MOST_DRAWS = 50  # for each task that is asked for; 2 are usual
+MOST_DRAWS = 50  # for each task that is asked for
 # Share of all prompts in each split, in hundredths.
 SPLITS = {"corpus": 50, "sft": 10, "align": 20, "tune": 10, "test": 10}
 _WORDS = (
