@@ -18,8 +18,8 @@ _KERNEL_ENVIRONMENT = {
     "TOKENIZERS_PARALLELISM": "false",
     "TRANSFORMERS_VERBOSITY": "error",
     # Threads of torch that wait for one another give way soon: where another process wants
-    # a core, waiting by spinning made training several times slower; on idle cores it is worth
-    # little.
+    # a core, waiting by spinning made training several times slower; on idle cores it is
+    # worth little.
     "GOMP_SPINCOUNT": "10000",
     # glibc gives every large tensor's memory back at once and fetches it anew, page by
     # page; to keep it made DPO a fifth faster.
