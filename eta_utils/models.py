@@ -154,10 +154,11 @@ def sample_completions(
     generator = torch.Generator(model.device).manual_seed(seed)
     found: list[list[Sampled]] = [[] for _ in ids]
     at_once = max(1, batch_size // n)
+    settings = {"temperature": temperature, "max_new_tokens": max_new_tokens}
     for start in range(0, len(order), at_once):
         batch = order[start : start + at_once]
-        settings = (temperature, max_new_tokens, generator)
-        written = _complete(model, tokenizer, [ids[each] for each in batch], n, *settings)
+        given = [ids[each] for each in batch]
+        written = _complete(model, tokenizer, given, n, generator, **settings)
         for number, rows in zip(batch, written, strict=True):
             found[number] = [
                 Sampled(ids[number], row, _text(tokenizer, row, newlines[number]))
@@ -171,25 +172,15 @@ def _complete(
     tokenizer: PreTrainedTokenizerBase,
     prompts: list[list[int]],
     n: int,
-    temperature: float,
-    max_new_tokens: int,
     generator: torch.Generator,
+    **settings: float,
 ) -> list[list[list[int]]]:
     if isinstance(model, GPT2LMHeadModel):
-        return decode(
-            model,
-            prompts,
-            n,
-            temperature=temperature,
-            max_new_tokens=max_new_tokens,
-            generator=generator,
-        )
+        return decode(model, prompts, n, generator=generator, **settings)
     # generate draws from the global generator, so that is seeded from ours
     drawn = torch.randint(1 << 31, (1,), generator=generator, device=generator.device)
     set_seed(int(drawn))
-    return generate(
-        model, tokenizer, prompts, n, temperature=temperature, max_new_tokens=max_new_tokens
-    )
+    return generate(model, tokenizer, prompts, n, **settings)
 
 
 @torch.inference_mode()

@@ -11,7 +11,7 @@ from eta_utils.execution import judge
 from eta_utils.outcomes import Outcome
 from eta_utils.sandbox.isolation import probe
 from eta_utils.sandbox.jail import RUNGS
-from eta_utils.tasks import Task
+from eta_utils.tasks import Task, pipelines
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -43,6 +43,28 @@ def rung(request):
     if not finding.holds:
         pytest.skip(str(finding))
     return request.param
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """Models this small gain nothing from a second thread."""
+    import torch  # takes seconds, and few test files need it
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory):
+    """The built-in model, untrained, with a tokenizer that knows the built-in tasks."""
+    from eta_utils.models import build_tiny
+
+    place = tmp_path_factory.mktemp("tiny")
+    corpus = pipelines.noisy_corpus(200, 0.35, steps=(1, 5))
+    build_tiny(place, [row["prompt"] + row["completion"] for row in corpus])
+    return place
 
 
 ADD = Task(

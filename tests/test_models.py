@@ -34,21 +34,12 @@ PROMPTS = [  # of very different lengths, the longest not last
 ]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Models this small gain nothing from a second thread."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="session")
-def folder(tmp_path_factory):
-    place = tmp_path_factory.mktemp("tiny")
-    corpus = family.noisy_corpus(300, 0.35, steps=(1, 5))
-    build_tiny(place, [row["prompt"] + row["completion"] for row in corpus])
-    return place
+def folder(tiny_folder):
+    return tiny_folder
 
 
 @pytest.fixture(scope="session")

@@ -11,28 +11,18 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from eta_utils.models import build_tiny, load_model
+from eta_utils.models import load_model
 from eta_utils.tasks import at_token_boundary
 from eta_utils.tasks import pipelines as family
 from eta_utils.tasks.bugs import corrupt
 from eta_utils.training import DPOSettings, SFTSettings, gated_nll, train_dpo, train_sft
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Models this small gain nothing from a second thread."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
-def loaded(tmp_path_factory):
-    place = tmp_path_factory.mktemp("tiny")
-    corpus = family.noisy_corpus(200, 0.35, steps=(1, 5))
-    build_tiny(place, [row["prompt"] + row["completion"] for row in corpus])
-    return load_model(place)
+def loaded(tiny_folder):
+    return load_model(tiny_folder)
 
 
 @pytest.fixture
