@@ -32,7 +32,7 @@ from eta_utils.rollouts import (
 from eta_utils.stages import Stage
 from eta_utils.study import Study
 from eta_utils.tasks import Task, pipelines
-from eta_utils.training import DPOSettings, SFTSettings, train_dpo, train_sft
+from eta_utils.training import DPOSettings, SFTSettings, train_base, train_dpo, train_sft
 
 _TOKENIZER_TEXTS = 4_000  # enough to fill the vocabulary
 _CORPUS = ("corpus_tasks", "corpus_noise", "min_steps", "max_steps")
@@ -57,7 +57,7 @@ def pretrain(study: Study) -> Stage:
             start = stage.folder / "untrained"
             build_tiny(start, list(texts)[:_TOKENIZER_TEXTS], study.seed)
             model, tokenizer = load_model(start)
-            history = train_sft(model, tokenizer, corpus, settings, stage.folder)
+            history = train_base(model, tokenizer, corpus, settings, stage.folder)
             save_model(model, tokenizer, stage.folder / "model")
         clean = sum(not each["bugs"] for each in corpus) / len(corpus)
         stage.finish(

@@ -61,9 +61,12 @@ def _draw(logits: Tensor, temperature: float, generator: torch.Generator) -> Ten
     """One token for each row of (P, n, V) logits."""
     if temperature == 0:
         return logits.argmax(-1)
-    chances = (logits / temperature).softmax(-1)
-    drawn = torch.multinomial(chances.flatten(0, 1), 1, generator=generator)
-    return drawn.view(logits.shape[:2])
+    # One uniform number for each row: `torch.multinomial` draws one for each token of the
+    # vocabulary, which took a quarter of the time of sampling.
+    sums = (logits / temperature).softmax(-1).cumsum(-1)
+    chance = torch.rand(*sums.shape[:2], 1, device=sums.device, generator=generator)
+    drawn = torch.searchsorted(sums, chance * sums[..., -1:], right=True)[..., 0]
+    return drawn.clamp(max=sums.shape[-1] - 1)  # a chance may be rounded up to 1
 
 
 def _until(end: int, ids: list[int]) -> list[int]:

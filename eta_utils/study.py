@@ -47,7 +47,7 @@ class Study:
     model: str = _about("tiny", "tiny (built here), a Hub name or a local folder")
     limit: int = _about(0, "use at most this many HumanEval problems; 0: all")
 
-    corpus_tasks: int = _about(18_000, "programs that the tiny base model is trained on")
+    corpus_tasks: int = _about(26_000, "programs that the tiny base model is trained on")
     corpus_noise: float = _about(0.35, "share of the steps in the corpus that carry a bug")
     min_steps: int = _about(1, "least difficulty (steps) of programs in the corpus")
     sft_min_steps: int = _about(2, "least difficulty of SFT tasks")
@@ -56,9 +56,9 @@ class Study:
     base_batch: int = _about(16, "programs per step of the base training")
     base_learning_rate: float = _about(3e-3, "peak of the one-cycle schedule")
 
-    sft_tasks: int = _about(480, "tasks with a clean solution: the small subset")
+    sft_tasks: int = _about(192, "tasks with a clean solution: the small subset")
     sft_batch: int = _about(32, "programs per step of SFT")
-    sft_learning_rate: float = _about(5e-4, "peak")
+    sft_learning_rate: float = _about(2e-4, "peak")
 
     temperature: float = _about(1.0, "of sampling, in training and in evaluation")
     max_new_tokens: int = _about(96, "longest completion, in tokens")
@@ -80,7 +80,7 @@ class Study:
     pairs_per_prompt: int = _about(2, "most pairs made of one prompt's samples")
     dpo_beta: float = _about(0.1, "inverse temperature of DPO")
     dpo_learning_rate: float = _about(1e-4, "peak")
-    dpo_batch: int = _about(32, "pairs per step")
+    dpo_batch: int = _about(16, "pairs per step")
     dpo_nll_weight: float = _about(1.0, "weight of the NLL of winners that pass")
 
     test_tasks: int = _about(240, "held-out tasks that every model is evaluated on")

@@ -171,9 +171,9 @@ def test_text_survives_the_tokenizer_unchanged(tokenizer):
 
 def test_the_tiny_model_is_as_large_as_it_says(loaded):
     model, tokenizer = loaded
-    # Embeddings of 640 tokens and 256 positions, 3 layers of 12 d^2 + 13 d, one norm.
-    assert len(tokenizer) == 640
-    assert parameters(model) == (640 + 256) * 128 + 3 * (12 * 128**2 + 13 * 128) + 256
+    # Embeddings of 576 tokens and 256 positions, 2 layers of 12 d^2 + 13 d, one norm.
+    assert len(tokenizer) == 576
+    assert parameters(model) == (576 + 256) * 128 + 2 * (12 * 128**2 + 13 * 128) + 256
 
 
 # --- Greedy completions

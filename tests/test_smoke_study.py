@@ -76,6 +76,12 @@ def test_the_report_stands_alone_and_tells_where_the_time_went(finished):
     assert len(page) < 5_000_000
 
 
+def test_some_programs_pass_and_some_fail_so_that_pairs_and_rewards_have_work(finished):
+    header, *rows = table(finished[0])
+    rates = [float(row[header.index("pass@1")]) for row in rows]
+    assert all(0 < rate < 1 for rate in rates)
+
+
 def test_every_arm_executed_the_same_number_of_programs(finished):
     header, *rows = table(finished[0])
     programs = {row[0]: row[header.index("programs")] for row in rows}

@@ -15,7 +15,14 @@ from eta_utils.models import load_model
 from eta_utils.tasks import at_token_boundary
 from eta_utils.tasks import pipelines as family
 from eta_utils.tasks.bugs import corrupt
-from eta_utils.training import DPOSettings, SFTSettings, gated_nll, train_dpo, train_sft
+from eta_utils.training import (
+    DPOSettings,
+    SFTSettings,
+    gated_nll,
+    train_base,
+    train_dpo,
+    train_sft,
+)
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -83,9 +90,9 @@ def weights(model):
     return torch.nn.utils.parameters_to_vector(model.parameters()).detach().clone()
 
 
-def sft(model, tokenizer, folder, rows=EXAMPLES, **changed):
+def sft(model, tokenizer, folder, rows=EXAMPLES, train=train_sft, **changed):
     settings = SFTSettings(**{"batch_size": 4, "learning_rate": 1e-3} | changed)
-    return train_sft(model, tokenizer, rows, settings, folder)
+    return train(model, tokenizer, rows, settings, folder)
 
 
 def dpo(model, tokenizer, folder, rows=PAIRS, reference=None, **changed):
@@ -94,26 +101,28 @@ def dpo(model, tokenizer, folder, rows=PAIRS, reference=None, **changed):
     return train_dpo(model, reference, tokenizer, rows, settings, folder)
 
 
-# --- SFT
+# --- Base training and SFT
 
 
+@pytest.mark.parametrize("train", [train_base, train_sft])
 def test_the_first_loss_is_the_mean_nll_of_the_completions_alone(
-    model, tokenizer, tmp_path
+    model, tokenizer, tmp_path, train
 ):
     completions = mean_loss(model, tokenizer, EXAMPLES)
     whole = [{"prompt": "x", "completion": r["prompt"] + r["completion"]} for r in EXAMPLES]
     everything = mean_loss(model, tokenizer, whole)
-    [row] = sft(model, tokenizer, tmp_path, batch_size=len(EXAMPLES))
-    assert row["loss"] == pytest.approx(completions, abs=1e-3)
+    [row] = sft(model, tokenizer, tmp_path, train=train, batch_size=len(EXAMPLES))
+    assert float(row["loss"]) == pytest.approx(completions, abs=1e-3)
     assert abs(everything - completions) > 0.01  # the prompts' loss would show
 
 
-def test_training_lowers_the_loss_on_its_examples(model, tokenizer, tmp_path):
+@pytest.mark.parametrize("train", [train_base, train_sft])
+def test_training_lowers_the_loss_on_its_examples(model, tokenizer, tmp_path, train):
     before = mean_loss(model, tokenizer, EXAMPLES)
-    history = sft(model, tokenizer, tmp_path)
+    history = sft(model, tokenizer, tmp_path, train=train)
     after = mean_loss(model, tokenizer, EXAMPLES)
     assert after < before - 1
-    assert history[-1]["loss"] < history[0]["loss"] - 1
+    assert float(history[-1]["loss"]) < float(history[0]["loss"]) - 1
 
 
 def test_the_end_of_a_completion_is_learnt(model, tokenizer, tmp_path):
