@@ -20,7 +20,6 @@ import torch
 from datasets import Dataset
 from torch import Tensor
 from transformers import (
-    DataCollatorForSeq2Seq,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     Trainer,
@@ -30,6 +29,7 @@ from transformers import (
 from transformers.trainer_callback import PrinterCallback
 from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 from trl.trainer.dpo_trainer import DataCollatorForPreference
+from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from eta_utils.files import write_csv
 from eta_utils.tasks import at_token_boundary
@@ -82,7 +82,9 @@ def train_base(
         args=config,
         train_dataset=Dataset.from_list(rows),
         processing_class=tokenizer,
-        data_collator=DataCollatorForSeq2Seq(tokenizer),
+        # transformers' own pads on the tokenizer's side, the left, which shifts GPT-2's
+        # positions; this one on the right.
+        data_collator=DataCollatorForLanguageModeling(tokenizer.pad_token_id),
         callbacks=[TimeLeft("base")],
     )
     return _trained(trainer, model, folder)
