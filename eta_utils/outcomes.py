@@ -35,7 +35,8 @@ class Outcome:
     passed, or failed before the first assert was reached).  `steps` (see
     `tracing`), `lines_reached` (distinct lines) and `line` (where it raised) describe the
     execution up to the first failure.  `progress`, 0 to 1, is how far its variable states
-    follow the reference's, None without a reference; `truncated` says that states are
+    follow the reference's, and `closeness` how near its answers are to the reference's,
+    both None without a reference; `truncated` says that states are
     missing because a bound was reached or the program had to be stopped.
     """
 
@@ -51,6 +52,7 @@ class Outcome:
     line: int | None = None
     lines_reached: int = 0
     progress: float | None = None
+    closeness: float | None = None
     isolation: str = ""
     truncated: bool = False
     trace: dict | None = field(default=None, compare=False)

@@ -126,6 +126,13 @@ def matrix(scores: pd.DataFrame, arm: str, column: str = "sampled") -> np.ndarra
     return of_arm.pivot(index="seed", columns="task_id", values=column).to_numpy()
 
 
+def same_seeds(ends: pd.DataFrame, *arms: str, column: str = "sampled") -> list[np.ndarray]:
+    """The `matrix` of each arm, over the seeds that all of them have."""
+    common = set.intersection(*(set(ends[ends["arm"] == arm]["seed"]) for arm in arms))
+    kept = ends[ends["seed"].isin(common)]
+    return [matrix(kept, arm, column) for arm in arms]
+
+
 def results_table(scores: pd.DataFrame, against: str = "sft") -> pd.DataFrame:
     """One row per arm: pass rates with intervals, and the paired gain over `against`."""
     ends = final(scores)
@@ -144,21 +151,10 @@ def results_table(scores: pd.DataFrame, against: str = "sft") -> pd.DataFrame:
             **_named("greedy", mean_interval(matrix(ends, arm, "greedy"))),
         }
         if arm != against and against in set(ends["arm"]):
-            gain = paired_difference(*_same_seeds(ends, arm, against))
+            gain = paired_difference(*same_seeds(ends, arm, against))
             row |= _named("gain", gain)
         rows.append(row)
     return pd.DataFrame(rows)
-
-
-def contrast(scores: pd.DataFrame, arm: str, other: str) -> Interval:
-    """Paired difference in sampled pass@1 between two arms at their ends."""
-    return paired_difference(*_same_seeds(final(scores), arm, other))
-
-
-def _same_seeds(ends: pd.DataFrame, *arms: str) -> Sequence[np.ndarray]:
-    common = set.intersection(*(set(ends[ends["arm"] == arm]["seed"]) for arm in arms))
-    kept = ends[ends["seed"].isin(common)]
-    return [matrix(kept, arm) for arm in arms]
 
 
 def _named(name: str, interval: Interval) -> dict[str, float]:
@@ -201,38 +197,6 @@ def missing_arms(study: Study, scores: pd.DataFrame) -> list[str]:
     """Arms that the study has and that no seed has finished."""
     wanted = ["base", "sft", "ppo", *(f"dpo-{name}" for name in study.orderings)]
     return [arm for arm in wanted if arm not in set(scores["arm"])]
-
-
-def contrasts(scores: pd.DataFrame) -> pd.DataFrame:
-    """The contrasts named before the results, then each arm's gain over SFT.
-
-    Columns: `contrast, value, low, high, in words`.
-    """
-    arms = set(scores["arm"])
-    named = [("dpo-eta", "dpo-binary"), ("dpo-eta", "ppo"), ("dpo-eta", "dpo-steps")]
-    gains = [(arm, "sft") for arm in dict.fromkeys(scores["arm"]) if arm != "sft"]
-    rows = []
-    for arm, other in [*named, *gains]:
-        if {arm, other} <= arms and arm != "base":
-            found = contrast(scores, arm, other)
-            rows.append(
-                {
-                    "contrast": f"{label(arm)} - {label(other)}",
-                    **found._asdict(),
-                    "in words": in_words(label(arm), label(other), found),
-                }
-            )
-    return pd.DataFrame(rows, columns=["contrast", *Interval._fields, "in words"])
-
-
-def in_words(ours: str, theirs: str, difference: Interval) -> str:
-    """A sentence that claims no more than the interval supports."""
-    points, low, high = (100 * each for each in difference)
-    numbers = f"{points:+.1f} points (95 % interval {low:+.1f} to {high:+.1f})"
-    if not difference.excludes_zero:
-        return f"{ours} against {theirs}: {numbers}; not told apart by this run."
-    verb = "raises" if points > 0 else "lowers"
-    return f"{ours} {verb} sampled pass@1 against {theirs} by {numbers}."
 
 
 def write_results(study: Study, scores: pd.DataFrame, table: pd.DataFrame) -> None:

@@ -58,7 +58,7 @@ class Study:
 
     sft_tasks: int = _about(192, "tasks with a clean solution: the small subset")
     sft_batch: int = _about(32, "programs per step of SFT")
-    sft_learning_rate: float = _about(2e-4, "peak")
+    sft_learning_rate: float = _about(1.5e-4, "peak")
 
     temperature: float = _about(1.0, "of sampling, in training and in evaluation")
     max_new_tokens: int = _about(96, "longest completion, in tokens")

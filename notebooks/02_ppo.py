@@ -19,7 +19,7 @@
 # %%
 import pandas as pd
 
-from eta_utils import arms, figures, results, rollouts
+from eta_utils import arms, contrasts, figures, results, rollouts
 from eta_utils.study import Study
 
 # %% [markdown]
@@ -183,5 +183,5 @@ for outcome in figures.three(results.examples(study, "ppo")):
 # ## What was learned
 
 # %%
-contrasts = results.contrasts(scores)
-figures.sentences(contrasts["in words"])
+found = contrasts.contrasts(scores)
+figures.sentences(found["in words"])

@@ -21,7 +21,7 @@
 # %%
 import pandas as pd
 
-from eta_utils import arms, figures, results, rollouts
+from eta_utils import arms, audit, contrasts, figures, results, rollouts
 from eta_utils.orderings import ORDERINGS
 from eta_utils.study import Study
 
@@ -93,19 +93,27 @@ for pair in silent[:1]:
 # %% [markdown]
 # ## Are the labels right?
 #
-# Before training: does the winner pass more *hidden* tests? Shares are of pairs that
-# the hidden tests tell apart, with Wilson's 95 % interval. Nothing trains on these
-# hidden tests.
+# Before training: does the program that an ordering prefers pass more *hidden* tests?
+# Shares are of all pairs of failing programs that the hidden tests tell apart: how
+# many the ordering decides, and how many of those rightly. Intervals are over tasks.
+# Nothing trains on these hidden tests.
 
 # %%
-audited = arms.audit_orderings(study, drawn, names)
-figures.table(pd.DataFrame(audited))
+programs = arms.programs_of(study, drawn)
+figures.table(pd.DataFrame(audit.audit_table(programs, names)))
 
 # %% [markdown]
-# Where something passed all orderings agree. On the other prompts `binary` makes no
-# pair at all: that is the silence which ETA means to fill. `told apart` is the share
-# of fail/fail pairs on which the hidden tests have an opinion: where it is low, most
-# winners are as hopeless as the losers, and little can be learnt from preferring them.
+# `binary` decides none of these pairs: that is the silence which ETA means to fill.
+# `yield` is the share of prompts without a passing program on which an ordering can
+# speak. `endless` and `padded` winners are those that a policy could learn to imitate:
+# programs that had to be stopped, or ran four times the loser's steps to no use.
+
+# %%
+figures.table(pd.DataFrame(audit.by_margin(programs, "eta")))
+
+# %% [markdown]
+# Larger margins should be right more often. Where they are not, a threshold on the
+# margin would only cost pairs.
 
 # %% [markdown]
 # ## The method
@@ -196,5 +204,5 @@ for outcome in figures.three(results.examples(study, f"dpo-{shown}")):
 # ## What was learned
 
 # %%
-contrasts = results.contrasts(scores)
-figures.sentences(contrasts["in words"])
+found = contrasts.contrasts(scores)
+figures.sentences(found["in words"])

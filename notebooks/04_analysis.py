@@ -13,11 +13,13 @@
 # pass/fail feedback, at the same number of executed programs? This notebook only
 # reads what [01](01_sft.ipynb), [02](02_ppo.ipynb) and [03](03_eta_dpo.ipynb) wrote.
 #
-# Two contrasts were named before any result was seen: ETA-DPO against binary DPO,
-# and ETA-DPO against PPO, both in sampled pass@1 on held-out tasks.
+# The primary contrasts were named before any result was seen: ETA-DPO against binary
+# DPO, and ETA-DPO against PPO, in sampled pass@1 on held-out tasks; after the first
+# round's programs, when passes are rare, and after all of them; on all tasks, and on
+# those where all samples of the SFT model fail, which is where ETA claims to help.
 
 # %%
-from eta_utils import figures, results, rollouts
+from eta_utils import contrasts, figures, results, rollouts
 from eta_utils.study import Study
 
 # %% tags=["parameters"]
@@ -35,13 +37,14 @@ print(f"run {study.run}, seeds {seeds}, {scores['task_id'].nunique()} held-out t
 # ## The answer
 
 # %%
-contrasts = results.contrasts(scores)
-figures.sentences(contrasts["in words"])
+found = contrasts.contrasts(scores)
+figures.sentences(found.loc[found["family"] == "primary", "in words"])
 
 # %%
 figures.show(
-    figures.gains(contrasts),
-    "Paired differences in sampled pass@1 between arms, with 95 % intervals.",
+    figures.gains(found),
+    "Paired differences in sampled pass@1 between arms, with 95 % intervals; small "
+    "dots are seeds.",
 )
 
 # %% [markdown]
@@ -49,6 +52,14 @@ figures.show(
 # the dots lie. With one seed the interval covers the choice of tasks only; what
 # another seed would give is not in it, and with two or three seeds it is still too sure
 # of that.
+#
+# The same as a table. `p` is the bootstrap's, `holm` adjusts it for the number of
+# questions in its family, `greedy_p` is McNemar's exact test on greedy completions,
+# `improvement` the probability that the first arm beats the second on a random task,
+# and `smallest` the difference that this run would have shown four times in five.
+
+# %%
+figures.table(found.drop(columns=["by seed", "in words"]))
 
 # %% [markdown]
 # ## Results
@@ -126,7 +137,7 @@ if example is not None:
 # %% [markdown]
 # ## Limits
 #
-# - A 0.7-million-parameter model on made-up tasks: the mechanism is that of larger
+# - A 0.5-million-parameter model on made-up tasks: the mechanism is that of larger
 #   models, the size of the effects need not be.
 # - Alignment and evaluation tasks come from one generator. They share no prompt, but
 #   they share their operations.

@@ -1,106 +1,125 @@
-"""The audit counts pairs as the hidden tests see them."""
+"""The audit counts pairs of programs as the hidden tests see them."""
 
 from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
-from eta_utils.audit import audit_pairs, hidden_fractions, silent_yield
-from eta_utils.evaluation import proportion
+from eta_utils.audit import MARGINS, Programs, audit, by_margin, by_prompt, hidden_fractions
 from eta_utils.outcomes import Outcome
-from eta_utils.preferences import make_pairs
 from eta_utils.tasks import Task
 
 TASKS = {name: Task(name, f"def {name}():\n", name, "") for name in ("one", "two", "three")}
 
 
-def outcome(asserts, task="one", text=None, status=None):
+def outcome(asserts, task="one", text=None, status=None, **fields):
     """An outcome of a task with 4 asserts."""
     status = status or ("passed" if asserts == 4 else "assertion")
     passed = None if status == "judge_error" else status == "passed"
     sample = {"task_id": task, "completion": text or f"    return {asserts}\n"}
     counts = {"asserts_passed": asserts, "asserts_total": 4, "first_failed_assert": 0}
-    return Outcome(sample, status, passed, "", **counts)
+    return Outcome(sample, status, passed, "", **counts | fields)
 
 
-def pair(chosen, rejected, task="one"):
-    return {"prompt": "p", "chosen": chosen, "rejected": rejected, "task_id": task}
-
-
-HIDDEN = {"pgood": 1.0, "pbetter": 0.6, "pbad": 0.5, "pbad too": 0.5, "pworst": 0.0}
-
-
-def test_pairs_are_right_wrong_or_undecided_as_the_hidden_tests_say():
-    right = [pair("good", "bad"), pair("better", "worst"), pair("good", "better")]
-    wrong = [pair("worst", "bad")]
-    undecided = [pair("bad", "bad too")]
-    found = audit_pairs(right + wrong + undecided, HIDDEN)
-    assert found == {
-        "pairs": 5,
-        "right": proportion(3, 4),
-        "told apart": proportion(4, 5),
-    }
-    assert (found["right"].value, found["told apart"].value) == (0.75, 0.8)
-
-
-def test_pairs_turned_round_are_as_often_wrong_as_they_were_right():
-    pairs = [pair("good", "bad"), pair("better", "worst"), pair("worst", "bad")]
-    turned = [pair(each["rejected"], each["chosen"]) for each in pairs]
-    forth, back = audit_pairs(pairs, HIDDEN), audit_pairs(turned, HIDDEN)
-    assert forth["right"].value == pytest.approx(1 - back["right"].value)
-    assert forth["told apart"] == back["told apart"]
-
-
-def test_where_no_pair_is_told_apart_the_share_of_right_ones_is_unknown():
-    found = audit_pairs([pair("bad", "bad too")], HIDDEN)
-    assert math.isnan(found["right"].value)
-    assert found["told apart"].value == 0
-    assert audit_pairs([], HIDDEN)["pairs"] == 0
-
-
-def test_a_program_without_a_hidden_outcome_is_an_error():
-    with pytest.raises(KeyError, match="unheard"):
-        audit_pairs([pair("good", "unheard of")], HIDDEN)
-
-
-def test_hidden_fractions_are_found_by_the_text_that_pairs_are_made_of():
-    # Visible tests see 3 and 1 of 4, hidden ones say the opposite: the pair is wrong.
-    visible = [outcome(3, text="    return 1\n"), outcome(1, text="    return 2\n")]
-    hidden = [outcome(0, text="    return 1\n"), outcome(2, text="    return 2\n")]
-    fractions = hidden_fractions(hidden, TASKS)
-    assert fractions == {
-        "def one():\n    return 1\n": 0.0,
-        "def one():\n    return 2\n": 0.5,
-    }
-    pairs = make_pairs(visible, TASKS)
-    assert audit_pairs(pairs, fractions)["right"] == proportion(0, 1)
-
-
-def test_judge_errors_have_no_hidden_fraction():
-    assert hidden_fractions([outcome(0, status="judge_error")], TASKS) == {}
-
-
-def test_the_silent_yield_is_the_share_of_prompts_without_a_passing_sample_that_pair():
+def programs(*rows):
+    """Rows of (asserts that hold, share of hidden tests) or (outcome, share)."""
     outcomes = [
-        *(outcome(n, "one") for n in (0, 4)),  # something passes: not silent
-        *(outcome(n, "two") for n in (1, 3)),
-        *(outcome(n, "three") for n in (2, 2)),
+        row[0] if isinstance(row[0], Outcome) else outcome(row[0], text=str(number))
+        for number, row in enumerate(rows)
     ]
-    # "two" gives two pairs and counts once, "three" gives none, "one" does not count.
-    pairs = [pair("a", "b", "one"), pair("a", "b", "two"), pair("a", "c", "two")]
-    assert silent_yield(pairs, outcomes) == proportion(1, 2)
-    assert silent_yield([], outcomes) == proportion(0, 2)
+    return Programs(outcomes, np.array([row[1] for row in rows], float))
+
+
+def values(found):
+    return {name: getattr(share, "value", share) for name, share in found.items()}
+
+
+def test_fail_fail_pairs_are_right_wrong_or_undecided_as_the_hidden_tests_say():
+    # By fraction: b > a, c > a, d > b = c.  The hidden tests: c > b > d > a.
+    one = programs((0, 0.0), (1, 0.5), (1, 0.6), (2, 0.2))
+    found = values(audit({"one": one}, "fraction"))
+    assert found["fail/fail pairs"] == 6  # the hidden tests tell all apart
+    assert found["decides, fail/fail"] == pytest.approx(5 / 6)  # all but b and c
+    assert found["right, fail/fail"] == pytest.approx(3 / 5)  # d over b and c is wrong
+    assert math.isnan(found["right, pass/fail"])
+    assert found["yield"] == 1
+
+
+def test_pairs_that_the_hidden_tests_do_not_tell_apart_do_not_count():
+    found = values(audit({"one": programs((0, 0.5), (1, 0.5))}, "fraction"))
+    assert found["fail/fail pairs"] == 0
+    assert math.isnan(found["right, fail/fail"])
+    assert found["yield"] == 1  # it is a pair all the same
+
+
+def test_a_passing_program_over_a_failing_one_is_a_pair_of_its_own():
+    # Two pass the visible tests, one of them fails most hidden ones.
+    found = values(audit({"one": programs((4, 1.0), (4, 0.1), (1, 0.4))}, "binary"))
+    assert found["right, pass/fail"] == 0.5
+    assert found["fail/fail pairs"] == 0
+    assert math.isnan(found["yield"])  # no prompt was silent
 
 
 def test_pass_and_fail_are_silent_where_nothing_passes_and_eta_is_not():
-    outcomes = [outcome(n, task) for task in ("one", "two") for n in (1, 3)]
-    shares = {
-        name: silent_yield(make_pairs(outcomes, TASKS, ordering=name), outcomes).value
-        for name in ("binary", "eta")
+    silent = {
+        "one": programs((1, 0.1), (2, 0.2)),
+        "two": programs((1, 0.1), (1, 0.2)),
+        "three": programs((4, 1.0), (1, 0.2)),
     }
-    assert shares == {"binary": 0.0, "eta": 1.0}
+    assert values(audit(silent, "binary"))["yield"] == 0
+    assert values(audit(silent, "fraction"))["yield"] == 0.5
 
 
-def test_where_something_passes_everywhere_there_is_no_silence_to_yield():
-    assert math.isnan(silent_yield([], [outcome(4)]).value)
+def test_endless_and_padded_winners_are_counted_among_all_winners():
+    endless = outcome(0, text="loop", status="budget", steps=1000)
+    padded = outcome(1, text="padded", steps=41)
+    plain = outcome(1, text="plain", steps=10)
+    one = programs((endless, 0.0), (padded, 0.5), (plain, 0.5))
+    found = values(audit({"one": one}, "steps"))
+    # endless > padded > plain: two of three winners endless, and in every pair the winner
+    # ran more than 4 times the loser's steps without passing more hidden tests.
+    assert found["endless"] == pytest.approx(2 / 3)
+    assert found["padded"] == pytest.approx(3 / 3)
+    assert values(audit({"one": one}, "eta"))["endless"] == 0  # a stopped one never wins
+
+
+def test_intervals_are_over_tasks_and_not_over_pairs():
+    right = programs(*((number % 4, number % 4) for number in range(40)))
+    wrong = programs(*((number % 4, -(number % 4)) for number in range(40)))
+    found = audit({"one": right, "two": wrong}, "fraction")["right, fail/fail"]
+    # Thousands of pairs, but two tasks that contradict one another say nothing.
+    assert (found.value, found.low, found.high) == (0.5, 0, 1)
+
+
+def test_larger_margins_can_be_read_apart_from_smaller_ones():
+    # fraction: margins 1/4 (wrong), 1/4 (wrong), 2/4 (right) in this task, 3/4 in the next
+    one = programs((0, 0.2), (1, 0.1), (2, 0.05))
+    two = programs((0, 0.0), (3, 0.9))
+    rows = by_margin({"one": one, "two": two}, "fraction")
+    assert [row["margin"] for row in rows] == list(MARGINS)
+    assert sum(row["pairs"] for row in rows) == 4
+    assert rows[-1]["right"].value == 1.0
+    assert rows[-1]["pairs"] == 1
+
+
+def test_programs_are_distinct_and_known_to_both_judges():
+    visible = [
+        outcome(3, text="    return 1\n"),
+        outcome(3, text="    return 1\n"),
+        outcome(1, text="    return 2\n"),
+        outcome(0, text="    return 3\n", status="judge_error"),
+        outcome(0, text="    return 4\n"),
+    ]
+    hidden = [
+        outcome(0, text="    return 1\n"),
+        outcome(2, text="    return 2\n"),
+        outcome(2, text="    return 3\n"),
+        outcome(0, text="    return 4\n", status="judge_error"),
+    ]
+    fractions = hidden_fractions(hidden, TASKS)
+    assert fractions["def one():\n    return 2\n"] == 0.5
+    found = by_prompt(visible, fractions, TASKS)["one"]
+    assert [each.sample["completion"][11] for each in found.outcomes] == ["1", "2"]
+    assert found.hidden.tolist() == [0.0, 0.5]

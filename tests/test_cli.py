@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -68,6 +69,46 @@ def test_pairs_are_made_from_outcomes(files, tmp_path, capsys):
     for row in rows_of(pairs):
         assert row["chosen"] == "\n" + RIGHT["completion"]
     assert "1 of 1 gave a pair" in capsys.readouterr().out
+
+
+FOUR = TASK | {
+    "test": "def check(c):\n"
+    + "".join(f"    assert c({n}, {n}) == {2 * n}\n" for n in (2, 0, 3, 5))
+}
+NEAR = {"task_id": "add", "completion": "    return a + b if a == 0 or b == 5 else 0\n"}
+FAR = {"task_id": "add", "completion": "    return None\n"}
+
+
+def test_audit_checks_visible_halves_against_hidden_ones(tmp_path, capsys):
+    tasks = write_rows(tmp_path / "tasks.jsonl", FOUR)
+    samples = write_rows(tmp_path / "samples.jsonl", NEAR, FAR, RIGHT)
+    out = str(tmp_path / "out.jsonl")
+    main(["judge", samples, "--tasks", tasks, "--out", out])
+    capsys.readouterr()
+    assert main(["audit", out, "--tasks", tasks]) == 0
+    printed = capsys.readouterr().out
+    assert "1 of 1 have visible and hidden tests" in printed
+    lines = {line[:18].strip(): line[18:] for line in printed.splitlines()}
+    columns = lines["ordering"].split()
+    # One fail/fail pair: half of either half holds for the near one, nothing for the far.
+    cells = re.findall(r"-|\d\.\d{3} \[.*?\]", lines["right, fail/fail"])
+    shares = [each[:5] for each in cells]
+    right = dict(zip(columns, shares, strict=True))
+    assert right["binary"] == "-"  # it decides nothing
+    assert right["fraction"] == right["eta"] == "1.000"
+
+
+def test_audit_takes_hidden_tests_from_another_file(tmp_path, capsys):
+    tasks = write_rows(tmp_path / "tasks.jsonl", TASK)
+    samples = write_rows(tmp_path / "samples.jsonl", WRONG, FAR)
+    out = str(tmp_path / "out.jsonl")
+    main(["judge", samples, "--tasks", tasks, "--out", out])
+    hidden = write_rows(tmp_path / "hidden.jsonl", FOUR)
+    assert main(["audit", out, "--tasks", tasks, "--hidden", hidden]) == 0
+    others = write_rows(tmp_path / "others.jsonl", FOUR | {"task_id": "other"})
+    assert main(["audit", out, "--tasks", tasks, "--hidden", others]) == 2
+    assert "no sample of a task with hidden tests" in capsys.readouterr().err
+    assert main(["audit", out, "--tasks", tasks]) == 2  # two asserts have no halves
 
 
 def test_doctor_names_every_rung(capsys):

@@ -12,7 +12,7 @@ from eta_utils.evaluation import (
     mean_interval,
     paired_difference,
     pass_at_k,
-    proportion,
+    ratio_interval,
 )
 
 
@@ -192,23 +192,20 @@ def test_scores_of_other_shapes_do_not_pair(shape):
 # --- Shares
 
 
-def test_wilsons_interval_of_none_among_164():
-    found = proportion(0, 164)
-    # Wilson at 0: from 0 to z^2 / (n + z^2), with z = 1.96: 3.8415 / 167.8415.
-    assert found.value == found.low == 0
-    assert found.high == pytest.approx(1.959964**2 / (164 + 1.959964**2), abs=1e-6)
-    assert found.high == pytest.approx(0.0229, abs=5e-5)
+def test_a_share_is_the_sum_of_parts_over_the_sum_of_wholes():
+    found = ratio_interval([1, 0, 9], [2, 4, 10])
+    assert found.value == 10 / 16
+    assert found.low >= 0 and found.high <= 0.9  # no task alone has a share beyond these
 
 
-def test_wilsons_interval_is_symmetric_about_a_half():
-    # Centre 1/2; half width z sqrt(n/4 + z^2/4) / (n + z^2) = 1.96 * 5.0951 / 103.8415
-    assert tuple(proportion(50, 100)) == pytest.approx((0.5, 0.40383, 0.59617), abs=1e-5)
-    some, rest = proportion(30, 100), proportion(70, 100)
-    assert (some.low, some.high) == pytest.approx((1 - rest.high, 1 - rest.low))
+def test_the_interval_of_a_share_is_that_of_a_mean_where_all_tasks_have_one_pair():
+    hits = np.arange(200) % 4 == 0
+    found = ratio_interval(hits, np.ones(200))
+    assert tuple(found) == pytest.approx(tuple(mean_interval(hits)))
 
 
 def test_a_share_of_nothing_is_unknown():
-    found = proportion(0, 0)
+    found = ratio_interval([0, 0], [0, 0])
     assert math.isnan(found.value)
     assert found[1:] == (0.0, 1.0)
 

@@ -147,6 +147,15 @@ def test_without_a_reference_there_is_no_progress():
     assert judge_one("    return 0\n", task).progress is None
 
 
+def test_closeness_compares_what_each_assert_was_answered():
+    two = "def check(c):\n    assert c(1, 2) == 3\n    assert c(2, 5) == 7\n"
+    task = Task("add", ADD.prompt, "add", two, canonical_solution=RIGHT)
+    bodies = ("return a + b + 1", "return str(a + b)", "return a / 0", "return 3")
+    close = [judge_one(f"    {body}\n", task).closeness for body in bodies]
+    # A number is half of a wrong number's two marks; 3 is right once.
+    assert close == [0.5, 0.0, 0.0, 0.75]
+
+
 def test_traces_are_kept_on_request():
     outcome = judge_one(RIGHT, keep_trace=True)
     assert outcome.trace["hits"] == {1: 1, 2: 4, 3: 4}

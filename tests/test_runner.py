@@ -15,7 +15,7 @@ import pytest
 from nbformat import v4
 
 from eta_utils.cli import _parser, main
-from eta_utils.commands import _parse_parameters
+from eta_utils.commands.study import _parse_parameters
 from eta_utils.runner import EACH_SEED, LAST, _duration, command_for
 from eta_utils.study import Study
 

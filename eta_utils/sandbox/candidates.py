@@ -1,12 +1,16 @@
-"""The zygote as the examiner sees it: a fresh candidate each time it asks."""
+"""The zygote as the examiner sees it: fresh candidates, and how they ended."""
 
 from __future__ import annotations
 
 import pickle
+import signal
 import socket
 
+from eta_utils.sandbox.candidate import CHANNEL_LOST, OUT_OF_MEMORY
 from eta_utils.sandbox.channel import Channel
 from eta_utils.sandbox.zygote import END, LOST
+
+ENDED_BY_EXIT = "os._exit"
 
 
 class Candidates:
@@ -47,3 +51,19 @@ class Candidates:
             raise EOFError("the zygote is gone")
         self._descriptor = descriptors[0]
         return pickle.loads(message)
+
+
+def status_of_end(ending: dict, processor_seconds: int) -> tuple[str, str]:
+    """(Status, exception) for a candidate whose channel closed."""
+    code = ending["code"]
+    if not ending["by_itself"] or code == CHANNEL_LOST:
+        return "exception", "ChannelClosed"
+    if code == OUT_OF_MEMORY:
+        return "memory", "MemoryError"
+    if code >= 0:
+        return "exit", ENDED_BY_EXIT
+    # On busy cores the kernel's ticks, by which it kills, run ahead of what it reports.
+    used_up = ending["processor_seconds"] >= 0.8 * processor_seconds
+    if -code == signal.SIGXCPU or (-code == signal.SIGKILL and used_up):
+        return "timeout", ""
+    return "crash", signal.Signals(-code).name

@@ -9,20 +9,19 @@ from __future__ import annotations
 import builtins
 import marshal
 import pickle
-import signal
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from eta_utils.sandbox.candidate import CHANNEL_LOST, LONGEST_TEXT, OUT_OF_MEMORY, Loopback
-from eta_utils.sandbox.candidates import Candidates
+from eta_utils.sandbox.candidate import LONGEST_TEXT, Loopback
+from eta_utils.sandbox.candidates import ENDED_BY_EXIT, Candidates, status_of_end
 from eta_utils.sandbox.channel import Channel, ProtocolError
 from eta_utils.sandbox.values import decode, encode
 from eta_utils.tracing.alignment import Trace
+from eta_utils.tracing.answers import marks
 from eta_utils.tracing.instrument import Instrumented
 from eta_utils.tracing.recorder import STATES_PER_CALL
 
 TRACED_CALLS = 64  # of the candidate by one test; further calls leave no states
-_ENDED_BY_EXIT = "os._exit"
 
 
 class Stop(BaseException):
@@ -61,6 +60,7 @@ class Examination:
     failure: Failure | None = None
     passed_units: list[bool] = field(default_factory=list)
     trace: Trace = field(default_factory=dict)
+    answers: Trace = field(default_factory=dict)
     truncated: bool = False
     steps: int = 0
     _hits: list[int] = field(default_factory=list)
@@ -98,6 +98,8 @@ class Examination:
             _take_over(ours, theirs)
             if result is theirs:  # it returned its own argument
                 result = ours
+        if self.job["traced"] and len(self.answers) < TRACED_CALLS:
+            self.answers[len(self.passed_units), self._calls - 1] = marks(result)
         return result
 
     def _allowance(self) -> int:
@@ -140,8 +142,7 @@ class Examination:
 
     def lines_reached(self) -> int:
         """Distinct lines of the program that have run so far."""
-        lines = zip(self.program.lines, self._hits, strict=False)
-        return len({line for line, hits in lines if hits})
+        return sum(hits > 0 for hits in self.hits_by_line().values())
 
     def hits_by_line(self) -> dict[int, int]:
         """How often each line ran (the most frequent of its counters)."""
@@ -155,7 +156,7 @@ class Examination:
         failure = self.failure
         if not (failure and self._tampering):
             return
-        ended = failure.status == "exit" and failure.exception == _ENDED_BY_EXIT
+        ended = failure.status == "exit" and failure.exception == ENDED_BY_EXIT
         if ended or failure.status in ("assertion", "exception"):
             failure.status, failure.message = "tampered", self._tampering
 
@@ -204,7 +205,7 @@ class Examination:
     def _lost(self) -> NoReturn:
         """The channel closed: raise Stop with the status that the process's end tells."""
         ending = self.candidates.how_ended()
-        raise self.stop(*_status_of_end(ending, self.job["processor_seconds"])) from None
+        raise self.stop(*status_of_end(ending, self.job["processor_seconds"])) from None
 
 
 def _question(name: str, args: tuple, kwargs: dict, budget: int) -> bytes:
@@ -252,19 +253,3 @@ def _failure(error: BaseException) -> Failure:
     name, message, line = error.raised_by_program
     status = {"SystemExit": "exit", "MemoryError": "memory"}.get(name, "exception")
     return Failure(status, name, message, line)
-
-
-def _status_of_end(ending: dict, processor_seconds: int) -> tuple[str, str]:
-    """(Status, exception) for a candidate whose channel closed."""
-    code = ending["code"]
-    if not ending["by_itself"] or code == CHANNEL_LOST:
-        return "exception", "ChannelClosed"
-    if code == OUT_OF_MEMORY:
-        return "memory", "MemoryError"
-    if code >= 0:
-        return "exit", _ENDED_BY_EXIT
-    # On busy cores the kernel's ticks, by which it kills, run ahead of what it reports.
-    used_up = ending["processor_seconds"] >= 0.8 * processor_seconds
-    if -code == signal.SIGXCPU or (-code == signal.SIGKILL and used_up):
-        return "timeout", ""
-    return "crash", signal.Signals(-code).name

@@ -32,7 +32,7 @@ from eta_utils.sandbox.channel import Channel
 from eta_utils.sandbox.confine import seccomp_loader
 from eta_utils.sandbox.examination import Examination, Failure, Stop, Unanswerable
 from eta_utils.sandbox.zygote import confine_as_ordered
-from eta_utils.tracing.alignment import progress
+from eta_utils.tracing.alignment import closeness, progress
 from eta_utils.tracing.instrument import compile_plain, instrument
 
 _NOT_A_PROGRAM = (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError)
@@ -59,8 +59,9 @@ class Examiner:
             line = getattr(error, "lineno", None) or 0
             message = str(error)[:LONGEST_TEXT]
             failure = Failure("syntax", type(error).__name__, message, line)
-            progress_made = None if task["reference"] is None else 0.0
-            return _report(failure, None, prepared.units) | {"progress": progress_made}
+            none_made = None if task["reference"] is None else 0.0
+            compared = {"progress": none_made, "closeness": none_made}
+            return _report(failure, None, prepared.units) | compared
         exam = Examination(job, program, self.candidates)
         try:
             self._run(exam, prepared, task["entry_point"])
@@ -129,12 +130,18 @@ def _outcome(exam: Examination, units: int, reference: dict | None) -> dict:
     if exam.failure is None:
         report |= {"steps": exam.steps, "lines_reached": exam.lines_reached()}
     if reference is not None:
-        passed = exam.failure is None
-        report["progress"] = 1.0 if passed else round(progress(exam.trace, reference), 6)
+        report |= {"progress": 1.0, "closeness": 1.0}
+        if exam.failure is not None:
+            states, answers = reference["states"], reference["answers"]
+            report["progress"] = round(progress(exam.trace, states), 6)
+            report["closeness"] = round(closeness(exam.answers, answers), 6)
     report["truncated"] = exam.truncated or exam.stopped is not None
     if exam.job["keep_trace"]:
-        states = [[*call, states.hex()] for call, states in exam.trace.items()]
-        report["trace"] = {"hits": exam.hits_by_line(), "states": states}
+        traces = {"states": exam.trace, "answers": exam.answers}
+        report["trace"] = {"hits": exam.hits_by_line()} | {
+            name: [[*call, packed.hex()] for call, packed in trace.items()]
+            for name, trace in traces.items()
+        }
     return report
 
 

@@ -37,6 +37,20 @@ def common_subsequence(left: Sequence[int], right: Sequence[int]) -> int:
     return len(right) - rows.bit_count()
 
 
+def closeness(answers: Trace, reference: Trace) -> float:
+    """How much the program's answers (see `answers`) have in common with the reference's.
+
+    For each of the reference's calls twice the common subsequence over the sum of lengths
+    (Dice's coefficient); the mean over calls, where a call that raised counts 0.
+    """
+    shares = []
+    for call, expected in reference.items():
+        answer = answers.get(call, b"")
+        common = common_subsequence(unpack(answer), unpack(expected))
+        shares.append(2 * 8 * common / (len(answer) + len(expected)))
+    return sum(shares) / len(shares) if shares else 1.0
+
+
 def progress(trace: Trace, reference: Trace) -> float:
     """Share of the reference's states that the program went through in order, 0 to 1.
 

@@ -1,8 +1,4 @@
-"""What each command does: read files, call one function of the package, write, print.
-
-The parsed options come from `cli`.  Bad input raises `BadInput` or `IsolationError`, which
-`cli` turns into one sentence and an exit code.
-"""
+"""The commands about files of samples: judge, pairs and audit."""
 
 from __future__ import annotations
 
@@ -14,15 +10,15 @@ from collections import Counter, defaultdict
 from collections.abc import Container
 from pathlib import Path
 
-from eta_utils.doctor import findings
 from eta_utils.execution import judge
-from eta_utils.files import BadInput, read_json, read_jsonl, write_jsonl
+from eta_utils.files import BadInput, read_jsonl, write_jsonl
+from eta_utils.orderings import ORDERINGS
 from eta_utils.outcomes import STATUSES, Outcome
 from eta_utils.preferences import make_pairs
 from eta_utils.samples import SampleFile
 from eta_utils.sandbox.isolation import choose_rung, probe, refuse_weak
-from eta_utils.study import Study, parse, read_study
-from eta_utils.tasks import load_tasks
+from eta_utils.tasks import Task, load_tasks
+from eta_utils.tasks.halves import in_halves
 
 
 def run_judge(options: Namespace) -> None:
@@ -104,6 +100,53 @@ def run_pairs(options: Namespace) -> None:
     print(f"written    {options.out}")
 
 
+def run_audit(options: Namespace) -> None:
+    """Check the orderings of a file of outcomes against hidden tests; print the table."""
+    rung = choose_rung(options.isolation)
+    refuse_weak(rung, options.isolation)
+    tasks = load_tasks(options.tasks)
+    outcomes = _read_outcomes(Path(options.outcomes), tasks)
+    import pandas as pd  # seconds to load, and so is what follows
+
+    from eta_utils.audit import audit_table, by_margin, by_prompt, hidden_fractions
+
+    settings = {"workers": options.workers, "isolation": rung, "progress": True}
+    visible, hidden = _both_tests(tasks, options.hidden)
+    samples = [each.sample for each in outcomes if each.task_id in visible]
+    print(f"tasks      {len(visible):,} of {len(tasks):,} have visible and hidden tests")
+    if not samples:
+        raise BadInput(f"{options.outcomes}: no sample of a task with hidden tests")
+    if options.hidden is None:
+        outcomes = list(judge(samples, visible, **settings))
+    fractions = hidden_fractions(judge(samples, hidden, **settings), hidden)
+    programs = by_prompt((o for o in outcomes if o.task_id in visible), fractions, visible)
+    names = [name for name in ORDERINGS if name != "oracle"]
+    table = pd.DataFrame(audit_table(programs, names))
+    total = sum(len(each.outcomes) for each in programs.values())
+    print(f"programs   {total:,} different ones of {len(programs):,} tasks\n")
+    print(table.set_index("ordering").T.map(str).to_string(), "\n")
+    print(f"{options.ordering}, fail/fail pairs by margin")
+    margins = pd.DataFrame(by_margin(programs, options.ordering))
+    print(margins.map(str).to_string(index=False))
+
+
+def _both_tests(
+    tasks: dict[str, Task], hidden: str | None
+) -> tuple[dict[str, Task], dict[str, Task]]:
+    """(Tasks with visible tests, the same tasks with hidden ones): of another file, or the
+    second half of their own."""
+    if hidden is not None:
+        others = load_tasks(hidden)
+        common = tasks.keys() & others.keys()
+        return (
+            {name: task for name, task in tasks.items() if name in common},
+            {name: task for name, task in others.items() if name in common},
+        )
+    halves = {name: in_halves(task) for name, task in tasks.items()}
+    visible = {name: task for name, task in halves.items() if task is not None}
+    return visible, {name: task.hidden() for name, task in visible.items()}
+
+
 def _read_outcomes(path: Path, tasks: Container[str]) -> list[Outcome]:
     outcomes = []
     for number, row in read_jsonl(path):
@@ -118,79 +161,3 @@ def _read_outcomes(path: Path, tasks: Container[str]) -> list[Outcome]:
     if not outcomes:
         raise BadInput(f"{path}: holds no outcomes")
     return outcomes
-
-
-def run_doctor(_options: Namespace) -> None:
-    """Print what this machine offers, as it is found."""
-    for what, finding in findings():
-        print(f"{what:13} {finding}", flush=True)
-
-
-def run_notebooks(options: Namespace) -> int:
-    """Execute the study's notebooks and render the report; return the exit code."""
-    given = _parse_parameters(options.parameters)
-    run, seeds = options.run, options.seeds
-    if options.resume is not None:
-        if run is not None:
-            raise BadInput("--resume names the run; leave out --run")
-        folder = _find_run(options.resume, str(given.get("outputs", Study.outputs)))
-        run, seeds = folder.name, seeds or _recorded_seeds(folder)
-        if folder.parent != Path(Study.outputs):  # named by a path
-            given["outputs"] = str(folder.parent)
-    seeds = seeds or [0]
-    # Loading papermill takes seconds, so a mistyped parameter is refused before.
-    from eta_utils import runner
-
-    notebooks = Path(options.notebooks or runner.NOTEBOOKS).resolve()
-    runner.check_seeds(seeds)
-    runner.check_notebooks(notebooks)
-    study = Study.begin(run, options.profile, seeds[0], **given)
-    print(f"run {study.run}, profile {study.profile}, seeds {' '.join(map(str, seeds))}")
-    command = runner.command_for(study, seeds)
-    try:
-        report = runner.run_study(study, seeds, command, notebooks, options.cell_timeout)
-    except runner.NotebookFailed as failure:
-        print(f"eta_utils run: {failure}", file=sys.stderr)
-        return failure.code
-    print(f"report {report}")
-    return 0
-
-
-def _parse_parameters(given: list[str]) -> dict[str, object]:
-    """The values of `-p name=value`, in the types that the parameters have."""
-    values: dict[str, object] = {}
-    for text in given:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise BadInput(f"-p {text}: is not name=value")
-        if name in ("run", "profile", "seed"):
-            option = "seeds" if name == "seed" else name
-            raise BadInput(f"-p {text}: is given with --{option}")
-        if name in values:
-            raise BadInput(f"-p {text}: {name} is given twice")
-        values[name] = parse(name, value)
-    return values
-
-
-def _find_run(name: str, outputs: str) -> Path:
-    """The folder of a run, named or given as a path.  Raises BadInput, naming those there
-    are, when it was never begun."""
-    for folder in (Path(outputs) / name, Path(name)):
-        if read_study(folder):
-            return folder.resolve()
-    runs = sorted(path.parent.name for path in Path(outputs).glob("*/study.json"))
-    known = f"there are {', '.join(runs)}" if runs else "there are no runs yet"
-    raise BadInput(f"run {name}: there is no such run in {outputs}; {known}")
-
-
-def _recorded_seeds(folder: Path) -> list[int]:
-    record = folder / "run.json"
-    return read_json(record)["seeds"] if record.exists() else []
-
-
-def run_report(options: Namespace) -> None:
-    """Render the report of a run from the files it has."""
-    folder = _find_run(options.run, Study.outputs)
-    from eta_utils.report import render  # nbconvert takes seconds to load
-
-    print(f"report {render(folder)}")

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from eta_utils.sandbox.examination import _status_of_end
+from eta_utils.sandbox.candidates import status_of_end
 
 
 @pytest.mark.parametrize(
@@ -14,4 +14,4 @@ from eta_utils.sandbox.examination import _status_of_end
 )
 def test_a_kill_near_the_limit_of_processor_time_is_a_timeout(used, status):
     ending = {"by_itself": True, "code": -signal.SIGKILL, "processor_seconds": used}
-    assert _status_of_end(ending, 2)[0] == status
+    assert status_of_end(ending, 2)[0] == status

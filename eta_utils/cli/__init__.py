@@ -1,0 +1,67 @@
+"""The commands: `python -m eta_utils COMMAND --help` explains each.
+
+Bad input ends in one sentence on stderr and exit code 2, with nothing half-written.
+Leaves out: what the commands do (see `commands`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from eta_utils.cli.samples import add_audit, add_judge, add_pairs
+from eta_utils.cli.study import add_report, add_run
+from eta_utils.commands.study import run_doctor
+from eta_utils.files import BadInput
+from eta_utils.sandbox.isolation import IsolationError
+
+BAD_INPUT = 2
+INTERRUPTED = 130
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; return the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        code = options.command(options)
+        sys.stdout.flush()
+    except (BadInput, IsolationError) as error:
+        print(f"eta_utils {options.name}: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except BrokenPipeError:  # the reader of our output, `head` for one, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        print(
+            f"eta_utils {options.name}: interrupted; the same command goes on from here",
+            file=sys.stderr,
+        )
+        return INTERRUPTED
+    return code or 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "python -m eta_utils",
+        description=(
+            "Run the study; judge, trace and compare programs written by language models."
+        ),
+        epilog="Start with: python -m eta_utils doctor",
+    )
+    commands = parser.add_subparsers(dest="name", required=True, metavar="COMMAND")
+    add_run(commands)
+    add_report(commands)
+    add_judge(commands)
+    add_pairs(commands)
+    add_audit(commands)
+    doctor = commands.add_parser(
+        "doctor",
+        help="what this machine offers: versions, isolation, cores, GPU",
+        description=(
+            "Print Python and library versions, each rung of isolation with what was tried "
+            "and what held, cores, GPU, and whether HumanEval is found."
+        ),
+    )
+    doctor.set_defaults(command=run_doctor)
+    return parser

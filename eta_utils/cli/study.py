@@ -1,0 +1,91 @@
+"""Arguments of the commands about a study: run and report."""
+
+from __future__ import annotations
+
+import argparse
+import textwrap
+
+from eta_utils.cli.types import positive
+from eta_utils.commands.study import run_notebooks, run_report
+from eta_utils.profiles import PROFILES
+from eta_utils.study import DEFAULT_PROFILE, Study
+
+
+def add_run(commands: argparse._SubParsersAction) -> None:
+    """`run`: execute the notebooks."""
+    profiles = "\n".join(f"  {name:6} {_changes(name)}" for name in PROFILES)
+    parameters = "\n".join(
+        f"  {row['parameter']:19} {row['value']!s:>16}  {row['meaning']}"
+        for row in Study().table()
+        if row["parameter"] not in ("run", "profile", "seed", "outputs")
+    )
+    run = commands.add_parser(
+        "run",
+        help="execute the study's notebooks and render the report",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=(
+            "Execute notebooks 01, 02 and 03 for each seed, then 04 over all of them,\n"
+            "into outputs/RUN, and render outputs/RUN/report.html.  What was done before\n"
+            "and still holds is reused.  Exit code 1: a notebook failed; its partial copy\n"
+            f"is kept and rendered.\n\nprofiles:\n{profiles}"
+        ),
+        epilog=(
+            "examples:\n"
+            "  python -m eta_utils run\n"
+            "  python -m eta_utils run --profile smoke\n"
+            "  python -m eta_utils run --run warm --seeds 0 1 2 -p temperature=1.2\n"
+            "  python -m eta_utils run --resume warm\n"
+            f"\nparameters for -p, with the values of profile {DEFAULT_PROFILE}:\n"
+            f"{parameters}"
+        ),
+    )
+    run.add_argument(
+        "--profile", metavar="P", help=f"a named set of parameters ({DEFAULT_PROFILE})"
+    )
+    run.add_argument(
+        "--run", metavar="RUN", help="folder under outputs (the profile's name)"
+    )
+    run.add_argument(
+        "--seeds", type=int, nargs="+", metavar="S", help="one pass each, all different (0)"
+    )
+    run.add_argument(
+        "-p",
+        dest="parameters",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="set a parameter; may be repeated",
+    )
+    run.add_argument(
+        "--resume",
+        metavar="RUN",
+        help="go on with a run, with the profile, seeds and parameters it was begun with",
+    )
+    run.add_argument(
+        "--notebooks", metavar="FOLDER", help="execute those in FOLDER (notebooks)"
+    )
+    run.add_argument(
+        "--cell-timeout",
+        type=positive,
+        metavar="SECONDS",
+        help="stop when one cell takes longer (never)",
+    )
+    run.set_defaults(command=run_notebooks)
+
+
+def _changes(profile: str) -> str:
+    """What a profile sets, in lines that fit the help text."""
+    changed = " ".join(f"{name}={value}" for name, value in PROFILES[profile].items())
+    lines = textwrap.wrap(changed or "the defaults below", 78)
+    return f"\n{'':9}".join(lines)
+
+
+def add_report(commands: argparse._SubParsersAction) -> None:
+    """`report`: render the page again."""
+    report = commands.add_parser(
+        "report",
+        help="render the report of a run again",
+        description="Write outputs/RUN/report.html from the run's executed notebooks.",
+    )
+    report.add_argument("run", metavar="RUN", help="name of a run, or its folder")
+    report.set_defaults(command=run_report)

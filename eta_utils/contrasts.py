@@ -1,0 +1,132 @@
+"""Which arms are compared, on which tasks, after how many programs, and what that gives.
+
+>>> found = contrasts(scores)                       # PRIMARY, then each arm's gain
+>>> found[found["family"] == "primary"]["in words"]
+
+The primary contrasts are named here, before any result: ETA-DPO against binary DPO and
+against PPO, after the first round's programs and after all of them, on all held-out tasks
+and on those where all of the SFT model's samples fail, which is where ETA claims to help.
+
+Leaves out: the pass rates themselves (see `results`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from eta_utils.evaluation import Interval, paired_difference
+from eta_utils.results import final, label, same_seeds
+from eta_utils.significance import (
+    bootstrap_p,
+    holm,
+    improvement,
+    mcnemar,
+    smallest_difference,
+)
+
+PRIMARY = (("dpo-eta", "dpo-binary"), ("dpo-eta", "ppo"))
+SECONDARY = (("dpo-eta", "dpo-steps"),)
+ALL_TASKS, SILENT_TASKS = "all", "all of SFT's samples fail"
+FIRST, LAST = "first round", "all rounds"
+COLUMNS = (
+    "family contrast programs tasks value low high p holm greedy_p improvement smallest"
+).split()
+
+
+def contrasts(scores: pd.DataFrame) -> pd.DataFrame:
+    """One row for each contrast that the scores allow.
+
+    Columns: `family` (primary, secondary, gain), `contrast`, `programs` (first round or
+    all rounds), `tasks`, the paired difference in sampled pass@1 with `low` and `high`, its
+    bootstrap `p` and the same adjusted over the rows of its family (`holm`), McNemar's
+    `greedy_p`, the probability of `improvement`, the `smallest` difference that could have
+    been shown, the difference `by seed`, and a sentence `in words`.
+    """
+    rows = [
+        _row(family, part, arm, other, budget, tasks)
+        for family, arm, other, budget, tasks, part in _asked(scores)
+    ]
+    found = pd.DataFrame(rows, columns=[*COLUMNS, "by seed", "in words"])
+    for family in found["family"].unique():
+        chosen = found["family"] == family
+        found.loc[chosen, "holm"] = holm(found.loc[chosen, "p"].tolist())
+    return found
+
+
+def silent_tasks(scores: pd.DataFrame) -> set[str]:
+    """Held-out tasks on which all samples of the SFT model fail, for every seed."""
+    of_sft = final(scores[scores["arm"] == "sft"])
+    passed = of_sft.groupby("task_id")["passed"].sum()
+    return set(passed[passed == 0].index)
+
+
+def at_budget(scores: pd.DataFrame, arm: str, budget: str) -> pd.DataFrame:
+    """An arm's evaluation after its first round, or after its last."""
+    of_arm = scores[scores["arm"] == arm]
+    if budget == LAST or of_arm.empty:
+        return final(of_arm)
+    return of_arm[of_arm["programs"] == of_arm["programs"].min()]
+
+
+def _asked(scores: pd.DataFrame) -> Iterator[tuple]:
+    """(Family, arm, other, budget, tasks, the scores of both arms) of each contrast."""
+    arms = list(dict.fromkeys(scores["arm"]))
+    silent = silent_tasks(scores)
+    named = [("primary", *pair) for pair in PRIMARY]
+    named += [("secondary", *pair) for pair in SECONDARY]
+    for family, arm, other in named:
+        for budget in (FIRST, LAST):
+            parts = [at_budget(scores, each, budget) for each in (arm, other)]
+            if any(part.empty for part in parts):
+                continue
+            both = pd.concat(parts)
+            if both.groupby("arm")["programs"].max().nunique() > 1:
+                continue  # not the same number of executed programs
+            yield family, arm, other, budget, ALL_TASKS, both
+            there = both[both["task_id"].isin(silent)]
+            if len(there):
+                yield family, arm, other, budget, SILENT_TASKS, there
+    for arm in arms:
+        if arm not in ("base", "sft") and "sft" in arms:
+            both = pd.concat([at_budget(scores, each, LAST) for each in (arm, "sft")])
+            yield "gain", arm, "sft", LAST, ALL_TASKS, both
+
+
+def _row(
+    family: str, scores: pd.DataFrame, arm: str, other: str, budget: str, tasks: str
+) -> dict[str, object]:
+    ours, theirs = same_seeds(scores, arm, other)
+    difference = paired_difference(ours, theirs)
+    return {
+        "family": family,
+        "contrast": f"{label(arm)} - {label(other)}",
+        "programs": budget,
+        "tasks": tasks,
+        **difference._asdict(),
+        "p": bootstrap_p(ours, theirs),
+        "greedy_p": mcnemar(*same_seeds(scores, arm, other, column="greedy")),
+        "improvement": improvement(ours, theirs).value,
+        "smallest": smallest_difference(ours, theirs),
+        "by seed": (ours - theirs).mean(1).tolist(),
+        "in words": _where(budget, tasks) + in_words(label(arm), label(other), difference),
+    }
+
+
+def _where(budget: str, tasks: str) -> str:
+    """The beginning of a sentence about a part of the results."""
+    parts = ["after the first round"] if budget == FIRST else []
+    parts += [f"where {tasks}"] if tasks == SILENT_TASKS else []
+    text = ", ".join(parts)
+    return f"{text[0].upper()}{text[1:]}: " if text else ""
+
+
+def in_words(ours: str, theirs: str, difference: Interval) -> str:
+    """A sentence that claims no more than the interval supports."""
+    points, low, high = (100 * each for each in difference)
+    numbers = f"{points:+.1f} points (95 % interval {low:+.1f} to {high:+.1f})"
+    if not difference.excludes_zero:
+        return f"{ours} against {theirs}: {numbers}; not told apart by this run."
+    verb = "raises" if points > 0 else "lowers"
+    return f"{ours} {verb} sampled pass@1 against {theirs} by {numbers}."

@@ -1,0 +1,99 @@
+"""Contrasts: named before the results, adjusted within a family, said with care."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from eta_utils.contrasts import FIRST, LAST, SILENT_TASKS, contrasts, in_words
+from eta_utils.evaluation import Interval
+from eta_utils.significance import holm
+
+TASKS = [f"task{number}" for number in range(20)]
+
+
+def scores(*arms):
+    """From (arm, programs, passes of 4 samples by the number of the task); one seed."""
+    rows = []
+    for arm, programs, passes in arms:
+        for task in TASKS:
+            passed = passes(int(task[4:]))
+            rows.append(
+                {
+                    "seed": 0,
+                    "arm": arm,
+                    "programs": programs,
+                    "task_id": task,
+                    "samples": 4,
+                    "passed": passed,
+                    "greedy": int(passed > 1),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+# The SFT model fails the first ten tasks; ETA helps there early, and all help late.
+STUDY = scores(
+    ("sft", 0, lambda n: 0 if n < 10 else 2),
+    ("ppo", 100, lambda n: 0 if n < 10 else 2),
+    ("ppo", 300, lambda n: 3),
+    ("dpo-binary", 100, lambda n: 0 if n < 10 else 2),
+    ("dpo-binary", 300, lambda n: 2),
+    ("dpo-eta", 100, lambda n: 1 if n < 10 else 2),
+    ("dpo-eta", 300, lambda n: 2),
+)
+
+
+def values(found):
+    keys = zip(found["contrast"], found["programs"], found["tasks"], strict=True)
+    return dict(zip(keys, found["value"], strict=True))
+
+
+def test_the_primary_contrasts_are_at_both_budgets_and_where_sft_was_silent():
+    found = contrasts(STUDY)
+    assert list(found["family"]) == ["primary"] * 8 + ["gain"] * 3
+    found = values(found)
+    name = "ETA-DPO - binary DPO"
+    assert found[name, FIRST, "all"] == pytest.approx(0.125)
+    assert found[name, FIRST, SILENT_TASKS] == pytest.approx(0.25)
+    assert found[name, LAST, "all"] == 0
+    assert found["ETA-DPO - PPO", LAST, "all"] == pytest.approx(-0.25)
+    assert found["ETA-DPO - SFT", LAST, "all"] == pytest.approx(0.25)
+
+
+def test_p_values_are_adjusted_within_their_family():
+    found = contrasts(STUDY)
+    for _, rows in found.groupby("family"):
+        assert rows["holm"].tolist() == holm(rows["p"].tolist())
+
+
+def test_arms_at_other_numbers_of_programs_are_not_compared():
+    other = STUDY[~((STUDY["arm"] == "ppo") & (STUDY["programs"] == 100))]
+    found = contrasts(other)
+    eta_ppo = found[found["contrast"] == "ETA-DPO - PPO"]
+    assert set(eta_ppo["programs"]) == {LAST}
+
+
+def test_without_the_arms_there_is_nothing_to_say():
+    assert contrasts(STUDY[STUDY["arm"] == "sft"]).empty
+    assert contrasts(STUDY[STUDY["arm"] == "none"]).empty
+
+
+def test_the_sentence_says_which_part_of_the_results_it_is_about():
+    sentences = contrasts(STUDY)["in words"].tolist()
+    where = "After the first round, where all of SFT's samples fail:"
+    assert sentences[1].startswith(where)
+    assert sentences[2].startswith("ETA-DPO against binary DPO")
+
+
+@pytest.mark.parametrize(
+    ("interval", "said"),
+    [
+        (Interval(0.1, 0.05, 0.15), "raises"),
+        (Interval(-0.1, -0.15, -0.05), "lowers"),
+        (Interval(0.1, -0.01, 0.2), "not told apart"),
+        (Interval(0.0, 0.0, 0.0), "not told apart"),
+    ],
+)
+def test_a_sentence_claims_no_more_than_the_interval_supports(interval, said):
+    assert said in in_words("A", "B", interval)
