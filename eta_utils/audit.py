@@ -160,6 +160,7 @@ def _compared(
     differences = keys[:, None] - keys
     first = (differences != 0).argmax(2)
     margin = np.take_along_axis(differences, first[..., None], 2)[..., 0]
+    margin[np.abs(margin) <= ordering.least] = 0
     may = np.array([ordering.may_win(each) for each in programs.outcomes])
     margin[(margin > 0) & ~may[:, None]] = 0
     margin[(margin < 0) & ~may] = 0

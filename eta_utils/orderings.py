@@ -42,6 +42,7 @@ _TIER_NAMES = (
 )
 
 Key = tuple[float, ...]
+LEAST_ETA = 0.05  # smaller differences of `eta` are left undecided
 
 
 @dataclass(frozen=True)
@@ -57,12 +58,14 @@ class Ordering:
     key: Callable[[Outcome], Key]
     reason: Callable[[Outcome, Outcome], str]
     may_win: Callable[[Outcome], bool] = lambda outcome: outcome.status != "tampered"
+    least: float = 0.0
 
     def margin(self, better: Outcome, worse: Outcome) -> float:
-        """By how much the keys differ where they first do; 0 or less: not better."""
+        """By how much the keys differ where they first do; 0 or less: not better.  A
+        difference of no more than `least` is 0: the ordering does not decide."""
         for ours, theirs in zip(self.key(better), self.key(worse), strict=True):
             if ours != theirs:
-                return ours - theirs
+                return ours - theirs if abs(ours - theirs) > self.least else 0.0
         return 0.0
 
 
@@ -72,6 +75,26 @@ def tier(outcome: Outcome) -> int:
     if raised and outcome.first_failed_assert is None:
         return _LOAD_ERROR
     return _TIERS[outcome.status]
+
+
+def eta(outcome: Outcome) -> float:
+    """How far a program got, from about -1.5 to 2.5.
+
+    The share of asserts that hold; how alike its answers are to the reference's; less for
+    one that always answers the same, which passes asserts by luck, and for one that does
+    not even load.  The weights were fitted (logistic regression on pairs of failing
+    programs) on the real samples of HumanEval's even-numbered tasks and rounded; docs/
+    findings.md has what they are worth on the odd-numbered ones.
+    """
+    if outcome.closeness is None:  # no reference: asserts, then the class of the error
+        return outcome.fraction + tier(outcome) / 10
+    return (
+        outcome.fraction
+        + 1.5 * outcome.closeness
+        - 0.4 * outcome.constant
+        - 1.2 * (tier(outcome) <= _LOAD_ERROR)
+        + 0.1 * (tier(outcome) == _TIERS["exception"])
+    )
 
 
 def _not_stopped(outcome: Outcome) -> bool:
@@ -120,12 +143,26 @@ def _by_alignment(better: Outcome, worse: Outcome) -> str:
     )
 
 
-def _by_eta(better: Outcome, worse: Outcome) -> str:
+def _by_states(better: Outcome, worse: Outcome) -> str:
     if better.fraction != worse.fraction:
         return _by_tests(better, worse)
     if _alignment(better) != _alignment(worse):
         return _by_alignment(better, worse)
     return _by_tier(better, worse)
+
+
+def _by_eta(better: Outcome, worse: Outcome) -> str:
+    if better.closeness is None or worse.closeness is None:
+        return _by_states(better, worse)
+    reasons = []
+    if better.asserts_passed != worse.asserts_passed:
+        reasons.append(_by_tests(better, worse))
+    if better.closeness != worse.closeness:
+        alike, against = better.closeness, worse.closeness
+        reasons.append(f"answers {alike:.0%} like the reference against {against:.0%}")
+    if worse.constant and not better.constant:
+        reasons.append("the other always answers the same")
+    return "; ".join(reasons) or _by_tier(better, worse)
 
 
 def _by_hidden(better: Outcome, worse: Outcome) -> str:
@@ -169,11 +206,19 @@ ORDERINGS = {
             _by_alignment,
         ),
         Ordering(
-            "eta",
+            "states",
             "share of asserts, then alignment, then tier; a stopped program never wins",
             lambda o: (float(o.passed), o.fraction, _alignment(o), tier(o)),
+            _by_states,
+            _not_stopped,
+        ),
+        Ordering(
+            "eta",
+            "share of asserts and closeness of the answers; a stopped program never wins",
+            lambda o: (float(o.passed), eta(o)),
             _by_eta,
             _not_stopped,
+            least=LEAST_ETA,
         ),
         Ordering(
             "oracle",

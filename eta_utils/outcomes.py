@@ -36,7 +36,8 @@ class Outcome:
     `tracing`), `lines_reached` (distinct lines) and `line` (where it raised) describe the
     execution up to the first failure.  `progress`, 0 to 1, is how far its variable states
     follow the reference's, and `closeness` how near its answers are to the reference's,
-    both None without a reference; `truncated` says that states are
+    both None without a reference; `constant` says that it gives one answer, or none, where
+    the reference gives several; `truncated` says that states are
     missing because a bound was reached or the program had to be stopped.
     """
 
@@ -53,6 +54,7 @@ class Outcome:
     lines_reached: int = 0
     progress: float | None = None
     closeness: float | None = None
+    constant: bool = False
     isolation: str = ""
     truncated: bool = False
     trace: dict | None = field(default=None, compare=False)
@@ -81,7 +83,10 @@ class Outcome:
         trace = sample.pop("trace", None)
         if trace is not None:  # JSON has made the line numbers text
             hits = {int(line): count for line, count in trace["hits"].items()}
-            trace = {"hits": hits, "states": [tuple(each) for each in trace["states"]]}
+            trace = {"hits": hits} | {
+                name: [tuple(each) for each in trace[name]]
+                for name in ("states", "answers")
+            }
         return cls(sample=sample, trace=trace, **own)
 
 
@@ -102,13 +107,16 @@ def from_raw(sample: dict, raw: dict, isolation: str) -> Outcome:
 
 
 def _readable(trace: dict) -> dict:
-    """Line hits by line, and for each call (assert, call, its states as numbers)."""
-    states = [
-        (unit, call, list(unpack(bytes.fromhex(packed))))
-        for unit, call, packed in trace["states"]
-    ]
+    """Line hits by line; for each call (assert, call, its states as numbers), and the same
+    of the marks of its answer."""
     hits = {int(line): count for line, count in trace["hits"].items()}
-    return {"hits": hits, "states": states}
+    return {"hits": hits} | {
+        name: [
+            (unit, call, list(unpack(bytes.fromhex(packed))))
+            for unit, call, packed in trace[name]
+        ]
+        for name in ("states", "answers")
+    }
 
 
 def _result(raw: dict) -> str:

@@ -72,7 +72,7 @@ print(f"prompts where all fail   {drawn.metrics['all fail']:.3f}")
 # An ordering is a key of an outcome; the program with the greater key wins.
 
 # %%
-names = [*study.orderings, "fraction", "alignment", "tier", "coverage"]
+names = [*study.orderings, "states", "fraction", "alignment", "tier"]
 names = list(dict.fromkeys(names))
 keys = [{"ordering": n, "key": ORDERINGS[n].about} for n in names]
 pd.DataFrame(keys).style.hide(axis="index")

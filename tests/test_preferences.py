@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from eta_utils.files import BadInput
-from eta_utils.orderings import ORDERINGS, tier
+from eta_utils.orderings import LEAST_ETA, ORDERINGS, eta, tier
 from eta_utils.outcomes import Outcome
 from eta_utils.preferences import make_pairs
 from eta_utils.tasks import Task
@@ -21,7 +21,7 @@ def outcome(status, asserts=0, task="one", text=None, **fields):
     sample = {"task_id": task, "completion": text or f"    # {status} {asserts} {fields}\n"}
     sample |= {"hidden_fraction": fields.pop("hidden", 0.0)}
     defaults = {"steps": 10, "lines_reached": 3, "progress": 0.5, "first_failed_assert": 0}
-    defaults |= {"asserts_passed": asserts, "asserts_total": 4}
+    defaults |= {"asserts_passed": asserts, "asserts_total": 4, "closeness": 0.5}
     passed = status == "passed"
     return Outcome(sample, status, passed, "", **(defaults | fields))
 
@@ -64,19 +64,38 @@ def test_tiers_order_the_classes_of_error():
     assert [tier(each) for each in ranked] == [0, 1, 2, 3, 4, 5]
 
 
-def test_eta_goes_by_tests_then_alignment_then_tier():
-    assert prefers("eta", NEAR_MISS, WRONG)
-    assert prefers("eta", WRONG, ASTRAY)
-    assert prefers("eta", ASTRAY, RAISES)  # same asserts, same alignment
+def test_states_goes_by_tests_then_alignment_then_tier():
+    assert prefers("states", NEAR_MISS, WRONG)
+    assert prefers("states", WRONG, ASTRAY)
+    assert prefers("states", ASTRAY, RAISES)  # same asserts, same alignment
+
+
+def test_eta_adds_up_tests_and_answers():
+    # 3/4 + 1.5 x 0.5 and 1/4 + 1.5 x 0.5
+    assert eta(NEAR_MISS) - eta(WRONG) == pytest.approx(0.5)
+    alike = outcome("assertion", 1, closeness=0.9)
+    assert eta(alike) - eta(WRONG) == pytest.approx(1.5 * 0.4)
+    assert eta(WRONG) - eta(outcome("assertion", 1, constant=True)) == pytest.approx(0.4)
+    assert eta(RAISES) > eta(LOAD_ERROR) + 1
+    assert eta(LOAD_ERROR) == pytest.approx(1.5 * 0.5 - 1.2)
+
+
+def test_eta_leaves_small_differences_undecided():
+    barely, clearly = (
+        outcome("assertion", 1, closeness=0.5 + (LEAST_ETA + more) / 1.5)
+        for more in (-0.01, 0.01)
+    )
+    assert not prefers("eta", barely, WRONG) and not prefers("eta", WRONG, barely)
+    assert prefers("eta", clearly, WRONG)
 
 
 def test_eta_without_a_reference_goes_by_tests_and_tier_alone():
     wrong, raises = (
-        outcome("assertion", 1, progress=None),
-        outcome("exception", 1, progress=None),
+        outcome("assertion", 1, progress=None, closeness=None),
+        outcome("exception", 1, progress=None, closeness=None),
     )
     assert prefers("eta", wrong, raises)
-    assert prefers("eta", outcome("exception", 2, progress=None), wrong)
+    assert prefers("eta", outcome("exception", 2, progress=None, closeness=None), wrong)
     [pair] = make_pairs([wrong, raises], TASKS)
     assert pair["reason"] == "answers wrongly, the other raises"
 

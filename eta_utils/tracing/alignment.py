@@ -40,15 +40,28 @@ def common_subsequence(left: Sequence[int], right: Sequence[int]) -> int:
 def closeness(answers: Trace, reference: Trace) -> float:
     """How much the program's answers (see `answers`) have in common with the reference's.
 
-    For each of the reference's calls twice the common subsequence over the sum of lengths
-    (Dice's coefficient); the mean over calls, where a call that raised counts 0.
+    For each of the reference's calls 0 where the answer is of another kind or missing, else
+    half a point, and the other half by twice the common subsequence of what follows over
+    the sum of lengths (Dice's coefficient).  The mean over calls.
     """
-    shares = []
-    for call, expected in reference.items():
-        answer = answers.get(call, b"")
-        common = common_subsequence(unpack(answer), unpack(expected))
-        shares.append(2 * 8 * common / (len(answer) + len(expected)))
+    shares = [
+        _alike(unpack(answers.get(call, b"")), unpack(expected))
+        for call, expected in reference.items()
+    ]
     return sum(shares) / len(shares) if shares else 1.0
+
+
+def is_constant(answers: Trace, reference: Trace) -> bool:
+    """Whether the program gives one answer, or none, where the reference gives several."""
+    return len(set(answers.values())) <= 1 < len(set(reference.values()))
+
+
+def _alike(answer: Sequence[int], expected: Sequence[int]) -> float:
+    if answer[:1] != expected[:1]:
+        return 0.0
+    lengths = len(answer) + len(expected) - 2
+    common = common_subsequence(answer[1:], expected[1:])
+    return 0.5 + (common / lengths if lengths else 0.5)
 
 
 def progress(trace: Trace, reference: Trace) -> float:
