@@ -13,13 +13,16 @@ Leaves out: how training works (`training`, `ppo`) and what models write (`rollo
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping
 
 from eta_utils.audit import Programs, by_prompt, hidden_fractions
+from eta_utils.dpo import DPOSettings, train_dpo
 from eta_utils.files import write_jsonl
 from eta_utils.models import build_tiny, load_model, parameters, save_model
 from eta_utils.ppo import PPOSettings, train_ppo
 from eta_utils.preferences import make_pairs
+from eta_utils.recipes import recipe
 from eta_utils.rollouts import (
     SAMPLING,
     draw,
@@ -32,7 +35,7 @@ from eta_utils.rollouts import (
 from eta_utils.stages import Stage
 from eta_utils.study import Study
 from eta_utils.tasks import Task, pipelines
-from eta_utils.training import DPOSettings, SFTSettings, train_base, train_dpo, train_sft
+from eta_utils.training import SFTSettings, train_base, train_sft
 
 _TOKENIZER_TEXTS = 4_000  # enough to fill the vocabulary
 _CORPUS = ("corpus_tasks", "corpus_noise", "min_steps", "max_steps")
@@ -178,31 +181,30 @@ class PassReward:
         return [None if each.passed is None else float(each.passed) for each in outcomes]
 
 
-def align_by_dpo(study: Study, sft: Stage, ordering: str) -> list[Stage]:
-    """On-policy rounds of DPO: sample, judge, make pairs by the ordering, train."""
+def align_by_dpo(study: Study, sft: Stage, arm: str) -> list[Stage]:
+    """On-policy rounds of DPO: sample, judge, make pairs by the arm's recipe, train."""
     stages: list[Stage] = []
     for number in range(1, study.rounds + 1):
         policy = stages[-1] if stages else sft
         drawn = draw(study, policy, number)
-        stages.append(_dpo_round(study, ordering, number, policy, drawn))
+        stages.append(_dpo_round(study, arm, number, policy, drawn))
     return stages
 
 
-def _dpo_round(
-    study: Study, ordering: str, number: int, policy: Stage, drawn: Stage
-) -> Stage:
+def _dpo_round(study: Study, arm: str, number: int, policy: Stage, drawn: Stage) -> Stage:
     names = "pairs_per_prompt dpo_beta dpo_learning_rate dpo_batch dpo_nll_weight".split()
-    name = f"dpo-{ordering}/round{number}"
+    name = f"dpo-{arm}/round{number}"
     stage = Stage(study.folder, name, study.only(*names), [policy, drawn])
     if stage.must_run():
         settings = DPOSettings(
             study.dpo_learning_rate,
             study.dpo_batch,
             study.dpo_beta,
-            study.dpo_nll_weight,
+            study.dpo_nll_weight * recipe(arm).nll,
+            recipe(arm).loss_on,
             seed=study.seed,
         )
-        pairs = pairs_of(study, drawn, ordering, number)
+        pairs = pairs_of(study, drawn, arm, number)
         with write_jsonl(stage.folder / "pairs.jsonl.gz") as write:
             for pair in pairs:
                 write(pair)
@@ -214,19 +216,33 @@ def _dpo_round(
             print(f"{name}: no pairs, so the model stays as it is", flush=True)
         save_model(model, tokenizer, stage.folder / "model")
         programs = number * study.prompts_per_round * study.samples_per_prompt
-        gated = sum(pair["winner_passes"] for pair in pairs)
-        stage.finish({"programs": programs, "pairs": len(pairs), "by passing": gated})
+        passing = sum(pair["winner_passes"] for pair in pairs)
+        stage.finish({"programs": programs, "pairs": len(pairs), "by passing": passing})
     return stage
 
 
-def pairs_of(study: Study, drawn: Stage, ordering: str, number: int) -> list[dict]:
-    """The preference pairs that an ordering makes of a round's samples."""
+def pairs_of(study: Study, drawn: Stage, arm: str, number: int) -> list[dict]:
+    """The preference pairs that an arm's recipe makes of a round's samples."""
+    wanted = recipe(arm)
+    pairs = _made(study, drawn, number, wanted.ordering, gated=wanted.gated)
+    if wanted.matched:
+        fewer = len(_made(study, drawn, number, "binary"))
+        rng = random.Random(f"{study.seed} {number}")
+        kept = sorted(rng.sample(range(len(pairs)), min(fewer, len(pairs))))
+        pairs = [pairs[index] for index in kept]
+    return pairs
+
+
+def _made(
+    study: Study, drawn: Stage, number: int, ordering: str, gated: bool = True
+) -> list[dict]:
     return make_pairs(
         read_outcomes(drawn),
         round_tasks(study, number),
         ordering,
         per_task=study.pairs_per_prompt,
         seed=study.seed,
+        gated=gated,
     )
 
 

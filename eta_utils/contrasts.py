@@ -6,6 +6,8 @@
 The primary contrasts are named here, before any result: ETA-DPO against binary DPO and
 against PPO, after the first round's programs and after all of them, on all held-out tasks
 and on those where all of the SFT model's samples fail, which is where ETA claims to help.
+Secondary: ETA against raw steps, ETA with as many pairs as binary against binary, and each
+arm with options against the one without.
 
 Leaves out: the pass rates themselves (see `results`).
 """
@@ -27,7 +29,7 @@ from eta_utils.significance import (
 )
 
 PRIMARY = (("dpo-eta", "dpo-binary"), ("dpo-eta", "ppo"))
-SECONDARY = (("dpo-eta", "dpo-steps"),)
+SECONDARY = (("dpo-eta", "dpo-steps"), ("dpo-eta+matched", "dpo-binary"))
 ALL_TASKS, SILENT_TASKS = "all", "all of SFT's samples fail"
 FIRST, LAST = "first round", "all rounds"
 COLUMNS = (
@@ -76,6 +78,7 @@ def _asked(scores: pd.DataFrame) -> Iterator[tuple]:
     silent = silent_tasks(scores)
     named = [("primary", *pair) for pair in PRIMARY]
     named += [("secondary", *pair) for pair in SECONDARY]
+    named += [("secondary", arm, arm.split("+")[0]) for arm in arms if "+" in arm]
     for family, arm, other in named:
         for budget in (FIRST, LAST):
             parts = [at_budget(scores, each, budget) for each in (arm, other)]
@@ -128,5 +131,5 @@ def in_words(ours: str, theirs: str, difference: Interval) -> str:
     numbers = f"{points:+.1f} points (95 % interval {low:+.1f} to {high:+.1f})"
     if not difference.excludes_zero:
         return f"{ours} against {theirs}: {numbers}; not told apart by this run."
-    verb = "raises" if points > 0 else "lowers"
-    return f"{ours} {verb} sampled pass@1 against {theirs} by {numbers}."
+    side = "above" if points > 0 else "below"
+    return f"{ours} is {side} {theirs} in sampled pass@1: {numbers}."

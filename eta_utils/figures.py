@@ -35,7 +35,9 @@ COLOURS = {
     "dpo-binary": "#56B4E9",
     "dpo-steps": "#CC79A7",
     "dpo-eta": "#009E73",
+    "dpo-states": "#0072B2",
 }
+_LINES = {"matched": ":", "ungated": "--", "line": "-.", "differing": (0, (5, 1))}
 MARKERS = dict(zip(ARMS, "xosD^v", strict=True))
 # From the best status to the worst; light and dark in turn, to tell neighbours apart.
 _SHADES = sns.color_palette("cividis", 10)
@@ -61,8 +63,9 @@ def _axes(size: tuple[float, float] = _WIDE, columns: int = 1) -> tuple[Figure, 
 
 
 def colour(arm: str) -> str:
-    """The same for an arm in every figure; one for all arms that have none of their own."""
-    return COLOURS.get(arm, "#D55E00")
+    """The same for an arm in every figure, and for the arm with other options; one for all
+    arms that have none of their own."""
+    return COLOURS.get(arm.split("+")[0], "#D55E00")
 
 
 def training_curves(
@@ -116,7 +119,8 @@ def learning_curves(scores: pd.DataFrame) -> Figure:
                 [interval.high - interval.value for _, interval in points],
             ],
             color=colour(arm),
-            marker=MARKERS.get(arm, "o"),
+            marker=MARKERS.get(arm.split("+")[0], "o"),
+            linestyle=_LINES.get(arm.split("+")[-1], "-"),
             label=label(arm),
             capsize=3,
         )

@@ -29,6 +29,7 @@ def make_pairs(
     per_task: int = 2,
     margin: float = 0.0,
     seed: int = 0,
+    gated: bool = True,
 ) -> list[dict]:
     """Preference pairs in TRL's format, tasks in the order of their first outcome.
 
@@ -38,6 +39,7 @@ def make_pairs(
     reason, winner_passes`; the prompt's last newlines stand at the front of chosen and
     rejected (see
     `tasks.at_token_boundary`).  Outcomes that are judge errors are left out.
+    Without the gate the ordering pairs all programs alike.
     """
     by_task: dict[str, dict[str, Outcome]] = defaultdict(dict)
     for outcome in outcomes:
@@ -47,7 +49,8 @@ def make_pairs(
     pairs = []
     for task_id, programs in by_task.items():
         rng = random.Random(f"{seed} {task_id}")
-        found = _candidate_pairs(list(programs.values()), ORDERINGS[ordering], margin)
+        settings = ORDERINGS[ordering], margin, gated
+        found = _candidate_pairs(list(programs.values()), *settings)
         rng.shuffle(found)
         for better, worse in _spread(found)[:per_task]:
             pairs.append(_record(tasks[task_id], ORDERINGS[ordering], better, worse))
@@ -55,10 +58,10 @@ def make_pairs(
 
 
 def _candidate_pairs(
-    outcomes: list[Outcome], ordering: Ordering, margin: float
+    outcomes: list[Outcome], ordering: Ordering, margin: float, gated: bool
 ) -> list[tuple[Outcome, Outcome]]:
     passing = [outcome for outcome in outcomes if outcome.passed]
-    if passing:  # the gate: failing programs never win where something passed
+    if passing and gated:  # the gate: failing programs never win where something passed
         failing = [outcome for outcome in outcomes if not outcome.passed]
         return [(better, worse) for better in passing for worse in failing]
     return [
@@ -83,17 +86,17 @@ def _spread(pairs: list[tuple[Outcome, Outcome]]) -> list[tuple[Outcome, Outcome
 def _record(task: Task, ordering: Ordering, better: Outcome, worse: Outcome) -> dict:
     prompt, chosen = _split(task, better.sample)
     _, rejected = _split(task, worse.sample)
-    gated = bool(better.passed)
-    why = by_passing if gated else ordering.reason
+    passes = bool(better.passed)
+    why = by_passing if passes and not worse.passed else ordering.reason
     return {
         "prompt": prompt,
         "chosen": chosen,
         "rejected": rejected,
         "task_id": task.task_id,
         "ordering": ordering.name,
-        "margin": 1.0 if gated else ordering.margin(better, worse),
+        "margin": 1.0 if why is by_passing else ordering.margin(better, worse),
         "reason": why(better, worse),
-        "winner_passes": gated,
+        "winner_passes": passes,
     }
 
 

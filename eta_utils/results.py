@@ -36,7 +36,9 @@ ARMS = {
 
 def label(arm: str) -> str:
     """An arm's name in tables and figures."""
-    return ARMS.get(arm, arm.replace("dpo-", "") + " DPO")
+    name, *options = arm.split("+")
+    base = ARMS.get(name, name.replace("dpo-", "") + " DPO")
+    return ", ".join([base, *options])
 
 
 def seed_folders(study: Study) -> list[Path]:
@@ -195,7 +197,7 @@ def by_difficulty(scores: pd.DataFrame, tasks: dict[str, Task]) -> pd.DataFrame:
 
 def missing_arms(study: Study, scores: pd.DataFrame) -> list[str]:
     """Arms that the study has and that no seed has finished."""
-    wanted = ["base", "sft", "ppo", *(f"dpo-{name}" for name in study.orderings)]
+    wanted = ["base", "sft", "ppo", *(f"dpo-{name}" for name in study.arms_of_dpo)]
     return [arm for arm in wanted if arm not in set(scores["arm"])]
 
 

@@ -20,8 +20,8 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 from eta_utils.files import BadInput, read_json, write_json
-from eta_utils.orderings import ORDERINGS
 from eta_utils.profiles import PROFILES
+from eta_utils.recipes import recipe
 
 ROOT = Path(__file__).resolve().parents[1]
 DEFAULT_PROFILE = "small"
@@ -76,7 +76,7 @@ class Study:
     ppo_clip: float = _about(0.2, "of the policy's and the value's change")
     ppo_kl: float = _about(0.02, "weight of the KL to the SFT model")
 
-    dpo_orderings: str = _about("eta binary steps", "arms of DPO: names of orderings")
+    dpo_arms: str = _about("eta binary steps", "arms of DPO, see eta_utils/recipes.py")
     pairs_per_prompt: int = _about(2, "most pairs made of one prompt's samples")
     dpo_beta: float = _about(0.1, "inverse temperature of DPO")
     dpo_learning_rate: float = _about(1e-4, "peak")
@@ -146,8 +146,8 @@ class Study:
         return self.programs // (self.ppo_prompts * self.samples_per_prompt)
 
     @property
-    def orderings(self) -> tuple[str, ...]:
-        return tuple(self.dpo_orderings.split())
+    def arms_of_dpo(self) -> tuple[str, ...]:
+        return tuple(self.dpo_arms.split())
 
     def only(self, *names: str) -> dict:
         """The named parameters and the seed: what a stage depends on."""
@@ -181,12 +181,11 @@ class Study:
             raise BadInput(f"parameter corpus_noise: {self.corpus_noise} is not in 0..1")
         if self.tasks not in FAMILIES:
             raise BadInput(f"parameter tasks: there is no family {self.tasks}")
-        for name in self.orderings:
-            if name not in ORDERINGS:
-                known = ", ".join(ORDERINGS)
-                raise BadInput(
-                    f"parameter dpo_orderings: there is no {name}; there are {known}"
-                )
+        for name in self.arms_of_dpo:
+            try:
+                recipe(name)
+            except BadInput as error:
+                raise BadInput(f"parameter dpo_arms: {error}") from None
         for name in ("min_steps", "sft_min_steps", "align_min_steps"):
             if not getattr(self, name) <= self.max_steps <= HARDEST:
                 raise BadInput(

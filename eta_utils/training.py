@@ -1,12 +1,12 @@
-"""Base training, SFT and DPO by transformers' and TRL's trainers, surprising defaults set.
+"""Base training and SFT, by transformers' and TRL's trainers, surprising defaults set.
 
 >>> history = train_base(model, tokenizer, corpus, SFTSettings(learning_rate=3e-3), folder)
 >>> history = train_sft(model, tokenizer, examples, SFTSettings(), folder)
->>> history = train_dpo(model, reference, tokenizer, pairs, DPOSettings(), folder)
 
 The model is trained in place; `folder` gets `history.csv`, what the trainer logged.
 
-Leaves out: PPO (see `ppo`), which TRL dropped, and what the models are trained on.
+Leaves out: DPO (see `dpo`, which shares the end of this module), PPO (see `ppo`), and what
+the models are trained on.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from pathlib import Path
 
 import torch
 from datasets import Dataset
-from torch import Tensor
 from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -27,8 +26,7 @@ from transformers import (
     TrainingArguments,
 )
 from transformers.trainer_callback import PrinterCallback
-from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
-from trl.trainer.dpo_trainer import DataCollatorForPreference
+from trl import SFTConfig, SFTTrainer
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from eta_utils.files import write_csv
@@ -49,21 +47,6 @@ class SFTSettings:
     seed: int = 0
 
 
-@dataclass(frozen=True)
-class DPOSettings:
-    """DPO (Rafailov et al. 2023, arXiv 2305.18290) with an NLL term on the winner.
-
-    `nll_weight` counts only for pairs whose winner passes its tests: to imitate a winner
-    that fails is to learn its bug.
-    """
-
-    learning_rate: float = 1e-4
-    batch_size: int = 32
-    beta: float = 0.1
-    nll_weight: float = 1.0
-    seed: int = 0
-
-
 def train_base(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -75,7 +58,7 @@ def train_base(
     a tiny model a quarter of the time."""
     rows = [_tokenized(tokenizer, each) for each in examples]
     config = TrainingArguments(
-        **_BY_LENGTH, **_common(settings, folder, len(rows)), weight_decay=0.01
+        **_BY_LENGTH, **shared_arguments(settings, folder, len(rows)), weight_decay=0.01
     )
     trainer = Trainer(
         model=model,
@@ -87,7 +70,7 @@ def train_base(
         data_collator=DataCollatorForLanguageModeling(tokenizer.pad_token_id),
         callbacks=[TimeLeft("base")],
     )
-    return _trained(trainer, model, folder)
+    return run_trainer(trainer, model, folder)
 
 
 def train_sft(
@@ -105,7 +88,7 @@ def train_sft(
     config = SFTConfig(
         max_length=None,
         **_BY_LENGTH,
-        **_common(settings, folder, len(rows)),
+        **shared_arguments(settings, folder, len(rows)),
     )
     trainer = SFTTrainer(
         model=model,
@@ -114,76 +97,7 @@ def train_sft(
         processing_class=tokenizer,
         callbacks=[TimeLeft("SFT")],
     )
-    return _trained(trainer, model, folder)
-
-
-def train_dpo(
-    model: PreTrainedModel,
-    reference: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    pairs: Sequence[dict],
-    settings: DPOSettings,
-    folder: Path,
-) -> list[dict]:
-    """One epoch over pairs from `preferences.make_pairs`; returns what was logged."""
-    columns = ("prompt", "chosen", "rejected", "winner_passes")
-    rows = [{name: pair[name] for name in columns} for pair in pairs]
-    config = DPOConfig(
-        beta=settings.beta,
-        loss_type=["sigmoid"],
-        max_length=None,
-        remove_unused_columns=False,  # winner_passes is used, by the trainer below
-        **_common(settings, folder, len(rows)),
-    )
-    trainer = GatedDPOTrainer(
-        nll_weight=settings.nll_weight,
-        model=model,
-        ref_model=reference,
-        args=config,
-        train_dataset=Dataset.from_list(rows),
-        processing_class=tokenizer,
-        data_collator=_GatedCollator(pad_token_id=tokenizer.pad_token_id),
-        callbacks=[TimeLeft("DPO")],
-    )
-    return _trained(trainer, model, folder)
-
-
-class GatedDPOTrainer(DPOTrainer):
-    """TRL's trainer, with the winner's NLL added where `winner_passes`.
-
-    TRL's own `loss_type=["sigmoid", "sft"]` adds it to all pairs.
-    """
-
-    def __init__(self, *, nll_weight: float, **kwargs: object) -> None:
-        super().__init__(**kwargs)
-        self.nll_weight = nll_weight
-
-    def _compute_loss(
-        self, model: torch.nn.Module, inputs: dict[str, Tensor], return_outputs: bool
-    ) -> Tensor:
-        gate = inputs.pop("winner_passes")
-        seen: list[Tensor] = []
-        # The forward pass is TRL's; its log-probabilities are all that is needed here.
-        hook = model.register_forward_hook(lambda *call: seen.append(call[2].log_probs))
-        try:
-            loss = super()._compute_loss(model, inputs, return_outputs)
-        finally:
-            hook.remove()
-        mask = inputs["completion_mask"].chunk(2)[0][:, 1:]
-        winners = seen[0].chunk(2)[0][:, -mask.shape[1] :]
-        return loss + self.nll_weight * gated_nll(winners, mask, gate)
-
-
-def gated_nll(logprobs: Tensor, mask: Tensor, gate: Tensor) -> Tensor:
-    """Mean over the tokens (B, T) of completions whose gate (B,) is 1; 0 without any."""
-    mask = mask * gate[:, None]
-    return -(logprobs * mask).sum() / mask.sum().clamp(min=1)
-
-
-class _GatedCollator(DataCollatorForPreference):
-    def torch_call(self, examples: list[dict]) -> dict[str, Tensor]:
-        gate = torch.tensor([float(each["winner_passes"]) for each in examples])
-        return super().torch_call(examples) | {"winner_passes": gate}
+    return run_trainer(trainer, model, folder)
 
 
 class TimeLeft(TrainerCallback):
@@ -208,8 +122,9 @@ class TimeLeft(TrainerCallback):
         )
 
 
-def _common(settings: SFTSettings | DPOSettings, folder: Path, rows: int) -> dict:
-    """Arguments that both trainers take, their defaults made explicit."""
+def shared_arguments(settings: SFTSettings, folder: Path, rows: int) -> dict:
+    """Arguments that all trainers take, their defaults made explicit; of the settings
+    `learning_rate`, `batch_size` and `seed`."""
     steps = -(-rows // settings.batch_size)
     bf16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
     return {
@@ -232,7 +147,8 @@ def _common(settings: SFTSettings | DPOSettings, folder: Path, rows: int) -> dic
     }
 
 
-def _trained(trainer: Trainer, model: PreTrainedModel, folder: Path) -> list[dict]:
+def run_trainer(trainer: Trainer, model: PreTrainedModel, folder: Path) -> list[dict]:
+    """Train; leave the model ready to sample; write and return what was logged."""
     trainer.remove_callback(PrinterCallback)  # a line of twenty numbers per log
     trainer.train()
     model.eval()

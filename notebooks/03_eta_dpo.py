@@ -35,7 +35,7 @@ run: str = None  # folder under outputs/; None: named after the profile
 profile: str = None  # small, smoke, full; None: the run's, or small
 seed: int = 0  # of everything that is drawn
 outputs: str = None  # where run folders lie; None: outputs/ of the project
-dpo_orderings: str = None  # arms: names of orderings, with spaces between
+dpo_arms: str = None  # orderings, with options: eta eta+line eta+matched binary
 dpo_beta: float = None  # inverse temperature of DPO
 dpo_learning_rate: float = None  # peak
 dpo_nll_weight: float = None  # weight of the NLL of winners that pass
@@ -46,7 +46,7 @@ study = Study.begin(
     profile,
     seed,
     outputs=outputs,
-    dpo_orderings=dpo_orderings,
+    dpo_arms=dpo_arms,
     dpo_beta=dpo_beta,
     dpo_learning_rate=dpo_learning_rate,
     dpo_nll_weight=dpo_nll_weight,
@@ -72,8 +72,7 @@ print(f"prompts where all fail   {drawn.metrics['all fail']:.3f}")
 # An ordering is a key of an outcome; the program with the greater key wins.
 
 # %%
-names = [*study.orderings, "states", "fraction", "alignment", "tier"]
-names = list(dict.fromkeys(names))
+names = ["eta", "binary", "steps", "states", "fraction", "alignment", "tier"]
 keys = [{"ordering": n, "key": ORDERINGS[n].about} for n in names]
 pd.DataFrame(keys).style.hide(axis="index")
 
@@ -127,14 +126,15 @@ figures.table(pd.DataFrame(audit.by_margin(programs, "eta")))
 # To this is added the winner's negative log-likelihood per token, but only where the
 # winner passes: to imitate a failing winner is to learn its bug. Each round samples
 # from the newest model; its reference is the model at the start of the round.
+#
+# An arm is an ordering, with options behind plus signs: `eta+matched` gets no more
+# pairs than `binary`, `eta+line` puts the preference on the first line that differs.
 
 # %%
-rounds = {
-    ordering: arms.align_by_dpo(study, sft, ordering) for ordering in study.orderings
-}
+rounds = {arm: arms.align_by_dpo(study, sft, arm) for arm in study.arms_of_dpo}
 made = [
-    {"ordering": ordering, "round": number} | stage.metrics
-    for ordering, stages in rounds.items()
+    {"arm": arm, "round": number} | stage.metrics
+    for arm, stages in rounds.items()
     for number, stage in enumerate(stages, 1)
 ]
 figures.table(pd.DataFrame(made))
@@ -146,9 +146,9 @@ figures.table(pd.DataFrame(made))
 # (displacement). So both are watched.
 
 # %%
-for ordering, stages in rounds.items():
+for arm, stages in rounds.items():
     history = results.training_history(stages)
-    name = results.label("dpo-" + ordering)
+    name = results.label("dpo-" + arm)
     panels = {
         f"{name}: log-probability": ["logps/chosen", "logps/rejected"],
         "pairs ranked right": ["rewards/accuracies"],
@@ -174,7 +174,7 @@ for stages in rounds.values():
     rollouts.evaluate(study, stages[-1])
 rollouts.evaluate(study, sft)
 scores = results.read_scores(study)
-wanted = ["sft", *(f"dpo-{ordering}" for ordering in study.orderings)]
+wanted = ["sft", *(f"dpo-{arm}" for arm in study.arms_of_dpo)]
 scores = scores[(scores["seed"] == seed) & scores["arm"].isin(wanted)]
 figures.table(results.results_table(scores))
 
@@ -196,7 +196,7 @@ figures.show(
 
 # %%
 tests = rollouts.tasks_of(study, "test")
-shown = "eta" if "eta" in rounds else study.orderings[0]
+shown = "eta" if "eta" in rounds else study.arms_of_dpo[0]
 for outcome in figures.three(results.examples(study, f"dpo-{shown}")):
     figures.program(tests[outcome.task_id], outcome)
 

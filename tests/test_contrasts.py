@@ -74,6 +74,14 @@ def test_arms_at_other_numbers_of_programs_are_not_compared():
     assert set(eta_ppo["programs"]) == {LAST}
 
 
+def test_an_arm_with_options_is_compared_with_the_one_without():
+    line = scores(("dpo-eta+line", 300, lambda n: 3), ("dpo-eta+line", 100, lambda n: 0))
+    found = contrasts(pd.concat([STUDY, line]))
+    found = values(found[found["family"] == "secondary"])
+    assert found["ETA-DPO, line - ETA-DPO", LAST, "all"] == pytest.approx(0.25)
+    assert found["ETA-DPO, line - ETA-DPO", FIRST, "all"] == pytest.approx(-0.375)
+
+
 def test_without_the_arms_there_is_nothing_to_say():
     assert contrasts(STUDY[STUDY["arm"] == "sft"]).empty
     assert contrasts(STUDY[STUDY["arm"] == "none"]).empty
@@ -89,8 +97,8 @@ def test_the_sentence_says_which_part_of_the_results_it_is_about():
 @pytest.mark.parametrize(
     ("interval", "said"),
     [
-        (Interval(0.1, 0.05, 0.15), "raises"),
-        (Interval(-0.1, -0.15, -0.05), "lowers"),
+        (Interval(0.1, 0.05, 0.15), "above"),
+        (Interval(-0.1, -0.15, -0.05), "below"),
         (Interval(0.1, -0.01, 0.2), "not told apart"),
         (Interval(0.0, 0.0, 0.0), "not told apart"),
     ],

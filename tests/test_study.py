@@ -11,6 +11,7 @@ import pytest
 from eta_utils.files import BadInput
 from eta_utils.orderings import ORDERINGS
 from eta_utils.profiles import PROFILES
+from eta_utils.recipes import recipe
 from eta_utils.study import Study, check_name, parse, read_study
 
 
@@ -57,8 +58,8 @@ def test_a_parameter_like_no_other_is_named_with_where_to_look():
         ("dpo_learning_rate", "1e-4"),
         ("dpo_learning_rate", "true"),
         ("dpo_learning_rate", True),
-        ("dpo_orderings", 3),
-        ("dpo_orderings", ["eta", "steps"]),
+        ("dpo_arms", 3),
+        ("dpo_arms", ["eta", "steps"]),
         ("temperature", [1.0]),
     ],
 )
@@ -143,8 +144,8 @@ def test_a_profile_that_does_not_exist_is_refused_with_those_that_do(begin):
 
 
 def test_an_ordering_that_does_not_exist_is_refused_at_once(begin):
-    with pytest.raises(BadInput, match="parameter dpo_orderings"):
-        begin(dpo_orderings="eta stesp")
+    with pytest.raises(BadInput, match="parameter dpo_arms"):
+        begin(dpo_arms="eta stesp")
 
 
 # --- What is remembered
@@ -182,7 +183,7 @@ def test_an_override_that_is_none_is_not_one(begin):
 
 
 def test_study_json_is_whole_and_what_the_next_begin_gives(begin, tmp_path):
-    study = begin(profile="smoke", dpo_beta=0.5, dpo_orderings="eta")
+    study = begin(profile="smoke", dpo_beta=0.5, dpo_arms="eta")
     expected = {f.name for f in fields(Study)} - {"run", "seed", "outputs"}
     assert set(kept(tmp_path)) == expected
     assert kept(tmp_path) == read_study(study.run_folder)
@@ -227,7 +228,7 @@ def test_every_profiles_values_are_good_and_written_as_they_are(begin, profile):
     for name, value in PROFILES[profile].items():
         assert getattr(study, name) == value
         assert getattr(Study(), name) != value  # only what differs from small is named
-    assert set(study.orderings) <= set(ORDERINGS)
+    assert {recipe(arm).ordering for arm in study.arms_of_dpo} <= set(ORDERINGS)
 
 
 @pytest.mark.parametrize("profile", sorted(PROFILES))
@@ -253,7 +254,7 @@ def test_profile_small_is_the_defaults(begin):
         ("sft_tasks", "64", 64),
         ("dpo_beta", "1e-3", 1e-3),
         ("dpo_beta", "1", 1.0),
-        ("dpo_orderings", "eta steps", "eta steps"),
+        ("dpo_arms", "eta steps", "eta steps"),
         ("model", "gpt2", "gpt2"),
     ],
 )

@@ -11,18 +11,12 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
+from eta_utils.dpo import DPOSettings, line_breaks, preference_tokens, train_dpo
 from eta_utils.models import load_model
 from eta_utils.tasks import at_token_boundary
 from eta_utils.tasks import pipelines as family
 from eta_utils.tasks.bugs import corrupt
-from eta_utils.training import (
-    DPOSettings,
-    SFTSettings,
-    gated_nll,
-    train_base,
-    train_dpo,
-    train_sft,
-)
+from eta_utils.training import SFTSettings, train_base, train_sft
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -147,34 +141,6 @@ def test_examples_of_all_lengths_are_trained_on_once(model, tokenizer, tmp_path)
     assert history[-1]["num_tokens"] == tokens + len(EXAMPLES)
 
 
-# --- The gated NLL
-
-
-def test_the_gated_nll_is_the_mean_over_tokens_of_open_completions():
-    logprobs = torch.tensor([[-1.0, -2.0, -9.0], [-4.0, -9.0, -9.0], [-7.0, -7.0, -7.0]])
-    mask = torch.tensor([[1, 1, 0], [1, 0, 0], [1, 1, 1]])
-    # Rows 0 and 1 are open: (1 + 2 + 4) / 3 tokens.
-    assert gated_nll(logprobs, mask, torch.tensor([1.0, 1.0, 0.0])).item() == (
-        pytest.approx(7 / 3)
-    )
-    # All open: (1 + 2 + 4 + 21) / 6.
-    assert gated_nll(logprobs, mask, torch.ones(3)).item() == pytest.approx(28 / 6)
-
-
-def test_the_gated_nll_without_an_open_gate_is_0_and_teaches_nothing():
-    logprobs = torch.full((2, 3), -5.0, requires_grad=True)
-    loss = gated_nll(logprobs, torch.ones(2, 3), torch.zeros(2))
-    assert loss.item() == 0
-    loss.backward()
-    assert not logprobs.grad.any()
-
-
-def test_the_gated_nll_teaches_open_completions_alone():
-    logprobs = torch.full((2, 2), -5.0, requires_grad=True)
-    gated_nll(logprobs, torch.ones(2, 2), torch.tensor([0.0, 1.0])).backward()
-    assert logprobs.grad.tolist() == [[0, 0], [-0.5, -0.5]]
-
-
 # --- DPO
 
 
@@ -213,24 +179,36 @@ def test_without_winners_that_pass_the_nll_weight_does_not_matter(
     assert not torch.equal(trained[0], weights(loaded[0]))
 
 
-def test_the_loss_is_dpos_when_policy_and_reference_differ(
-    model, loaded, tokenizer, tmp_path
+@pytest.mark.parametrize("where", ["all", "differing", "line"])
+def test_the_loss_is_dpos_on_the_tokens_that_carry_the_preference(
+    model, loaded, tokenizer, tmp_path, where
 ):
     sft(model, tokenizer, tmp_path / "sft")
     reference = copy.deepcopy(loaded[0])
+    breaks = line_breaks(tokenizer)
 
-    def log_ratio(pair, side):
-        ours = token_losses(model, tokenizer, pair["prompt"], pair[side]).sum()
-        theirs = token_losses(reference, tokenizer, pair["prompt"], pair[side]).sum()
-        return theirs - ours  # losses are negative log-probabilities
+    def margin(pair):
+        sides = "chosen", "rejected"
+        ids = [
+            [*tokenizer(pair[side])["input_ids"], tokenizer.eos_token_id] for side in sides
+        ]
+        kept = preference_tokens(*ids, where, breaks)
+        ratios = []
+        for side, some in zip(sides, kept, strict=True):
+            ours = token_losses(model, tokenizer, pair["prompt"], pair[side])
+            theirs = token_losses(reference, tokenizer, pair["prompt"], pair[side])
+            ratios.append((theirs - ours)[torch.tensor(some)].sum())
+        return ratios[0] - ratios[1]
 
-    margins = [log_ratio(pair, "chosen") - log_ratio(pair, "rejected") for pair in PAIRS]
     beta = 0.2
-    expected = -torch.nn.functional.logsigmoid(beta * torch.stack(margins)).mean().item()
-    settings = {"beta": beta, "nll_weight": 0.0, "batch_size": len(PAIRS)}
+    margins = torch.stack([margin(pair) for pair in PAIRS])
+    passing = [pair for pair in PAIRS if pair["winner_passes"]]
+    nll = mean_loss(model, tokenizer, passing, "chosen")  # on all tokens, always
+    expected = nll - torch.nn.functional.logsigmoid(beta * margins).mean().item()
+    settings = {"beta": beta, "loss_on": where, "batch_size": len(PAIRS)}
     [row] = dpo(model, tokenizer, tmp_path / "dpo", reference=reference, **settings)
     assert row["loss"] == pytest.approx(expected, abs=1e-3)
-    assert abs(expected - math.log(2)) > 0.01
+    assert abs(expected - nll - math.log(2)) > 0.003
 
 
 def ranked_right(model, tokenizer, pairs=PAIRS):
