@@ -6,8 +6,8 @@
 The primary contrasts are named here, before any result: ETA-DPO against binary DPO and
 against PPO, after the first round's programs and after all of them, on all held-out tasks
 and on those where all of the SFT model's samples fail, which is where ETA claims to help.
-Secondary: ETA against raw steps, ETA with as many pairs as binary against binary, and each
-arm with options against the one without.
+Secondary: ETA against raw steps, ETA with as many pairs as binary against binary, each arm
+with options against the one without, and PPO's controls against PPO.
 
 Leaves out: the pass rates themselves (see `results`).
 """
@@ -29,7 +29,12 @@ from eta_utils.significance import (
 )
 
 PRIMARY = (("dpo-eta", "dpo-binary"), ("dpo-eta", "ppo"))
-SECONDARY = (("dpo-eta", "dpo-steps"), ("dpo-eta+matched", "dpo-binary"))
+SECONDARY = (
+    ("dpo-eta", "dpo-steps"),
+    ("dpo-eta+matched", "dpo-binary"),
+    ("ppo-eta", "ppo"),
+    ("rloo", "ppo"),
+)
 ALL_TASKS, SILENT_TASKS = "all", "all of SFT's samples fail"
 FIRST, LAST = "first round", "all rounds"
 COLUMNS = (

@@ -32,13 +32,15 @@ COLOURS = {
     "base": "#999999",
     "sft": "#000000",
     "ppo": "#E69F00",
+    "ppo-eta": "#F0E442",
+    "rloo": "#8B4513",
     "dpo-binary": "#56B4E9",
     "dpo-steps": "#CC79A7",
     "dpo-eta": "#009E73",
     "dpo-states": "#0072B2",
 }
 _LINES = {"matched": ":", "ungated": "--", "line": "-.", "differing": (0, (5, 1))}
-MARKERS = dict(zip(ARMS, "xosD^v", strict=True))
+MARKERS = dict(zip(ARMS, "xosphD^v", strict=True))
 # From the best status to the worst; light and dark in turn, to tell neighbours apart.
 _SHADES = sns.color_palette("cividis", 10)
 _STATUS_COLOURS = {

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from eta_utils.evaluation import Interval, mean_interval, paired_difference, pass_at_k
-from eta_utils.files import read_json, read_jsonl, write_whole
+from eta_utils.files import BadInput, read_json, read_jsonl, write_whole
 from eta_utils.outcomes import Outcome
 from eta_utils.stages import Stage
 from eta_utils.study import Study
@@ -28,10 +28,13 @@ ARMS = {
     "base": "base",
     "sft": "SFT",
     "ppo": "PPO",
+    "ppo-eta": "PPO, ETA reward",
+    "rloo": "RLOO",
     "dpo-binary": "binary DPO",
     "dpo-steps": "raw-steps DPO",
     "dpo-eta": "ETA-DPO",
 }
+COLUMNS = "seed arm programs task_id samples passed greedy".split()
 
 
 def label(arm: str) -> str:
@@ -110,8 +113,7 @@ def read_scores(study: Study) -> pd.DataFrame:
                 count["passed"] += line["passed"]
         same = {name: each[name] for name in ("seed", "arm", "programs")}
         rows += [same | {"task_id": task} | count for task, count in counts.items()]
-    columns = "seed arm programs task_id samples passed greedy".split()
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def final(scores: pd.DataFrame) -> pd.DataFrame:
@@ -197,15 +199,31 @@ def by_difficulty(scores: pd.DataFrame, tasks: dict[str, Task]) -> pd.DataFrame:
 
 def missing_arms(study: Study, scores: pd.DataFrame) -> list[str]:
     """Arms that the study has and that no seed has finished."""
-    wanted = ["base", "sft", "ppo", *(f"dpo-{name}" for name in study.arms_of_dpo)]
+    wanted = [
+        "base",
+        "sft",
+        *study.arms_of_rl,
+        *(f"dpo-{name}" for name in study.arms_of_dpo),
+    ]
     return [arm for arm in wanted if arm not in set(scores["arm"])]
 
 
-def write_results(study: Study, scores: pd.DataFrame, table: pd.DataFrame) -> None:
-    """Keep the results table, and the scores by task that it is computed from."""
-    for name, rows in (("results", table), ("scores", scores)):
-        with write_whole(study.run_folder / f"{name}.csv") as file:
+def write_results(folder: Path, **tables: pd.DataFrame) -> None:
+    """Keep tables as CSV: `scores`, and those that are computed from them."""
+    for name, rows in tables.items():
+        with write_whole(folder / f"{name}.csv") as file:
             rows.to_csv(file, index=False, float_format="%.6g", lineterminator="\n")
+
+
+def load_scores(path: Path) -> pd.DataFrame:
+    """Scores that `write_results` kept.  Raises BadInput, naming the file, for another."""
+    try:
+        scores = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{path}: cannot be read as a table ({error})") from None
+    if missing := set(COLUMNS) - set(scores):
+        raise BadInput(f"{path}: no column {sorted(missing)[0]}; is it a run's scores.csv?")
+    return scores
 
 
 def examples(study: Study, arm: str) -> dict[str, Outcome]:

@@ -13,7 +13,6 @@ Leaves out: doing anything (see `arms`), and when a stage may be reused (see `st
 from __future__ import annotations
 
 import difflib
-import math
 import re
 import typing
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -21,12 +20,10 @@ from pathlib import Path
 
 from eta_utils.files import BadInput, read_json, write_json
 from eta_utils.profiles import PROFILES
-from eta_utils.recipes import recipe
+from eta_utils.ranges import check_ranges
 
 ROOT = Path(__file__).resolve().parents[1]
 DEFAULT_PROFILE = "small"
-FAMILIES = ("pipelines",)
-HARDEST = 5  # steps: their programs have up to 95 tokens, near max_new_tokens
 
 
 def _about(default: object, text: str):
@@ -69,6 +66,7 @@ class Study:
     prompts_per_round: int = _about(256, "alignment prompts sampled in a round")
     samples_per_prompt: int = _about(8, "completions per alignment prompt")
 
+    rl_arms: str = _about("ppo", "arms of reinforcement learning: ppo, ppo-eta, rloo")
     ppo_prompts: int = _about(32, "prompts per PPO update")
     ppo_learning_rate: float = _about(2e-4, "constant")
     ppo_epochs: int = _about(2, "passes over each batch of episodes")
@@ -115,7 +113,7 @@ class Study:
         values = PROFILES[profile] | begun | given
         values |= {"run": name, "profile": profile, "seed": seed, "outputs": str(outputs)}
         study = cls(**{name: _typed(name, value) for name, value in values.items()})
-        study.check()
+        check_ranges(study)
         remembered = {
             key: value
             for key, value in asdict(study).items()
@@ -146,6 +144,10 @@ class Study:
         return self.programs // (self.ppo_prompts * self.samples_per_prompt)
 
     @property
+    def arms_of_rl(self) -> tuple[str, ...]:
+        return tuple(self.rl_arms.split())
+
+    @property
     def arms_of_dpo(self) -> tuple[str, ...]:
         return tuple(self.dpo_arms.split())
 
@@ -167,49 +169,8 @@ class Study:
             for each in fields(self)
         ]
 
-    def check(self) -> None:
-        """Raise BadInput for a value that is out of range."""
-        for name in _NOT_NEGATIVE:
-            if not math.isfinite(getattr(self, name)):
-                raise BadInput(f"parameter {name}: {getattr(self, name)} is not finite")
-            if getattr(self, name) < 0:
-                raise BadInput(f"parameter {name}: {getattr(self, name)} is negative")
-        for name in _POSITIVE:
-            if getattr(self, name) <= 0:
-                raise BadInput(f"parameter {name}: {getattr(self, name)} is not positive")
-        if not 0 <= self.corpus_noise <= 1:
-            raise BadInput(f"parameter corpus_noise: {self.corpus_noise} is not in 0..1")
-        if self.tasks not in FAMILIES:
-            raise BadInput(f"parameter tasks: there is no family {self.tasks}")
-        for name in self.arms_of_dpo:
-            try:
-                recipe(name)
-            except BadInput as error:
-                raise BadInput(f"parameter dpo_arms: {error}") from None
-        for name in ("min_steps", "sft_min_steps", "align_min_steps"):
-            if not getattr(self, name) <= self.max_steps <= HARDEST:
-                raise BadInput(
-                    f"parameter {name}: {getattr(self, name)} to max_steps "
-                    f"({self.max_steps}) is not a range within 1 to {HARDEST}"
-                )
-        if self.programs % (self.ppo_prompts * self.samples_per_prompt):
-            raise BadInput(
-                f"parameter ppo_prompts: {self.ppo_prompts} does not divide rounds x "
-                f"prompts_per_round = {self.rounds * self.prompts_per_round}, so PPO could "
-                "not execute as many programs as DPO"
-            )
-
 
 _TYPES = typing.get_type_hints(Study)
-_NOT_NEGATIVE = tuple(
-    each.name for each in fields(Study) if isinstance(each.default, (int, float))
-)
-_POSITIVE = tuple(
-    name
-    for name in _NOT_NEGATIVE
-    if name not in ("seed", "limit", "workers", "corpus_noise", "ppo_kl", "dpo_nll_weight")
-    and name not in ("rounds", "humaneval_samples")
-)
 
 
 def read_study(run_folder: Path) -> dict:

@@ -19,7 +19,7 @@
 # %%
 import pandas as pd
 
-from eta_utils import arms, contrasts, figures, results, rollouts
+from eta_utils import arms, contrasts, figures, results, rewards, rollouts
 from eta_utils.study import Study
 
 # %% [markdown]
@@ -68,7 +68,7 @@ print(f"SFT: sampled pass@1 {before.metrics['pass@1']:.3f}")
 # %%
 tasks = rollouts.tasks_of(study, "align")
 name, task = next(iter(tasks.items()))
-reward = arms.PassReward(study, tasks)
+reward = rewards.PassReward(study, tasks)
 completions = [task.canonical_solution, "    return None\n"]
 reward([task.prompt] * 2, completions, task_id=[name] * 2)
 
@@ -86,7 +86,7 @@ reward([task.prompt] * 2, completions, task_id=[name] * 2)
 # `eta_utils/ppo.py` has it in one readable file.
 
 # %%
-ppo = arms.align_by_ppo(study, sft)
+ppo = arms.align(study, sft, "ppo")
 history = pd.read_csv(ppo.folder / "history.csv")
 history["programs"] = history["episodes"].cumsum()
 figures.table(history.iloc[[0, len(history) // 2, -1]].T.reset_index())
@@ -149,6 +149,18 @@ figures.show(
 # would be too high and a collapse near.
 
 # %% [markdown]
+# ## Controls
+#
+# Other arms of reinforcement learning, where the run has them (`rl_arms`): `rloo` is
+# PPO without a critic, by TRL; `ppo-eta` pays failing programs by how far they got, but
+# only on prompts where nothing passes.
+
+# %%
+others = [arm for arm in study.arms_of_rl if arm != "ppo"]
+for arm in others:
+    rollouts.evaluate(study, arms.align(study, sft, arm))
+
+# %% [markdown]
 # ## Evaluation on held-out tasks
 #
 # The same tasks and seeds of sampling as for SFT, so the difference is paired task by
@@ -159,7 +171,9 @@ for part in arms.rounds_of_ppo(study, ppo)[:-1]:
     rollouts.evaluate(study, part, study.curve_samples)
 rollouts.evaluate(study, ppo)
 scores = results.read_scores(study)
-scores = scores[(scores["seed"] == seed) & scores["arm"].isin(["sft", "ppo"])]
+scores = scores[
+    (scores["seed"] == seed) & scores["arm"].isin(["sft", *study.arms_of_rl])
+]
 figures.table(results.results_table(scores))
 
 # %%

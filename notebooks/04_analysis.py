@@ -69,7 +69,8 @@ figures.table(found.drop(columns=["by seed", "in words"]))
 
 # %%
 table = results.results_table(scores)
-results.write_results(study, scores, table)
+kept = {"scores": scores, "results": table, "contrasts": found}
+results.write_results(study.run_folder, **kept)
 figures.table(table)
 
 # %%

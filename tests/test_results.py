@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from eta_utils import results
+from eta_utils.files import BadInput
 from eta_utils.outcomes import Outcome
 from eta_utils.rollouts import write_outcomes
 from eta_utils.stages import Stage
@@ -110,8 +112,20 @@ def test_seeds_are_rows_and_only_common_ones_are_compared(study):
 def test_results_are_written_with_the_scores_they_are_computed_from(study):
     evaluated(study, "sft", passes=1)
     scores = results.read_scores(study)
-    results.write_results(study, scores, results.results_table(scores))
+    table = results.results_table(scores)
+    results.write_results(study.run_folder, scores=scores, results=table)
     lines = (study.run_folder / "scores.csv").read_text().splitlines()
     assert lines[0] == "seed,arm,programs,task_id,samples,passed,greedy"
     assert len(lines) == TASKS + 1
     assert "SFT" in (study.run_folder / "results.csv").read_text()
+    again = results.load_scores(study.run_folder / "scores.csv")
+    pd.testing.assert_frame_equal(again, scores)
+
+
+def test_a_table_that_is_not_of_scores_is_named(tmp_path):
+    path = tmp_path / "scores.csv"
+    with pytest.raises(BadInput, match=r"scores.csv: cannot be read"):
+        results.load_scores(path)
+    path.write_text("seed,arm\n0,sft\n")
+    with pytest.raises(BadInput, match="no column greedy"):
+        results.load_scores(path)

@@ -82,6 +82,19 @@ def test_some_programs_pass_and_some_fail_so_that_pairs_and_rewards_have_work(fi
     assert all(0 < rate < 1 for rate in rates)
 
 
+def test_the_tables_can_be_computed_anew_from_the_scores_by_task(finished, tmp_path):
+    run = finished[0] / "smoke"
+    done = subprocess.run(
+        [sys.executable, "-m", "eta_utils", "table", str(run / "scores.csv"),
+         "--out", str(tmp_path)],
+        cwd=ROOT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "ETA-DPO" in done.stdout
+    for name in ("results.csv", "contrasts.csv"):
+        assert (tmp_path / name).read_text() == (run / name).read_text()
+
+
 def test_every_arm_executed_the_same_number_of_programs(finished):
     header, *rows = table(finished[0])
     programs = {row[0]: row[header.index("programs")] for row in rows}

@@ -11,7 +11,7 @@ import os
 import sys
 
 from eta_utils.cli.samples import add_audit, add_judge, add_pairs
-from eta_utils.cli.study import add_report, add_run
+from eta_utils.cli.study import add_report, add_run, add_table
 from eta_utils.commands.study import run_doctor
 from eta_utils.files import BadInput
 from eta_utils.sandbox.isolation import IsolationError
@@ -52,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="name", required=True, metavar="COMMAND")
     add_run(commands)
     add_report(commands)
+    add_table(commands)
     add_judge(commands)
     add_pairs(commands)
     add_audit(commands)

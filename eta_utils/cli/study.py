@@ -6,7 +6,7 @@ import argparse
 import textwrap
 
 from eta_utils.cli.types import positive
-from eta_utils.commands.study import run_notebooks, run_report
+from eta_utils.commands.study import run_notebooks, run_report, run_table
 from eta_utils.profiles import PROFILES
 from eta_utils.study import DEFAULT_PROFILE, Study
 
@@ -78,6 +78,25 @@ def _changes(profile: str) -> str:
     changed = " ".join(f"{name}={value}" for name, value in PROFILES[profile].items())
     lines = textwrap.wrap(changed or "the defaults below", 78)
     return f"\n{'':9}".join(lines)
+
+
+def add_table(commands: argparse._SubParsersAction) -> None:
+    """`table`: recompute the results from scores by task."""
+    table = commands.add_parser(
+        "table",
+        help="compute results and contrasts anew from a run's scores by task",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=(
+            "Compute a run's results and contrasts, with their intervals and tests, from\n"
+            "the passes of each task in its scores.csv, and print them."
+        ),
+        epilog="example:\n  python -m eta_utils table outputs/small/scores.csv",
+    )
+    table.add_argument("scores", metavar="SCORES", help="a run's scores.csv")
+    table.add_argument(
+        "--out", metavar="FOLDER", help="write results.csv and contrasts.csv there, too"
+    )
+    table.set_defaults(command=run_table)
 
 
 def add_report(commands: argparse._SubParsersAction) -> None:

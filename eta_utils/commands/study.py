@@ -79,6 +79,22 @@ def _recorded_seeds(folder: Path) -> list[int]:
     return read_json(record)["seeds"] if record.exists() else []
 
 
+def run_table(options: Namespace) -> None:
+    """Compute a run's tables anew from its scores by task; print them, or write them."""
+    import pandas as pd  # seconds to load, and so is what follows
+
+    from eta_utils.contrasts import contrasts
+    from eta_utils.results import load_scores, results_table, write_results
+
+    scores = load_scores(Path(options.scores))
+    tables = {"results": results_table(scores), "contrasts": contrasts(scores)}
+    if options.out is not None:
+        write_results(Path(options.out), **tables)
+    with pd.option_context("display.width", 200, "display.max_columns", None):
+        for name, table in tables.items():
+            print(f"{name}\n{table.round(3).to_string(index=False)}\n")
+
+
 def run_report(options: Namespace) -> None:
     """Render the report of a run from the files it has."""
     folder = _find_run(options.run, Study.outputs)

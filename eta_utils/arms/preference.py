@@ -1,0 +1,92 @@
+"""DPO in on-policy rounds, on pairs made by an arm's recipe."""
+
+from __future__ import annotations
+
+import random
+
+from eta_utils.audit import Programs, by_prompt, hidden_fractions
+from eta_utils.dpo import DPOSettings, train_dpo
+from eta_utils.files import write_jsonl
+from eta_utils.models import save_model
+from eta_utils.preferences import make_pairs
+from eta_utils.recipes import recipe
+from eta_utils.rollouts import draw, judged, model_of, read_outcomes, round_tasks
+from eta_utils.stages import Stage
+from eta_utils.study import Study
+
+
+def align_by_dpo(study: Study, sft: Stage, arm: str) -> list[Stage]:
+    """On-policy rounds of DPO: sample, judge, make pairs by the arm's recipe, train."""
+    stages: list[Stage] = []
+    for number in range(1, study.rounds + 1):
+        policy = stages[-1] if stages else sft
+        drawn = draw(study, policy, number)
+        stages.append(_dpo_round(study, arm, number, policy, drawn))
+    return stages
+
+
+def _dpo_round(study: Study, arm: str, number: int, policy: Stage, drawn: Stage) -> Stage:
+    names = "pairs_per_prompt dpo_beta dpo_learning_rate dpo_batch dpo_nll_weight".split()
+    name = f"dpo-{arm}/round{number}"
+    stage = Stage(study.folder, name, study.only(*names), [policy, drawn])
+    if stage.must_run():
+        settings = DPOSettings(
+            study.dpo_learning_rate,
+            study.dpo_batch,
+            study.dpo_beta,
+            study.dpo_nll_weight * recipe(arm).nll,
+            recipe(arm).loss_on,
+            seed=study.seed,
+        )
+        pairs = pairs_of(study, drawn, arm, number)
+        with write_jsonl(stage.folder / "pairs.jsonl.gz") as write:
+            for pair in pairs:
+                write(pair)
+        (model, tokenizer), (reference, _) = model_of(policy), model_of(policy)
+        if pairs:
+            with stage.clock("training"):
+                train_dpo(model, reference, tokenizer, pairs, settings, stage.folder)
+        else:
+            print(f"{name}: no pairs, so the model stays as it is", flush=True)
+        save_model(model, tokenizer, stage.folder / "model")
+        programs = number * study.prompts_per_round * study.samples_per_prompt
+        passing = sum(pair["winner_passes"] for pair in pairs)
+        stage.finish({"programs": programs, "pairs": len(pairs), "by passing": passing})
+    return stage
+
+
+def pairs_of(study: Study, drawn: Stage, arm: str, number: int) -> list[dict]:
+    """The preference pairs that an arm's recipe makes of a round's samples."""
+    wanted = recipe(arm)
+    pairs = _made(study, drawn, number, wanted.ordering, gated=wanted.gated)
+    if wanted.matched:
+        fewer = len(_made(study, drawn, number, "binary"))
+        rng = random.Random(f"{study.seed} {number}")
+        kept = sorted(rng.sample(range(len(pairs)), min(fewer, len(pairs))))
+        pairs = [pairs[index] for index in kept]
+    return pairs
+
+
+def _made(
+    study: Study, drawn: Stage, number: int, ordering: str, gated: bool = True
+) -> list[dict]:
+    return make_pairs(
+        read_outcomes(drawn),
+        round_tasks(study, number),
+        ordering,
+        per_task=study.pairs_per_prompt,
+        seed=study.seed,
+        gated=gated,
+    )
+
+
+def programs_of(study: Study, drawn: Stage) -> dict[str, Programs]:
+    """The programs of the first round with what the hidden tests say, for `audit`.
+
+    The hidden tests serve that table alone; no training sees them.
+    """
+    tasks = round_tasks(study, 1)
+    outcomes = read_outcomes(drawn)
+    hidden_tasks = {name: task.hidden() for name, task in tasks.items()}
+    again = judged(study, [each.sample for each in outcomes], hidden_tasks)
+    return by_prompt(outcomes, hidden_fractions(again, tasks), tasks)

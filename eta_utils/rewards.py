@@ -1,0 +1,76 @@
+"""Rewards of TRL's shape: prompts, completions and the rows' other columns to numbers.
+
+>>> reward = PassReward(study, tasks)
+>>> reward(prompts, completions, task_id=names)
+[1.0, 0.0, None]
+
+None: the judge itself failed, and the completion is left out.
+Leaves out: the learnt reward model.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from eta_utils.orderings import STOPPED, eta
+from eta_utils.outcomes import Outcome
+from eta_utils.rollouts import judged
+from eta_utils.study import Study
+from eta_utils.tasks import Task
+
+# Where `eta` can lie for a program that fails.
+_LEAST, _MOST = -1.6, 2.6
+
+
+class PassReward:
+    """1.0 for a completion whose program passes its visible tests, else 0.0."""
+
+    __name__ = "passes"  # TRL's trainers name their metrics after it
+
+    def __init__(self, study: Study, tasks: Mapping[str, Task]) -> None:
+        self.study, self.tasks = study, tasks
+
+    def __call__(
+        self, prompts: list[str], completions: list[str], task_id: list[str], **_: object
+    ) -> list[float | None]:
+        samples = [
+            {"task_id": name, "completion": text}
+            for name, text in zip(task_id, completions, strict=True)
+        ]
+        outcomes = judged(self.study, samples, self.tasks)
+        return self.score(outcomes)
+
+    def score(self, outcomes: Sequence[Outcome]) -> list[float | None]:
+        """A reward for each outcome."""
+        return [None if each.passed is None else float(each.passed) for each in outcomes]
+
+
+class EtaReward(PassReward):
+    """The binary reward; but on prompts where no sample passes, up to `most` by `eta`.
+
+    Gated, because a dense reward beside passing programs pays for what nearly passes
+    (G-RA, arXiv 2508.10548: ungated it collapsed the model).  A program that had to be
+    stopped or tampered gets nothing.
+    """
+
+    __name__ = "eta"
+    most = 0.5
+
+    def score(self, outcomes: Sequence[Outcome]) -> list[float | None]:
+        """A reward for each outcome; those of one task are the samples of one prompt."""
+        passing: dict[str, bool] = defaultdict(bool)
+        for each in outcomes:
+            passing[each.task_id] |= bool(each.passed)
+        binary = super().score(outcomes)
+        return [
+            score if passing[each.task_id] or score is None else self.most * progress(each)
+            for each, score in zip(outcomes, binary, strict=True)
+        ]
+
+
+def progress(outcome: Outcome) -> float:
+    """`eta` of a failing program, from 0 to 1; 0 where it had to be stopped."""
+    if outcome.status in (*STOPPED, "tampered"):
+        return 0.0
+    return (eta(outcome) - _LEAST) / (_MOST - _LEAST)
