@@ -2,8 +2,8 @@
 
 >>> history = train_rloo(policy, tokenizer, rows, reward, RLOOSettings(), folder)
 
-REINFORCE with the mean reward of a prompt's other samples as baseline (Ahmadian et al. 2024,
-arXiv 2402.14740).  Same prompts, rewards and number of programs as `ppo`.
+REINFORCE with the mean reward of a prompt's other samples as baseline (Ahmadian et al.
+2024, arXiv 2402.14740).  Same prompts, rewards and number of programs as `ppo`.
 
 Leaves out: checkpoints; an interrupted training begins anew.
 """

@@ -171,9 +171,8 @@ for part in arms.rounds_of_ppo(study, ppo)[:-1]:
     rollouts.evaluate(study, part, study.curve_samples)
 rollouts.evaluate(study, ppo)
 scores = results.read_scores(study)
-scores = scores[
-    (scores["seed"] == seed) & scores["arm"].isin(["sft", *study.arms_of_rl])
-]
+wanted = ["sft", *study.arms_of_rl]
+scores = scores[(scores["seed"] == seed) & scores["arm"].isin(wanted)]
 figures.table(results.results_table(scores))
 
 # %%

@@ -6,6 +6,7 @@ import copy
 
 import pytest
 import torch
+from torch.nn.utils import parameters_to_vector
 
 from eta_utils.models import load_model
 from eta_utils.rloo import RLOOSettings, train_rloo
@@ -46,18 +47,15 @@ def test_the_reward_is_given_each_prompts_samples_once(tiny_folder, tmp_path):
     for prompts, completions, _ in seen:
         assert not any(prompt.endswith("\n") for prompt in prompts)
         assert not any(text.startswith("\n") for text in completions)
-    weights = [
-        torch.nn.utils.parameters_to_vector(m.parameters()) for m in (before, policy)
-    ]
+    weights = [parameters_to_vector(model.parameters()) for model in (before, policy)]
     assert not torch.equal(*weights)
 
 
 def test_equal_rewards_teach_nothing_but_the_way_back(tiny_folder, tmp_path):
-    before, policy, _ = trained(
-        tiny_folder, tmp_path, lambda prompts, **_: [1.0] * len(prompts)
-    )
-    weights = [
-        torch.nn.utils.parameters_to_vector(m.parameters()) for m in (before, policy)
-    ]
+    def reward(prompts, completions, task_id):
+        return [1.0] * len(prompts)
+
+    before, policy, _ = trained(tiny_folder, tmp_path, reward)
+    weights = [parameters_to_vector(model.parameters()) for model in (before, policy)]
     # No advantage anywhere and the policy is the reference: the gradient is 0.
     assert torch.allclose(*weights, atol=1e-5)
