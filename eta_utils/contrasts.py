@@ -33,6 +33,7 @@ SECONDARY = (
     ("dpo-eta", "dpo-steps"),
     ("dpo-eta+matched", "dpo-binary"),
     ("ppo-eta", "ppo"),
+    ("ppo-rm", "ppo"),
     ("rloo", "ppo"),
 )
 ALL_TASKS, SILENT_TASKS = "all", "all of SFT's samples fail"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from eta_utils.study import Study
 
 FAMILIES = ("pipelines",)
-RL_ARMS = ("ppo", "ppo-eta", "rloo")
+RL_ARMS = ("ppo", "ppo-eta", "ppo-rm", "rloo")
 HARDEST = 5  # steps: their programs have up to 95 tokens, near max_new_tokens
 _MAY_BE_ZERO = (
     "seed limit workers corpus_noise ppo_kl dpo_nll_weight rounds humaneval_samples".split()

@@ -29,6 +29,7 @@ ARMS = {
     "sft": "SFT",
     "ppo": "PPO",
     "ppo-eta": "PPO, ETA reward",
+    "ppo-rm": "PPO, ETA-RM",
     "rloo": "RLOO",
     "dpo-binary": "binary DPO",
     "dpo-steps": "raw-steps DPO",

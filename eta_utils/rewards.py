@@ -5,16 +5,19 @@
 [1.0, 0.0, None]
 
 None: the judge itself failed, and the completion is left out.
-Leaves out: the learnt reward model.
+Leaves out: how the reward model is trained (see `reward_model`).
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
+from eta_utils.models import load_model
 from eta_utils.orderings import STOPPED, eta
 from eta_utils.outcomes import Outcome
+from eta_utils.reward_model import load_reward_model, score
 from eta_utils.rollouts import judged
 from eta_utils.study import Study
 from eta_utils.tasks import Task
@@ -67,6 +70,22 @@ class EtaReward(PassReward):
             score if passing[each.task_id] or score is None else self.most * progress(each)
             for each, score in zip(outcomes, binary, strict=True)
         ]
+
+
+class ModelReward:
+    """The score of ETA-RM, which has seen no test of the prompt: what can be bought with it
+    beyond passing is bought."""
+
+    __name__ = "eta_rm"
+
+    def __init__(self, folder: Path) -> None:
+        _, self.tokenizer = load_model(folder)
+        self.model = load_reward_model(folder, self.tokenizer)
+
+    def __call__(
+        self, prompts: list[str], completions: list[str], **_: object
+    ) -> list[float | None]:
+        return score(self.model, self.tokenizer, prompts, completions).tolist()
 
 
 def progress(outcome: Outcome) -> float:

@@ -66,13 +66,15 @@ class Study:
     prompts_per_round: int = _about(256, "alignment prompts sampled in a round")
     samples_per_prompt: int = _about(8, "completions per alignment prompt")
 
-    rl_arms: str = _about("ppo", "arms of reinforcement learning: ppo, ppo-eta, rloo")
+    rl_arms: str = _about("ppo", "of reinforcement learning: ppo, ppo-eta, ppo-rm, rloo")
     ppo_prompts: int = _about(32, "prompts per PPO update")
     ppo_learning_rate: float = _about(2e-4, "constant")
     ppo_epochs: int = _about(2, "passes over each batch of episodes")
     ppo_minibatch: int = _about(64, "episodes per optimiser step")
     ppo_clip: float = _about(0.2, "of the policy's and the value's change")
     ppo_kl: float = _about(0.02, "weight of the KL to the SFT model")
+
+    rm_learning_rate: float = _about(2e-4, "peak, of the ETA reward model")
 
     dpo_arms: str = _about("eta binary steps", "arms of DPO, see eta_utils/recipes.py")
     pairs_per_prompt: int = _about(2, "most pairs made of one prompt's samples")

@@ -22,6 +22,7 @@
 import pandas as pd
 
 from eta_utils import arms, audit, contrasts, figures, results, rollouts
+from eta_utils.files import read_json
 from eta_utils.orderings import ORDERINGS
 from eta_utils.study import Study
 
@@ -187,6 +188,46 @@ figures.show(
 # %% [markdown]
 # The curve matters more than its end: trace pairs can speak while nothing passes, so
 # if they help, they help early.
+
+# %% [markdown]
+# ## ETA-RM
+#
+# The same pairs can train a reward model: the SFT model with a scalar head $s$, by
+# TRL's RewardTrainer, on
+#
+# $$L = -\log \sigma(s(y_w) - s(y_l))$$
+#
+# It never sees a test of the prompt it scores. It is judged as a reward model, on the
+# SFT model's samples of the tuning tasks and by their hidden tests: how often does the
+# better of two programs score higher, and how often does the best of n samples pass?
+
+# %%
+rm = arms.train_eta_rm(study, sft)
+judged = arms.judge_eta_rm(study, sft, rm)
+judgement = read_json(judged.folder / arms.JUDGEMENT)
+figures.table(pd.DataFrame(judgement["accuracy"]))
+
+# %%
+figures.show(
+    figures.best_of_n(pd.DataFrame(judgement["best of n"])),
+    "Share of prompts whose best of n samples passes, by what ranks the samples.",
+)
+
+# %% [markdown]
+# `random` is one sample; `oracle` is the best that a ranking could do. `error class`
+# has executed the program on the hidden tests and knows how it failed; `shortest` knows
+# nothing. A reward model below either has learnt nothing of use.
+
+# %%
+error = judged.metrics["calibration error"]
+print(f"expected calibration error {error:.3f}")
+figures.show(
+    figures.reliability(pd.DataFrame(judgement["reliability"])),
+    "Share of pairs that ETA-RM ranks right against the probability that it predicts.",
+)
+
+# %% [markdown]
+# Below the dashed line it is too sure of itself.
 
 # %% [markdown]
 # ## Three programs of ETA-DPO

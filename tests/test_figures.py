@@ -8,6 +8,7 @@ import pytest
 
 from eta_utils import figures
 from eta_utils.evaluation import Interval
+from eta_utils.figures import shown as what_shows
 from eta_utils.outcomes import Outcome
 from eta_utils.results import ARMS
 from tests.conftest import ADD
@@ -28,7 +29,7 @@ SCORES = pd.DataFrame(
 def shown(monkeypatch):
     """What the figures module displayed."""
     found = []
-    monkeypatch.setattr(figures, "display", lambda what, **more: found.append((what, more)))
+    monkeypatch.setattr(what_shows, "display", lambda what, **more: found.append((what, more)))
     return found
 
 

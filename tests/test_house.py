@@ -21,7 +21,7 @@ FLOORS = (
     ("provenance", "results", "arms", "kernels"),
     ("rewards",),
     ("rollouts",),
-    ("dpo", "rloo"),
+    ("dpo", "rloo", "reward_model"),
     ("training", "ppo", "audit", "significance"),
     ("ppo_steps", "models", "doctor"),
     ("decoding",),

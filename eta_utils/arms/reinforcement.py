@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from eta_utils.arms.reward import train_eta_rm
 from eta_utils.models import save_model
 from eta_utils.ppo import PPOSettings, train_ppo
-from eta_utils.rewards import EtaReward, PassReward
+from eta_utils.rewards import EtaReward, ModelReward, PassReward
 from eta_utils.rloo import RLOOSettings, train_rloo
 from eta_utils.rollouts import SAMPLING, model_of, tasks_of
 from eta_utils.stages import Stage
 from eta_utils.study import Study
 
-REWARDS = {"ppo": PassReward, "ppo-eta": EtaReward, "rloo": PassReward}
 _SHARED = (
     "rounds prompts_per_round samples_per_prompt ppo_prompts ppo_learning_rate "
     "ppo_epochs ppo_minibatch ppo_clip ppo_kl align_min_steps max_steps"
@@ -18,13 +20,14 @@ _SHARED = (
 
 
 def align(study: Study, sft: Stage, arm: str) -> Stage:
-    """The arm of that name: `ppo`, `ppo-eta` or `rloo`."""
+    """The arm of that name: `ppo`, `ppo-eta`, `ppo-rm` or `rloo`."""
     return align_by_rloo(study, sft) if arm == "rloo" else align_by_ppo(study, sft, arm)
 
 
 def align_by_ppo(study: Study, sft: Stage, arm: str = "ppo") -> Stage:
-    """PPO on a reward of `REWARDS`."""
-    stage = Stage(study.folder, arm, study.only(*_SHARED, *SAMPLING), [sft])
+    """PPO on passing, for `ppo-eta` on the gated ETA score, for `ppo-rm` on ETA-RM."""
+    made_from = [sft, train_eta_rm(study, sft)] if arm == "ppo-rm" else [sft]
+    stage = Stage(study.folder, arm, study.only(*_SHARED, *SAMPLING), made_from)
     if stage.must_run():
         settings = PPOSettings(
             updates=study.ppo_updates,
@@ -46,7 +49,7 @@ def align_by_ppo(study: Study, sft: Stage, arm: str = "ppo") -> Stage:
             reference,
             tokenizer,
             _rows(study),
-            REWARDS[arm](study, tasks_of(study, "align")),
+            _reward(study, arm),
             settings,
             stage.folder,
             snapshots=_ppo_snapshots(study),
@@ -83,6 +86,13 @@ def align_by_rloo(study: Study, sft: Stage) -> Stage:
         save_model(policy, tokenizer, stage.folder / "model")
         stage.finish({"programs": study.programs})
     return stage
+
+
+def _reward(study: Study, arm: str) -> Callable:
+    if arm == "ppo-rm":
+        return ModelReward(study.folder / "rm" / "model")
+    kind = EtaReward if arm == "ppo-eta" else PassReward
+    return kind(study, tasks_of(study, "align"))
 
 
 def _rows(study: Study) -> list[dict]:

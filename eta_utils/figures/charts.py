@@ -1,38 +1,29 @@
-"""Every figure of the notebooks and the report, from tables made elsewhere.
+"""Charts, one function each.
 
->>> show(learning_curves(scores), "Pass rate against executed programs: ...")
-
-A figure is shown with a text that says what is to be seen, for those who do not see it.
 Colours are those of Okabe and Ito, which colour-blind readers can tell apart; an arm has
 the same colour and marker everywhere.
 """
 
 from __future__ import annotations
 
-import html
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
-from IPython.display import HTML, Markdown, display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from pandas.io.formats.style import Styler
-from pygments import highlight
-from pygments.formatters import HtmlFormatter
-from pygments.lexers import PythonLexer
 
-from eta_utils.evaluation import Interval, mean_interval
-from eta_utils.outcomes import STATUSES, Outcome
+from eta_utils.evaluation import mean_interval
+from eta_utils.outcomes import STATUSES
 from eta_utils.results import ARMS, final, label, matrix
-from eta_utils.tasks import Task
 
 COLOURS = {
     "base": "#999999",
     "sft": "#000000",
     "ppo": "#E69F00",
     "ppo-eta": "#F0E442",
+    "ppo-rm": "#D55E00",
     "rloo": "#8B4513",
     "dpo-binary": "#56B4E9",
     "dpo-steps": "#CC79A7",
@@ -40,7 +31,7 @@ COLOURS = {
     "dpo-states": "#0072B2",
 }
 _LINES = {"matched": ":", "ungated": "--", "line": "-.", "differing": (0, (5, 1))}
-MARKERS = dict(zip(ARMS, "xosphD^v", strict=True))
+MARKERS = dict(zip(ARMS, "xosphdD^v", strict=True))
 # From the best status to the worst; light and dark in turn, to tell neighbours apart.
 _SHADES = sns.color_palette("cividis", 10)
 _STATUS_COLOURS = {
@@ -50,12 +41,6 @@ _STATUS_COLOURS = {
     )
 }
 _WIDE, _SMALL = (7.2, 3.6), (7.2, 2.8)  # inches
-
-
-def show(figure: Figure, alt: str) -> None:
-    """Display a figure with its alternative text, and let go of it."""
-    display(figure, metadata={"image/png": {"alt": alt}})
-    plt.close(figure)
 
 
 def _axes(size: tuple[float, float] = _WIDE, columns: int = 1) -> tuple[Figure, list[Axes]]:
@@ -197,73 +182,25 @@ def difficulty(rows: pd.DataFrame) -> Figure:
     return figure
 
 
-def table(rows: pd.DataFrame, **formats: str) -> Styler:
-    """A data frame for display: shares with three digits, no index."""
-    rows = _with_intervals(rows)
-    shown = dict.fromkeys(rows.select_dtypes("float"), "{:.3f}") | formats
-    return rows.style.format(shown, na_rep="").hide(axis="index")
+def best_of_n(rows: pd.DataFrame) -> Figure:
+    """Pass rate of the best of n samples by way to rank: rows of `ranked by, n, passes`."""
+    figure, [axis] = _axes()
+    for place, (name, part) in enumerate(rows.groupby("ranked by", sort=False)):
+        value = part["passes"]
+        ends = [value - part["passes low"], part["passes high"] - value]
+        axis.errorbar(part["n"], value, yerr=ends, marker="osD^v"[place % 5], label=name)
+    axis.set_xscale("log", base=2)
+    axis.set_xticks(sorted(set(rows["n"])), sorted(set(rows["n"])))
+    axis.set(xlabel="samples to choose from", ylabel="share that passes")
+    axis.legend(fontsize="small")
+    return figure
 
 
-def _with_intervals(rows: pd.DataFrame) -> pd.DataFrame:
-    """Columns `x`, `x low`, `x high` as one, in words: "0.135 [0.110, 0.160]"."""
-    rows = rows.copy()
-    for name in [each for each in rows if f"{each} low" in rows]:
-        low, high = rows.pop(f"{name} low"), rows.pop(f"{name} high")
-        rows[name] = [
-            "" if pd.isna(value) else str(Interval(value, *ends))
-            for value, *ends in zip(rows[name], low, high, strict=True)
-        ]
-    return rows
-
-
-def sentences(lines: Iterable[str]) -> None:
-    """Show sentences as a list."""
-    display(Markdown("\n".join(f"- {line}" for line in lines)))
-
-
-def code(text: str, title: str = "") -> None:
-    """Show Python, highlighted; whoever wrote it, it is text and nothing else."""
-    display(HTML(_highlighted(text, title)))
-
-
-def _highlighted(text: str, title: str = "", marked: Sequence[int] = ()) -> str:
-    style = HtmlFormatter(noclasses=True, hl_lines=list(marked), wrapcode=True)
-    heading = f"<p><b>{html.escape(title)}</b></p>" if title else ""
-    return heading + highlight(text, PythonLexer(), style)
-
-
-def program(task: Task, outcome: Outcome) -> None:
-    """Show a judged program under what the judge found."""
-    raised = f", {outcome.exception} in line {outcome.line}" if outcome.exception else ""
-    title = (
-        f"{outcome.task_id}: {outcome.status}{raised}; passes {outcome.asserts_passed} of "
-        f"{outcome.asserts_total} asserts, {outcome.steps} steps"
-    )
-    text = task.program(outcome.sample)
-    display(HTML(_highlighted(text, title, [outcome.line] if outcome.line else [])))
-
-
-def three(examples: Mapping[str, Outcome]) -> list[Outcome]:
-    """Of the examples by status one that passes, one that answers wrongly, one that
-    raises, as far as there are such."""
-    wanted = ("passed", "assertion", "exception")
-    return [examples[status] for status in wanted if status in examples]
-
-
-def trace(task: Task, outcome: Outcome) -> None:
-    """Show a judged program with how often each line ran before the first failure.
-
-    The outcome must have kept its trace.
-    """
-    program(task, outcome)
-    hits = outcome.trace["hits"]
-    rows = [
-        {"line": number, "ran": hits.get(number, 0), "code": line}
-        for number, line in enumerate(task.program(outcome.sample).splitlines(), 1)
-        if number in hits
-    ]
-    style = pd.DataFrame(rows).style.hide(axis="index")
-    display(style.set_properties(subset=["code"], **{"white-space": "pre"}))
-    if outcome.progress is not None:
-        share = f"{outcome.progress:.0%}"
-        sentences([f"Its states follow the reference's through {share} of them."])
+def reliability(rows: pd.DataFrame) -> Figure:
+    """How often a predicted preference is right: rows of `predicted, right, pairs`."""
+    figure, [axis] = _axes(_SMALL)
+    axis.plot([0.5, 1], [0.5, 1], color="#767676", linestyle="--", label="calibrated")
+    axis.plot(rows["predicted"], rows["right"], "o-", color="#009E73", label="ETA-RM")
+    axis.set(xlabel="predicted probability", ylabel="share right")
+    axis.legend(fontsize="small")
+    return figure

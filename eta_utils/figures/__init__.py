@@ -1,0 +1,42 @@
+"""Every figure of the notebooks and the report, from tables made elsewhere.
+
+>>> show(learning_curves(scores), "Pass rate against executed programs: ...")
+
+A figure is shown with a text that says what is to be seen, for those who do not see it.
+"""
+
+from eta_utils.figures.charts import (
+    COLOURS,
+    MARKERS,
+    best_of_n,
+    colour,
+    difficulty,
+    gains,
+    learning_curves,
+    pass_fail,
+    reliability,
+    statuses,
+    training_curves,
+)
+from eta_utils.figures.shown import code, program, sentences, show, table, three, trace
+
+__all__ = [
+    "COLOURS",
+    "MARKERS",
+    "best_of_n",
+    "code",
+    "colour",
+    "difficulty",
+    "gains",
+    "learning_curves",
+    "pass_fail",
+    "program",
+    "reliability",
+    "sentences",
+    "show",
+    "statuses",
+    "table",
+    "three",
+    "trace",
+    "training_curves",
+]

@@ -1,0 +1,97 @@
+"""Tables, sentences and programs, as a notebook shows them."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from IPython.display import HTML, Markdown, display
+from matplotlib.figure import Figure
+from pandas.io.formats.style import Styler
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
+from pygments.lexers import PythonLexer
+
+from eta_utils.evaluation import Interval
+from eta_utils.outcomes import Outcome
+from eta_utils.tasks import Task
+
+
+def show(figure: Figure, alt: str) -> None:
+    """Display a figure with its alternative text, and let go of it."""
+    display(figure, metadata={"image/png": {"alt": alt}})
+    plt.close(figure)
+
+
+def table(rows: pd.DataFrame, **formats: str) -> Styler:
+    """A data frame for display: shares with three digits, no index."""
+    rows = _with_intervals(rows)
+    shown = dict.fromkeys(rows.select_dtypes("float"), "{:.3f}") | formats
+    return rows.style.format(shown, na_rep="").hide(axis="index")
+
+
+def _with_intervals(rows: pd.DataFrame) -> pd.DataFrame:
+    """Columns `x`, `x low`, `x high` as one, in words: "0.135 [0.110, 0.160]"."""
+    rows = rows.copy()
+    for name in [each for each in rows if f"{each} low" in rows]:
+        low, high = rows.pop(f"{name} low"), rows.pop(f"{name} high")
+        rows[name] = [
+            "" if pd.isna(value) else str(Interval(value, *ends))
+            for value, *ends in zip(rows[name], low, high, strict=True)
+        ]
+    return rows
+
+
+def sentences(lines: Iterable[str]) -> None:
+    """Show sentences as a list."""
+    display(Markdown("\n".join(f"- {line}" for line in lines)))
+
+
+def code(text: str, title: str = "") -> None:
+    """Show Python, highlighted; whoever wrote it, it is text and nothing else."""
+    display(HTML(_highlighted(text, title)))
+
+
+def _highlighted(text: str, title: str = "", marked: Sequence[int] = ()) -> str:
+    style = HtmlFormatter(noclasses=True, hl_lines=list(marked), wrapcode=True)
+    heading = f"<p><b>{html.escape(title)}</b></p>" if title else ""
+    return heading + highlight(text, PythonLexer(), style)
+
+
+def program(task: Task, outcome: Outcome) -> None:
+    """Show a judged program under what the judge found."""
+    raised = f", {outcome.exception} in line {outcome.line}" if outcome.exception else ""
+    title = (
+        f"{outcome.task_id}: {outcome.status}{raised}; passes {outcome.asserts_passed} of "
+        f"{outcome.asserts_total} asserts, {outcome.steps} steps"
+    )
+    text = task.program(outcome.sample)
+    display(HTML(_highlighted(text, title, [outcome.line] if outcome.line else [])))
+
+
+def three(examples: Mapping[str, Outcome]) -> list[Outcome]:
+    """Of the examples by status one that passes, one that answers wrongly, one that
+    raises, as far as there are such."""
+    wanted = ("passed", "assertion", "exception")
+    return [examples[status] for status in wanted if status in examples]
+
+
+def trace(task: Task, outcome: Outcome) -> None:
+    """Show a judged program with how often each line ran before the first failure.
+
+    The outcome must have kept its trace.
+    """
+    program(task, outcome)
+    hits = outcome.trace["hits"]
+    rows = [
+        {"line": number, "ran": hits.get(number, 0), "code": line}
+        for number, line in enumerate(task.program(outcome.sample).splitlines(), 1)
+        if number in hits
+    ]
+    style = pd.DataFrame(rows).style.hide(axis="index")
+    display(style.set_properties(subset=["code"], **{"white-space": "pre"}))
+    if outcome.progress is not None:
+        share = f"{outcome.progress:.0%}"
+        sentences([f"Its states follow the reference's through {share} of them."])

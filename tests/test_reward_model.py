@@ -1,0 +1,73 @@
+"""ETA-RM learns to rank pairs; best-of-n and calibration equal values by hand."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from eta_utils.models import load_model
+from eta_utils.reward_model import (
+    best_of_n,
+    calibration,
+    load_reward_model,
+    score,
+    train_reward_model,
+)
+from eta_utils.tasks import at_token_boundary, pipelines
+from eta_utils.training import SFTSettings
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+TASKS = list(pipelines.generate("sft", 48, steps=(2, 4)).values())
+WRONG = "    return None\n"
+
+
+def pair(task):
+    prompt, chosen = at_token_boundary(task.prompt, task.canonical_solution)
+    return {"prompt": prompt, "chosen": chosen, "rejected": "\n" + WRONG}
+
+
+def test_a_trained_model_scores_the_better_program_higher(tiny_folder, tmp_path):
+    _, tokenizer = load_model(tiny_folder)
+    settings = SFTSettings(learning_rate=1e-3, batch_size=8)
+    pairs = [pair(task) for task in TASKS[:36]]
+    model = train_reward_model(tiny_folder, tokenizer, pairs * 2, settings, tmp_path)
+    assert (tmp_path / "history.csv").exists()
+    held_out = TASKS[36:]
+    prompts = [task.prompt for task in held_out]
+    right = score(model, tokenizer, prompts, [t.canonical_solution for t in held_out])
+    wrong = score(model, tokenizer, prompts, [WRONG] * len(held_out))
+    assert (right > wrong).mean() > 0.9
+
+
+def test_a_score_does_not_depend_on_its_batch(tiny_folder):
+    _, tokenizer = load_model(tiny_folder)
+    model = load_reward_model(tiny_folder, tokenizer)
+    prompts = [task.prompt for task in TASKS]
+    texts = [task.canonical_solution for task in TASKS]
+    together = score(model, tokenizer, prompts, texts)
+    alone = [
+        score(model, tokenizer, [p], [t])[0] for p, t in zip(prompts, texts, strict=True)
+    ]
+    assert together == pytest.approx(alone, abs=1e-4)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5])
+def test_best_of_n_is_the_mean_over_all_subsets(n):
+    rng = np.random.default_rng(n)
+    scores, passed = rng.random(5), rng.random(5) < 0.5
+    subsets = itertools.combinations(range(5), n)
+    expected = np.mean([passed[max(some, key=lambda k: scores[k])] for some in subsets])
+    assert best_of_n(scores, passed, n) == pytest.approx(expected)
+
+
+def test_calibration_compares_what_is_said_with_what_is_seen():
+    # sigmoid(ln 4) = 0.8: said of 5 pairs, right in 3; sigmoid(0) = 0.5 of one, not right.
+    margins = np.array([1, 1, 1, -1, -1, 0]) * np.log(4)
+    rows, error = calibration(margins)
+    assert [row["pairs"] for row in rows] == [1, 5]
+    assert rows[1]["predicted"] == pytest.approx(0.8)
+    assert rows[1]["right"] == pytest.approx(0.6)
+    assert error == pytest.approx((1 * 0.5 + 5 * 0.2) / 6)
