@@ -29,7 +29,9 @@ SCORES = pd.DataFrame(
 def shown(monkeypatch):
     """What the figures module displayed."""
     found = []
-    monkeypatch.setattr(what_shows, "display", lambda what, **more: found.append((what, more)))
+    monkeypatch.setattr(
+        what_shows, "display", lambda what, **more: found.append((what, more))
+    )
     return found
 
 
