@@ -1,6 +1,6 @@
 """ETA-RM: a reward model trained on preference pairs by TRL, and how good it is as one.
 
->>> model = train_reward_model(sft_folder, tokenizer, pairs, SFTSettings(), folder)
+>>> model, tokenizer = train_reward_model(sft_folder, pairs, SFTSettings(), folder)
 >>> scores = score(model, tokenizer, prompts, completions)     # (N,), nats
 >>> best_of_n(scores, passed, n=4)                             # of one prompt's samples
 
@@ -19,8 +19,10 @@ import torch
 from datasets import Dataset
 from transformers import (
     AutoModelForSequenceClassification,
+    AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
+    set_seed,
 )
 from trl import RewardConfig, RewardTrainer
 
@@ -34,14 +36,14 @@ _AT_ONCE = 256  # programs
 
 def train_reward_model(
     start: str | Path,
-    tokenizer: PreTrainedTokenizerBase,
     pairs: Sequence[dict],
     settings: SFTSettings,
     folder: Path,
-) -> PreTrainedModel:
-    """The model at `start` with a scalar head, after one epoch over pairs of TRL's format;
-    `folder` gets `history.csv`."""
-    model = load_reward_model(start, tokenizer)
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The model at `start` with a scalar head, after one epoch over pairs of TRL's format,
+    and its tokenizer; `folder` gets `history.csv`."""
+    set_seed(settings.seed)  # the head is drawn when the model is loaded
+    model, tokenizer = load_reward_model(start)
     rows = [
         {
             f"{side}_ids": _ids(tokenizer, pair["prompt"], pair[side])
@@ -62,18 +64,22 @@ def train_reward_model(
         callbacks=[TimeLeft("ETA-RM")],
     )
     run_trainer(trainer, model, folder)
-    return model
+    return model, tokenizer
 
 
 def load_reward_model(
-    folder: str | Path, tokenizer: PreTrainedTokenizerBase
-) -> PreTrainedModel:
-    """A model with one scalar for a text; the head is new where `folder` has none."""
+    folder: str | Path,
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """A model with one scalar for a text, and its tokenizer; the head is new where `folder`
+    has none."""
+    tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
     model = AutoModelForSequenceClassification.from_pretrained(
         folder, num_labels=1, dtype=torch.float32
     )
     model.config.pad_token_id = tokenizer.pad_token_id
-    return model.to(device()).eval()
+    return model.to(device()).eval(), tokenizer
 
 
 @torch.inference_mode()

@@ -14,7 +14,6 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from eta_utils.models import load_model
 from eta_utils.orderings import STOPPED, eta
 from eta_utils.outcomes import Outcome
 from eta_utils.reward_model import load_reward_model, score
@@ -79,8 +78,7 @@ class ModelReward:
     __name__ = "eta_rm"
 
     def __init__(self, folder: Path) -> None:
-        _, self.tokenizer = load_model(folder)
-        self.model = load_reward_model(folder, self.tokenizer)
+        self.model, self.tokenizer = load_reward_model(folder)
 
     def __call__(
         self, prompts: list[str], completions: list[str], **_: object

@@ -215,8 +215,8 @@ figures.show(
 
 # %% [markdown]
 # `random` is one sample; `oracle` is the best that a ranking could do. `error class`
-# has executed the program on the hidden tests and knows how it failed; `shortest` knows
-# nothing. A reward model below either has learnt nothing of use.
+# has executed the program on the visible tests, which ETA-RM does without; `shortest`
+# knows nothing. A reward model that falls as n grows is fooled by what it likes most.
 
 # %%
 error = judged.metrics["calibration error"]

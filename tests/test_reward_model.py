@@ -7,7 +7,6 @@ import itertools
 import numpy as np
 import pytest
 
-from eta_utils.models import load_model
 from eta_utils.reward_model import (
     best_of_n,
     calibration,
@@ -30,10 +29,9 @@ def pair(task):
 
 
 def test_a_trained_model_scores_the_better_program_higher(tiny_folder, tmp_path):
-    _, tokenizer = load_model(tiny_folder)
     settings = SFTSettings(learning_rate=1e-3, batch_size=8)
     pairs = [pair(task) for task in TASKS[:36]]
-    model = train_reward_model(tiny_folder, tokenizer, pairs * 2, settings, tmp_path)
+    model, tokenizer = train_reward_model(tiny_folder, pairs * 2, settings, tmp_path)
     assert (tmp_path / "history.csv").exists()
     held_out = TASKS[36:]
     prompts = [task.prompt for task in held_out]
@@ -42,9 +40,20 @@ def test_a_trained_model_scores_the_better_program_higher(tiny_folder, tmp_path)
     assert (right > wrong).mean() > 0.9
 
 
+def test_a_seed_gives_the_same_scores_twice_and_another_others(tiny_folder, tmp_path):
+    def scores(seed):
+        settings = SFTSettings(learning_rate=1e-3, batch_size=8, seed=seed)
+        pairs = [pair(task) for task in TASKS[:16]]
+        model, tokenizer = train_reward_model(tiny_folder, pairs, settings, tmp_path)
+        return score(model, tokenizer, [TASKS[0].prompt], [WRONG])[0]
+
+    first = scores(1)
+    assert first == scores(1)
+    assert first != scores(2)
+
+
 def test_a_score_does_not_depend_on_its_batch(tiny_folder):
-    _, tokenizer = load_model(tiny_folder)
-    model = load_reward_model(tiny_folder, tokenizer)
+    model, tokenizer = load_reward_model(tiny_folder)
     prompts = [task.prompt for task in TASKS]
     texts = [task.canonical_solution for task in TASKS]
     together = score(model, tokenizer, prompts, texts)

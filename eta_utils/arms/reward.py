@@ -10,7 +10,7 @@ import numpy as np
 from eta_utils.arms.preference import pairs_of
 from eta_utils.evaluation import mean_interval, ratio_interval
 from eta_utils.files import write_json
-from eta_utils.models import load_model
+from eta_utils.models import save_model
 from eta_utils.orderings import tier
 from eta_utils.outcomes import Outcome
 from eta_utils.reward_model import (
@@ -20,7 +20,7 @@ from eta_utils.reward_model import (
     score,
     train_reward_model,
 )
-from eta_utils.rollouts import draw, evaluate, read_outcomes, tasks_of
+from eta_utils.rollouts import draw, evaluate, judged, read_outcomes, tasks_of
 from eta_utils.stages import Stage
 from eta_utils.study import Study
 from eta_utils.tasks import Task
@@ -42,13 +42,11 @@ def train_eta_rm(study: Study, sft: Stage) -> Stage:
             for pair in pairs_of(study, each, "eta", number)
         ]
         settings = SFTSettings(study.rm_learning_rate, study.dpo_batch, seed=study.seed)
-        _, tokenizer = load_model(sft.folder / "model")
         with stage.clock("training"):
-            model = train_reward_model(
-                sft.folder / "model", tokenizer, pairs, settings, stage.folder
+            model, tokenizer = train_reward_model(
+                sft.folder / "model", pairs, settings, stage.folder
             )
-        model.save_pretrained(stage.folder / "model")
-        tokenizer.save_pretrained(stage.folder / "model")
+        save_model(model, tokenizer, stage.folder / "model")
         stage.finish({"programs": study.programs, "pairs": len(pairs)})
     return stage
 
@@ -62,7 +60,9 @@ def judge_eta_rm(study: Study, sft: Stage, rm: Stage) -> Stage:
         tasks = tasks_of(study, "tune")
         outcomes = [o for o in read_outcomes(tune) if o.sample["mode"] == "sampled"]
         with stage.clock("evaluation"):
-            ranked = _ranked(_scores(rm, outcomes, tasks), outcomes)
+            samples = [each.sample for each in outcomes]
+            visible = judged(study, samples, tasks)
+            ranked = _ranked(_scores(rm, outcomes, visible, tasks), outcomes)
         margins = _margins(ranked["ETA-RM"])
         curve, error = calibration(margins)
         judgement = {
@@ -80,17 +80,17 @@ def judge_eta_rm(study: Study, sft: Stage, rm: Stage) -> Stage:
 
 
 def _scores(
-    rm: Stage, outcomes: list[Outcome], tasks: Mapping[str, Task]
+    rm: Stage, outcomes: list[Outcome], visible: list[Outcome], tasks: Mapping[str, Task]
 ) -> dict[str, np.ndarray]:
-    """What each way to rank says of each outcome (N,): more is better."""
-    _, tokenizer = load_model(rm.folder / "model")
-    model = load_reward_model(rm.folder / "model", tokenizer)
+    """What each way to rank says of each outcome (N,): more is better.  `visible` are the
+    same programs by their visible tests."""
+    model, tokenizer = load_reward_model(rm.folder / "model")
     texts = [each.sample["completion"] for each in outcomes]
     prompts = [tasks[each.task_id].prompt for each in outcomes]
     return {
         "ETA-RM": score(model, tokenizer, prompts, texts),
         "shortest": np.array([-float(len(text)) for text in texts]),
-        "error class": np.array([float(tier(each)) for each in outcomes]),
+        "error class": np.array([float(tier(each)) for each in visible]),
         "random": np.zeros(len(outcomes)),
         "oracle": np.array([each.fraction for each in outcomes]),
     }
