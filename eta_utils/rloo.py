@@ -1,6 +1,6 @@
 """RLOO by TRL's trainer: PPO's control without a critic.
 
->>> history = train_rloo(policy, tokenizer, rows, reward, RLOOSettings(), folder)
+>>> history = train_rloo(policy, tokenizer, rows, reward, PPOSettings(), folder)
 
 REINFORCE with the mean reward of a prompt's other samples as baseline (Ahmadian et al.
 2024, arXiv 2402.14740).  Same prompts, rewards and number of programs as `ppo`.
@@ -11,7 +11,6 @@ Leaves out: checkpoints; an interrupted training begins anew.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from datasets import Dataset
@@ -19,30 +18,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import RLOOConfig, RLOOTrainer
 
 from eta_utils.models import cut_at_function_end
+from eta_utils.ppo import PPOSettings
 from eta_utils.tasks import at_token_boundary
-from eta_utils.training import TimeLeft, run_trainer, shared_arguments
-
-
-@dataclass(frozen=True)
-class RLOOSettings:
-    """As `ppo.PPOSettings`, as far as RLOO has them."""
-
-    updates: int = 30
-    prompts_per_update: int = 32
-    samples_per_prompt: int = 8
-    learning_rate: float = 1e-4
-    epochs: int = 2
-    minibatch_size: int = 64
-    clip: float = 0.2
-    kl_coefficient: float = 0.02
-    temperature: float = 1.0
-    max_new_tokens: int = 96
-    seed: int = 0
-
-    @property
-    def batch_size(self) -> int:
-        """What the shared arguments call a minibatch."""
-        return self.minibatch_size
+from eta_utils.training import SFTSettings, TimeLeft, run_trainer, shared_arguments
 
 
 def train_rloo(
@@ -50,11 +28,11 @@ def train_rloo(
     tokenizer: PreTrainedTokenizerBase,
     rows: Sequence[dict],
     reward: Callable,
-    settings: RLOOSettings,
+    settings: PPOSettings,
     folder: Path,
 ) -> list[dict]:
     """Train in place on rows of `prompt` and the reward's columns, each row at most once;
-    returns what was logged.
+    returns what was logged.  Settings of a critic and of checkpoints are unused.
 
     The prompt's last newlines are left for the model to write, as in sampling, and the
     reward is given completions without them, cut at the function's end.
@@ -63,6 +41,9 @@ def train_rloo(
     stems = [row | {"prompt": at_token_boundary(row["prompt"], "")[0]} for row in used]
     episodes = settings.prompts_per_update * settings.samples_per_prompt
     steps = episodes // settings.minibatch_size
+    common = SFTSettings(
+        settings.learning_rate, settings.minibatch_size, seed=settings.seed
+    )
     config = RLOOConfig(
         num_generations=settings.samples_per_prompt,
         steps_per_generation=steps,
@@ -74,7 +55,7 @@ def train_rloo(
         epsilon=settings.clip,
         normalize_advantages=True,  # as PPO whitens them
         shuffle_dataset=False,
-        **shared_arguments(settings, folder, len(rows)) | {"lr_scheduler_type": "constant"},
+        **shared_arguments(common, folder, len(rows)) | {"lr_scheduler_type": "constant"},
     )
 
     def judged(prompts: list[str], completions: list[str], **columns: list) -> list:

@@ -9,14 +9,15 @@ import torch
 from torch.nn.utils import parameters_to_vector
 
 from eta_utils.models import load_model
-from eta_utils.rloo import RLOOSettings, train_rloo
+from eta_utils.ppo import PPOSettings
+from eta_utils.rloo import train_rloo
 from eta_utils.tasks import pipelines
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 TASKS = list(pipelines.generate("align", 8, steps=(1, 2)).values())
 ROWS = [{"prompt": task.prompt, "task_id": task.task_id} for task in TASKS]
-SETTINGS = RLOOSettings(
+SETTINGS = PPOSettings(
     updates=2,
     prompts_per_update=4,
     samples_per_prompt=4,

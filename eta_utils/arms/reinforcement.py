@@ -8,7 +8,7 @@ from eta_utils.arms.reward import train_eta_rm
 from eta_utils.models import save_model
 from eta_utils.ppo import PPOSettings, train_ppo
 from eta_utils.rewards import EtaReward, ModelReward, PassReward
-from eta_utils.rloo import RLOOSettings, train_rloo
+from eta_utils.rloo import train_rloo
 from eta_utils.rollouts import SAMPLING, model_of, tasks_of
 from eta_utils.stages import Stage
 from eta_utils.study import Study
@@ -29,20 +29,6 @@ def align_by_ppo(study: Study, sft: Stage, arm: str = "ppo") -> Stage:
     made_from = [sft, train_eta_rm(study, sft)] if arm == "ppo-rm" else [sft]
     stage = Stage(study.folder, arm, study.only(*_SHARED, *SAMPLING), made_from)
     if stage.must_run():
-        settings = PPOSettings(
-            updates=study.ppo_updates,
-            prompts_per_update=study.ppo_prompts,
-            samples_per_prompt=study.samples_per_prompt,
-            learning_rate=study.ppo_learning_rate,
-            epochs=study.ppo_epochs,
-            minibatch_size=study.ppo_minibatch,
-            clip=study.ppo_clip,
-            value_clip=study.ppo_clip,
-            kl_coefficient=study.ppo_kl,
-            temperature=study.temperature,
-            max_new_tokens=study.max_new_tokens,
-            seed=study.seed,
-        )
         (policy, tokenizer), (reference, _) = model_of(sft), model_of(sft)
         history = train_ppo(
             policy,
@@ -50,7 +36,7 @@ def align_by_ppo(study: Study, sft: Stage, arm: str = "ppo") -> Stage:
             tokenizer,
             _rows(study),
             _reward(study, arm),
-            settings,
+            _settings(study),
             stage.folder,
             snapshots=_ppo_snapshots(study),
         )
@@ -66,26 +52,32 @@ def align_by_rloo(study: Study, sft: Stage) -> Stage:
     """RLOO by TRL on the binary reward, with PPO's settings where it has them."""
     stage = Stage(study.folder, "rloo", study.only(*_SHARED, *SAMPLING), [sft])
     if stage.must_run():
-        settings = RLOOSettings(
-            updates=study.ppo_updates,
-            prompts_per_update=study.ppo_prompts,
-            samples_per_prompt=study.samples_per_prompt,
-            learning_rate=study.ppo_learning_rate,
-            epochs=study.ppo_epochs,
-            minibatch_size=study.ppo_minibatch,
-            clip=study.ppo_clip,
-            kl_coefficient=study.ppo_kl,
-            temperature=study.temperature,
-            max_new_tokens=study.max_new_tokens,
-            seed=study.seed,
-        )
         policy, tokenizer = model_of(sft)
         reward = PassReward(study, tasks_of(study, "align"))
         with stage.clock("training"):  # TRL samples and judges within it
-            train_rloo(policy, tokenizer, _rows(study), reward, settings, stage.folder)
+            train_rloo(
+                policy, tokenizer, _rows(study), reward, _settings(study), stage.folder
+            )
         save_model(policy, tokenizer, stage.folder / "model")
         stage.finish({"programs": study.programs})
     return stage
+
+
+def _settings(study: Study) -> PPOSettings:
+    return PPOSettings(
+        updates=study.ppo_updates,
+        prompts_per_update=study.ppo_prompts,
+        samples_per_prompt=study.samples_per_prompt,
+        learning_rate=study.ppo_learning_rate,
+        epochs=study.ppo_epochs,
+        minibatch_size=study.ppo_minibatch,
+        clip=study.ppo_clip,
+        value_clip=study.ppo_clip,
+        kl_coefficient=study.ppo_kl,
+        temperature=study.temperature,
+        max_new_tokens=study.max_new_tokens,
+        seed=study.seed,
+    )
 
 
 def _reward(study: Study, arm: str) -> Callable:
