@@ -110,12 +110,14 @@ def best_of_n(scores: np.ndarray, passed: np.ndarray, n: int) -> float:
     one with the highest score passes.
 
     Sorted from the best, sample r is the best of C(N - 1 - r, n - 1) of the C(N, n)
-    subsets.  Among equal scores the later sample counts as worse.
+    subsets.  Among equal scores one is drawn: each counts as the mean of them.
     """
-    order = np.argsort(-np.asarray(scores), kind="stable")
+    _, group = np.unique(scores, return_inverse=True)
+    passed = (np.bincount(group, passed) / np.bincount(group))[group]
+    order = np.argsort(-np.asarray(scores))
     total = len(order)
     shares = [comb(total - 1 - rank, n - 1) / comb(total, n) for rank in range(total)]
-    return float(np.dot(shares, np.asarray(passed, float)[order]))
+    return float(np.dot(shares, passed[order]))
 
 
 def calibration(margins: np.ndarray) -> tuple[list[dict], float]:

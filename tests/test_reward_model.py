@@ -72,6 +72,13 @@ def test_best_of_n_is_the_mean_over_all_subsets(n):
     assert best_of_n(scores, passed, n) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_among_equal_scores_one_is_drawn(n):
+    # All alike: the share that passes, whatever n and the order of the samples.
+    for passed in ([1, 0, 0, 0], [0, 0, 0, 1]):
+        assert best_of_n(np.zeros(4), np.array(passed), n) == pytest.approx(0.25)
+
+
 def test_calibration_compares_what_is_said_with_what_is_seen():
     # sigmoid(ln 4) = 0.8: said of 5 pairs, right in 3; sigmoid(0) = 0.5 of one, not right.
     margins = np.array([1, 1, 1, -1, -1, 0]) * np.log(4)

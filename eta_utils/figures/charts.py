@@ -1,7 +1,7 @@
 """Charts, one function each.
 
-Colours are those of Okabe and Ito, which colour-blind readers can tell apart; an arm has
-the same colour and marker everywhere.
+Colours are those of Okabe and Ito, which colour-blind readers can tell apart, and greys; an
+arm has the same colour and marker everywhere.
 """
 
 from __future__ import annotations
@@ -24,13 +24,15 @@ COLOURS = {
     "ppo": "#E69F00",
     "ppo-eta": "#F0E442",
     "ppo-rm": "#D55E00",
-    "rloo": "#8B4513",
+    "rloo": "#555555",
     "dpo-binary": "#56B4E9",
     "dpo-steps": "#CC79A7",
     "dpo-eta": "#009E73",
     "dpo-states": "#0072B2",
 }
 _LINES = {"matched": ":", "ungated": "--", "line": "-.", "differing": (0, (5, 1))}
+# Of lines that are no arms.
+_PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9"]
 MARKERS = dict(zip(ARMS, "xosphdD^v", strict=True))
 # From the best status to the worst; light and dark in turn, to tell neighbours apart.
 _SHADES = sns.color_palette("cividis", 10)
@@ -44,7 +46,7 @@ _WIDE, _SMALL = (7.2, 3.6), (7.2, 2.8)  # inches
 
 
 def _axes(size: tuple[float, float] = _WIDE, columns: int = 1) -> tuple[Figure, list[Axes]]:
-    sns.set_theme(style="whitegrid", context="notebook", font_scale=0.9)
+    sns.set_theme(style="whitegrid", palette=_PALETTE, font_scale=0.9)
     figure, axes = plt.subplots(1, columns, figsize=size, dpi=130, layout="constrained")
     return figure, list(axes) if columns > 1 else [axes]
 
@@ -188,7 +190,9 @@ def best_of_n(rows: pd.DataFrame) -> Figure:
     for place, (name, part) in enumerate(rows.groupby("ranked by", sort=False)):
         value = part["passes"]
         ends = [value - part["passes low"], part["passes high"] - value]
-        axis.errorbar(part["n"], value, yerr=ends, marker="osD^v"[place % 5], label=name)
+        shifted = part["n"] * 1.02 ** (place - 2)  # so that intervals do not overlap
+        mark = "osD^v"[place % 5]
+        axis.errorbar(shifted, value, yerr=ends, marker=mark, label=name, capsize=2)
     axis.set_xscale("log", base=2)
     axis.set_xticks(sorted(set(rows["n"])), sorted(set(rows["n"])))
     axis.set(xlabel="samples to choose from", ylabel="share that passes")
