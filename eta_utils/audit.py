@@ -126,6 +126,29 @@ def by_margin(programs: Mapping[str, Programs], ordering: str) -> list[dict[str,
     return rows
 
 
+def tied(
+    programs: Mapping[str, Programs], ordering: str
+) -> dict[str, tuple[str, Outcome, Outcome]]:
+    """Pairs of failing programs that pass the same share of visible tests and that the
+    ordering decides by the largest margin: one `right` by the hidden tests and one `wrong`,
+    where there are such, as (task, winner, loser)."""
+    found: dict[str, tuple[float, str, Outcome, Outcome]] = {}
+    for name, each in programs.items():
+        margin, truth, failing = _compared(each, ORDERINGS[ordering])
+        share = np.array([outcome.fraction for outcome in each.outcomes])
+        asked = failing & (share[:, None] == share) & (margin > 0)
+        for kind, pairs in (("right", asked & (truth > 0)), ("wrong", asked & (truth < 0))):
+            if not pairs.any():
+                continue
+            place = np.where(pairs, margin, -np.inf).argmax()
+            winner, loser = np.unravel_index(place, margin.shape)
+            most = float(margin[winner, loser])
+            if kind not in found or most > found[kind][0]:
+                pair = each.outcomes[winner], each.outcomes[loser]
+                found[kind] = (most, name, *pair)
+    return {kind: found[kind][1:] for kind in ("right", "wrong") if kind in found}
+
+
 def _count(programs: Programs, ordering: Ordering) -> dict[str, int]:
     margin, truth, failing = _compared(programs, ordering)
     passed = programs.passed

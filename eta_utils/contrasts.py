@@ -5,9 +5,9 @@
 
 The primary contrasts are named here, before any result: ETA-DPO against binary DPO and
 against PPO, after the first round's programs and after all of them, on all held-out tasks
-and on those where all of the SFT model's samples fail, which is where ETA claims to help.
-Secondary: ETA against raw steps, ETA with as many pairs as binary against binary, each arm
-with options against the one without, and PPO's controls against PPO.
+and on those where all of the seed's SFT model's samples fail, which is where ETA claims to
+help.  Secondary: ETA against raw steps; each ordering with as many pairs as binary against
+binary; each arm with options against the one without; and PPO's controls against PPO.
 
 Leaves out: the pass rates themselves (see `results`).
 """
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import pandas as pd
 
 from eta_utils.evaluation import Interval, paired_difference
@@ -32,6 +33,9 @@ PRIMARY = (("dpo-eta", "dpo-binary"), ("dpo-eta", "ppo"))
 SECONDARY = (
     ("dpo-eta", "dpo-steps"),
     ("dpo-eta+matched", "dpo-binary"),
+    ("dpo-fraction+matched", "dpo-binary"),
+    ("dpo-tier+matched", "dpo-binary"),
+    ("dpo-steps+matched", "dpo-binary"),
     ("ppo-eta", "ppo"),
     ("ppo-rm", "ppo"),
     ("rloo", "ppo"),
@@ -63,11 +67,12 @@ def contrasts(scores: pd.DataFrame) -> pd.DataFrame:
     return found
 
 
-def silent_tasks(scores: pd.DataFrame) -> set[str]:
-    """Held-out tasks on which all samples of the SFT model fail, for every seed."""
+def on_silent_tasks(scores: pd.DataFrame, of: pd.DataFrame) -> pd.DataFrame:
+    """Of some scores those on held-out tasks where all samples of the same seed's SFT model
+    fail, read from `scores`."""
     of_sft = final(scores[scores["arm"] == "sft"])
-    passed = of_sft.groupby("task_id")["passed"].sum()
-    return set(passed[passed == 0].index)
+    silent = of_sft.loc[of_sft["passed"] == 0, ["seed", "task_id"]]
+    return of.merge(silent, on=["seed", "task_id"])
 
 
 def at_budget(scores: pd.DataFrame, arm: str, budget: str) -> pd.DataFrame:
@@ -81,7 +86,6 @@ def at_budget(scores: pd.DataFrame, arm: str, budget: str) -> pd.DataFrame:
 def _asked(scores: pd.DataFrame) -> Iterator[tuple]:
     """(Family, arm, other, budget, tasks, the scores of both arms) of each contrast."""
     arms = list(dict.fromkeys(scores["arm"]))
-    silent = silent_tasks(scores)
     named = [("primary", *pair) for pair in PRIMARY]
     named += [("secondary", *pair) for pair in SECONDARY]
     named += [("secondary", arm, arm.split("+")[0]) for arm in arms if "+" in arm]
@@ -94,7 +98,7 @@ def _asked(scores: pd.DataFrame) -> Iterator[tuple]:
             if both.groupby("arm")["programs"].max().nunique() > 1:
                 continue  # not the same number of executed programs
             yield family, arm, other, budget, ALL_TASKS, both
-            there = both[both["task_id"].isin(silent)]
+            there = on_silent_tasks(scores, both)
             if len(there):
                 yield family, arm, other, budget, SILENT_TASKS, there
     for arm in arms:
@@ -118,7 +122,7 @@ def _row(
         "greedy_p": mcnemar(*same_seeds(scores, arm, other, column="greedy")),
         "improvement": improvement(ours, theirs).value,
         "smallest": smallest_difference(ours, theirs),
-        "by seed": (ours - theirs).mean(1).tolist(),
+        "by seed": np.nanmean(ours - theirs, 1).tolist(),
         "in words": _where(budget, tasks) + in_words(label(arm), label(other), difference),
     }
 

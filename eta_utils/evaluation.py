@@ -38,6 +38,10 @@ class Interval(NamedTuple):
             return "-"
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
+    def named(self, name: str) -> dict[str, float]:
+        """As columns of a table: `name`, `name low`, `name high`."""
+        return {name: self.value, f"{name} low": self.low, f"{name} high": self.high}
+
     @property
     def excludes_zero(self) -> bool:
         return self.low > 0 or self.high < 0
@@ -59,10 +63,11 @@ def pass_at_k(
 
 
 def mean_interval(scores: np.ndarray, seed: int = 0) -> Interval:
-    """The mean of scores (seeds, tasks), and where it may lie."""
+    """The mean of scores (seeds, tasks), and where it may lie; scores that are nan do not
+    count."""
     scores = np.atleast_2d(np.asarray(scores, float))
     low, high = np.quantile(resampled(scores, seed), _TAILS)
-    return Interval(float(scores.mean()), float(low), float(high))
+    return Interval(float(np.nanmean(scores)), float(low), float(high))
 
 
 def paired_difference(ours: np.ndarray, theirs: np.ndarray, seed: int = 0) -> Interval:
@@ -99,10 +104,16 @@ def resampled(scores: np.ndarray, seed: int = 0) -> np.ndarray:
     (RESAMPLES,).
 
     The same tasks are drawn for all seeds of a resample: they were evaluated on the same.
+    Scores that are nan do not count; a resample without any other is left out.
     """
     scores = np.atleast_2d(np.asarray(scores, float))
     by_seed, by_task = _draws(*scores.shape, seed)
-    return np.einsum("rs,st,rt->r", by_seed, scores, by_task, optimize=True)
+    there = ~np.isnan(scores)
+    sums, weights = (
+        np.einsum("rs,st,rt->r", by_seed, values, by_task, optimize=True)
+        for values in (np.where(there, scores, 0.0), there.astype(float))
+    )
+    return sums[weights > 0] / weights[weights > 0]
 
 
 @functools.lru_cache(maxsize=8)  # 20 MB each, for 240 tasks

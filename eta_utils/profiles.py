@@ -22,9 +22,19 @@ PROFILES: dict[str, dict] = {
         "limit": 8,
     },
     "small": {},
+    # One strength of the base: set corpus_noise, and name the run in `beside` of another.
+    "crossover": {
+        "dpo_arms": "eta binary",
+        "eta_rm": 0,
+    },
+    # The published study: the five orderings at a matched number of pairs, and all arms.
     "full": {
-        "rounds": 4,
+        "rl_arms": "ppo ppo-eta ppo-rm rloo",
+        "dpo_arms": (
+            "eta binary steps eta+matched fraction+matched tier+matched steps+matched "
+            "eta+line eta+ungated"
+        ),
         "test_tasks": 400,
-        "test_samples": 20,
+        "beside": "noise15 noise25 noise45 noise55",
     },
 }

@@ -16,8 +16,8 @@ FAMILIES = ("pipelines",)
 RL_ARMS = ("ppo", "ppo-eta", "ppo-rm", "rloo")
 HARDEST = 5  # steps: their programs have up to 95 tokens, near max_new_tokens
 _MAY_BE_ZERO = (
-    "seed limit workers corpus_noise ppo_kl dpo_nll_weight rounds humaneval_samples".split()
-)
+    "seed limit workers corpus_noise ppo_kl dpo_nll_weight rounds humaneval_samples eta_rm"
+).split()
 
 
 def check_ranges(study: Study) -> None:
@@ -37,6 +37,8 @@ def check_ranges(study: Study) -> None:
         raise BadInput(f"parameter corpus_noise: {study.corpus_noise} is not in 0..1")
     if study.tasks not in FAMILIES:
         raise BadInput(f"parameter tasks: there is no family {study.tasks}")
+    if study.eta_rm not in (0, 1):
+        raise BadInput(f"parameter eta_rm: {study.eta_rm} is neither 0 nor 1")
     for name in study.arms_of_rl:
         if name not in RL_ARMS:
             raise BadInput(

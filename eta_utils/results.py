@@ -16,12 +16,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from eta_utils.evaluation import Interval, mean_interval, paired_difference, pass_at_k
+from eta_utils.evaluation import mean_interval, paired_difference, pass_at_k
 from eta_utils.files import BadInput, read_json, read_jsonl, write_whole
 from eta_utils.outcomes import Outcome
 from eta_utils.stages import Stage
 from eta_utils.study import Study
-from eta_utils.tasks import Task
 
 # Arms by the first part of their stages' names, in the order of tables and figures.
 ARMS = {
@@ -35,7 +34,7 @@ ARMS = {
     "dpo-steps": "raw-steps DPO",
     "dpo-eta": "ETA-DPO",
 }
-COLUMNS = "seed arm programs task_id samples passed greedy".split()
+COLUMNS = "seed arm programs task_id difficulty samples passed greedy".split()
 
 
 def label(arm: str) -> str:
@@ -97,15 +96,16 @@ def _current(study: Study, *records: dict) -> bool:
 def read_scores(study: Study) -> pd.DataFrame:
     """One row per seed, arm, executed programs and held-out task.
 
-    Columns: `seed, arm, programs, task_id, samples` (judged), `passed` (of them), `greedy`
-    (1 if the greedy completion passes).
+    Columns: `seed, arm, programs, task_id, difficulty, samples` (judged), `passed` (of
+    them), `greedy` (1 if the greedy completion passes).
     """
     rows = []
     for each in evaluations(study):
         counts: dict[str, dict] = {}
         for _, line in read_jsonl(each["folder"] / "outcomes.jsonl.gz"):
             count = counts.setdefault(
-                line["task_id"], {"samples": 0, "passed": 0, "greedy": 0}
+                line["task_id"],
+                {"difficulty": line["difficulty"], "samples": 0, "passed": 0, "greedy": 0},
             )
             if line["mode"] == "greedy":
                 count["greedy"] = int(bool(line["passed"]))
@@ -151,23 +151,15 @@ def results_table(scores: pd.DataFrame, against: str = "sft") -> pd.DataFrame:
             "arm": label(arm),
             "seeds": sampled.shape[0],
             "programs": int(of_arm["programs"].max()),
-            **_named("pass@1", mean_interval(sampled)),
+            **mean_interval(sampled).named("pass@1"),
             "pass@8": at_k.get(8, float("nan")),
-            **_named("greedy", mean_interval(matrix(ends, arm, "greedy"))),
+            **mean_interval(matrix(ends, arm, "greedy")).named("greedy"),
         }
         if arm != against and against in set(ends["arm"]):
             gain = paired_difference(*same_seeds(ends, arm, against))
-            row |= _named("gain", gain)
+            row |= gain.named("gain")
         rows.append(row)
     return pd.DataFrame(rows)
-
-
-def _named(name: str, interval: Interval) -> dict[str, float]:
-    return {
-        name: interval.value,
-        f"{name} low": interval.low,
-        f"{name} high": interval.high,
-    }
 
 
 def read_statuses(study: Study) -> pd.DataFrame:
@@ -187,14 +179,13 @@ def read_statuses(study: Study) -> pd.DataFrame:
     )
 
 
-def by_difficulty(scores: pd.DataFrame, tasks: dict[str, Task]) -> pd.DataFrame:
+def by_difficulty(scores: pd.DataFrame) -> pd.DataFrame:
     """Sampled pass rate of each arm's end for each number of steps, with intervals."""
     ends = final(scores)
-    ends = ends.assign(difficulty=ends["task_id"].map(lambda name: tasks[name].difficulty))
     rows = []
     for (arm, difficulty), part in ends.groupby(["arm", "difficulty"], sort=False):
         interval = mean_interval(matrix(part, arm))
-        rows.append({"arm": arm, "difficulty": difficulty} | _named("pass@1", interval))
+        rows.append({"arm": arm, "difficulty": difficulty} | interval.named("pass@1"))
     return pd.DataFrame(rows)
 
 
@@ -216,13 +207,14 @@ def write_results(folder: Path, **tables: pd.DataFrame) -> None:
             rows.to_csv(file, index=False, float_format="%.6g", lineterminator="\n")
 
 
-def load_scores(path: Path) -> pd.DataFrame:
-    """Scores that `write_results` kept.  Raises BadInput, naming the file, for another."""
+def load_scores(path: Path, *more: str) -> pd.DataFrame:
+    """Scores that `write_results` kept, with `more` columns.  Raises BadInput, naming the
+    file, for another."""
     try:
         scores = pd.read_csv(path)
     except (OSError, ValueError) as error:
         raise BadInput(f"{path}: cannot be read as a table ({error})") from None
-    if missing := set(COLUMNS) - set(scores):
+    if missing := {*COLUMNS, *more} - set(scores):
         raise BadInput(f"{path}: no column {sorted(missing)[0]}; is it a run's scores.csv?")
     return scores
 

@@ -118,9 +118,12 @@ def _evaluate_on(
 ) -> None:
     with test.clock("evaluation"):
         greedy = sampled(replace(study, temperature=0.0), stage, tasks, 1, 0)
-        rows = [row | {"mode": "greedy"} for row in greedy]
         drawn = sampled(study, stage, tasks, samples, 0)
-        rows += [row | {"mode": "sampled"} for row in drawn]
+        rows = [
+            row | {"mode": mode, "difficulty": tasks[row["task_id"]].difficulty}
+            for mode, written in (("greedy", greedy), ("sampled", drawn))
+            for row in written
+        ]
         outcomes = judged(study, rows, tasks)
     write_outcomes(test, outcomes)
     write_outcomes(test, _traced(study, outcomes, tasks), EXAMPLES)

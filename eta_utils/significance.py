@@ -6,7 +6,8 @@
 [0.03, 0.06, 0.06]
 >>> smallest_difference(ours, theirs)     # what this design could have shown
 
-Scores are arrays (seeds, tasks) on the same seeds and tasks, as in `evaluation`.
+Scores are arrays (seeds, tasks) on the same seeds and tasks, as in `evaluation`; those that
+are nan, in both, do not count.
 Leaves out: which differences are asked about (see `contrasts`).
 """
 
@@ -36,7 +37,8 @@ def mcnemar(ours: np.ndarray, theirs: np.ndarray) -> float:
     Only pairs that disagree speak; without a difference each side wins half of them
     (McNemar 1947).
     """
-    ours, theirs = np.asarray(ours, bool), np.asarray(theirs, bool)
+    there = ~np.isnan(np.asarray(ours, float))
+    ours, theirs = np.asarray(ours)[there] > 0, np.asarray(theirs)[there] > 0
     wins, losses = int((ours & ~theirs).sum()), int((theirs & ~ours).sum())
     return float(binomtest(wins, wins + losses).pvalue) if wins + losses else 1.0
 
@@ -56,8 +58,9 @@ def improvement(ours: np.ndarray, theirs: np.ndarray, seed: int = 0) -> Interval
     """Probability that on a random task a random seed of ours beats one of theirs, ties
     counted half (Agarwal et al. 2021, arXiv 2108.13264), with an interval over tasks."""
     ours, theirs = np.atleast_2d(ours)[:, None], np.atleast_2d(theirs)[None]
-    wins = (ours > theirs) + 0.5 * (ours == theirs)
-    return mean_interval(wins.mean((0, 1)), seed)
+    wins = 0.5 + 0.5 * np.sign(ours - theirs)  # nan where either has no score
+    tasks = ~np.isnan(wins).all((0, 1))
+    return mean_interval(np.nanmean(wins[..., tasks], (0, 1)), seed)
 
 
 def smallest_difference(ours: np.ndarray, theirs: np.ndarray, seed: int = 0) -> float:

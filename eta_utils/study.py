@@ -74,6 +74,7 @@ class Study:
     ppo_clip: float = _about(0.2, "of the policy's and the value's change")
     ppo_kl: float = _about(0.02, "weight of the KL to the SFT model")
 
+    eta_rm: int = _about(1, "1: train and judge ETA-RM; 0: leave it out")
     rm_learning_rate: float = _about(2e-4, "peak, of the ETA reward model")
 
     dpo_arms: str = _about("eta binary steps", "arms of DPO, see eta_utils/recipes.py")
@@ -87,6 +88,7 @@ class Study:
     test_samples: int = _about(8, "samples per held-out task at the end of an arm")
     curve_samples: int = _about(4, "samples per held-out task between rounds")
     humaneval_samples: int = _about(1, "samples per HumanEval problem, for the SFT model")
+    beside: str = _about("", "other runs, that the crossover figure compares this one with")
 
     @classmethod
     def begin(

@@ -167,7 +167,7 @@ figures.show(
 # *can* write the program, and as often draws one of the bugs it has read.
 
 # %%
-rates = results.by_difficulty(scores, tests)
+rates = results.by_difficulty(scores)
 figures.show(
     figures.difficulty(rates),
     "Sampled pass@1 falls with the number of steps, for base and SFT.",

@@ -156,9 +156,7 @@ figures.show(
 # only on prompts where nothing passes.
 
 # %%
-others = [arm for arm in study.arms_of_rl if arm != "ppo"]
-for arm in others:
-    rollouts.evaluate(study, arms.align(study, sft, arm))
+others = {arm: arms.align(study, sft, arm) for arm in study.arms_of_rl if arm != "ppo"}
 
 # %% [markdown]
 # ## Evaluation on held-out tasks
@@ -167,9 +165,10 @@ for arm in others:
 # task.
 
 # %%
-for part in arms.rounds_of_ppo(study, ppo)[:-1]:
-    rollouts.evaluate(study, part, study.curve_samples)
-rollouts.evaluate(study, ppo)
+for stage in (ppo, *others.values()):
+    for part in arms.rounds_of_rl(study, stage)[:-1]:
+        rollouts.evaluate(study, part, study.curve_samples)
+    rollouts.evaluate(study, stage)
 scores = results.read_scores(study)
 wanted = ["sft", *study.arms_of_rl]
 scores = scores[(scores["seed"] == seed) & scores["arm"].isin(wanted)]
@@ -180,6 +179,21 @@ figures.show(
     figures.pass_fail(scores),
     "Share of sampled programs that pass, SFT and PPO, with intervals.",
 )
+
+# %% [markdown]
+# A reward model can be fooled. Where `ppo-rm` was run: the score that ETA-RM gives to
+# the programs the policy writes, and what the hidden tests say. A score that rises
+# while the pass rate falls is drift.
+
+# %%
+if "ppo-rm" in others:
+    drifting = pd.read_csv(others["ppo-rm"].folder / "history.csv")
+    drifting["programs"] = drifting["episodes"].cumsum()
+    figures.show(
+        figures.drift(drifting, scores[scores["arm"] == "ppo-rm"]),
+        "PPO on ETA-RM: mean score by the reward model, and held-out sampled pass@1, "
+        "against executed programs.",
+    )
 
 # %% [markdown]
 # ## Three programs

@@ -116,6 +116,19 @@ figures.table(pd.DataFrame(audit.by_margin(programs, "eta")))
 # margin would only cost pairs.
 
 # %% [markdown]
+# Where failing programs pass equally many visible tests, `fraction` is silent, and
+# what the program *did* must tell them apart. Two such pairs, the preferred program
+# first: one that the hidden tests confirm, and the surest one that they contradict.
+
+# %%
+align = rollouts.tasks_of(study, "align")
+for ordering in ("eta", "alignment"):
+    for kind, (name, *both) in audit.tied(programs, ordering).items():
+        print(f"{ordering} is {kind}: {ORDERINGS[ordering].reason(*both)}")
+        for outcome in both:
+            figures.program(align[name], outcome)
+
+# %% [markdown]
 # ## The method
 #
 # DPO raises the log-probability of the winner $y_w$ against that of the loser $y_l$,
@@ -202,16 +215,19 @@ figures.show(
 # better of two programs score higher, and how often does the best of n samples pass?
 
 # %%
-rm = arms.train_eta_rm(study, sft)
-judged = arms.judge_eta_rm(study, sft, rm)
-judgement = read_json(judged.folder / arms.JUDGEMENT)
-figures.table(pd.DataFrame(judgement["accuracy"]))
+judgement = {}
+if study.eta_rm:
+    judged = arms.judge_eta_rm(study, sft, arms.train_eta_rm(study, sft))
+    judgement = read_json(judged.folder / arms.JUDGEMENT)
+    print(f"expected calibration error {judged.metrics['calibration error']:.3f}")
+figures.table(pd.DataFrame(judgement.get("accuracy")))
 
 # %%
-figures.show(
-    figures.best_of_n(pd.DataFrame(judgement["best of n"])),
-    "Share of prompts whose best of n samples passes, by what ranks the samples.",
-)
+if judgement:
+    figures.show(
+        figures.best_of_n(pd.DataFrame(judgement["best of n"])),
+        "Share of prompts whose best of n samples passes, by what ranks the samples.",
+    )
 
 # %% [markdown]
 # `random` is one sample; `oracle` is the best that a ranking could do. `error class`
@@ -219,12 +235,11 @@ figures.show(
 # knows nothing. A reward model that falls as n grows is fooled by what it likes most.
 
 # %%
-error = judged.metrics["calibration error"]
-print(f"expected calibration error {error:.3f}")
-figures.show(
-    figures.reliability(pd.DataFrame(judgement["reliability"])),
-    "Share of pairs that ETA-RM ranks right against the probability that it predicts.",
-)
+if judgement:
+    figures.show(
+        figures.reliability(pd.DataFrame(judgement["reliability"])),
+        "Share of pairs that ETA-RM ranks right, by the probability that it predicts.",
+    )
 
 # %% [markdown]
 # Below the dashed line it is too sure of itself.

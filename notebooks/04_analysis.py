@@ -19,7 +19,7 @@
 # those where all samples of the SFT model fail, which is where ETA claims to help.
 
 # %%
-from eta_utils import contrasts, figures, results, rollouts
+from eta_utils import contrasts, crossover, figures, results, rollouts
 from eta_utils.study import Study
 
 # %% tags=["parameters"]
@@ -117,12 +117,34 @@ figures.show(
 # ## Difficulty
 
 # %%
-tests = rollouts.tasks_of(study, "test")
-rates = results.by_difficulty(scores, tests)
+rates = results.by_difficulty(scores)
+results.write_results(study.run_folder, difficulty=rates)
 figures.show(
     figures.difficulty(rates),
     "Sampled pass@1 by number of steps in the task, one line for each arm.",
 )
+
+# %% [markdown]
+# ## Where does it help?
+#
+# ETA can speak where nothing passes, so it should help most where passes are rare. The
+# same comparison from weaker and stronger models: runs whose base read a noisier or a
+# cleaner corpus (`beside`; large), and within each run the tasks by number of steps
+# (digits).
+
+# %%
+beside = crossover.all_scores(study, scores)
+across = crossover.crossover(beside)
+results.write_results(study.run_folder, beside=beside, crossover=across)
+figures.table(across[across["steps"] == "all"].drop(columns="steps"))
+
+# %%
+for (contrast, programs), part in across.groupby(["contrast", "programs"]):
+    figures.show(
+        figures.crossover(part),
+        f"{contrast} after {programs}: paired difference against SFT's pass rate, and "
+        "against the share of tasks where all of its samples fail.",
+    )
 
 # %% [markdown]
 # ## A trace
@@ -133,6 +155,7 @@ figures.show(
 # %%
 example = results.examples(study, "sft").get("assertion")
 if example is not None:
+    tests = rollouts.tasks_of(study, "test")
     figures.trace(tests[example.task_id], example)
 
 # %% [markdown]

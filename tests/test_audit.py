@@ -7,7 +7,15 @@ import math
 import numpy as np
 import pytest
 
-from eta_utils.audit import MARGINS, Programs, audit, by_margin, by_prompt, hidden_fractions
+from eta_utils.audit import (
+    MARGINS,
+    Programs,
+    audit,
+    by_margin,
+    by_prompt,
+    hidden_fractions,
+    tied,
+)
 from eta_utils.outcomes import Outcome
 from eta_utils.tasks import Task
 
@@ -123,3 +131,15 @@ def test_programs_are_distinct_and_known_to_both_judges():
     found = by_prompt(visible, fractions, TASKS)["one"]
     assert [each.sample["completion"][11] for each in found.outcomes] == ["1", "2"]
     assert found.hidden.tolist() == [0.0, 0.5]
+
+
+def test_where_the_tests_are_tied_the_surest_right_and_wrong_pairs_are_found():
+    # All hold one assert; by steps the third beats the second and that the first.
+    steps = [outcome(1, text=str(n), steps=n) for n in (1, 5, 20)]
+    many = programs((steps[0], 0.1), (steps[1], 0.5), (steps[2], 0.2), (2, 0.9))
+    found = tied({"one": many}, "steps")
+    name, winner, loser = found["right"]
+    assert (name, winner.steps, loser.steps) == ("one", 20, 1)
+    _, winner, loser = found["wrong"]
+    assert (winner.steps, loser.steps) == (20, 5)
+    assert tied({"one": many}, "fraction") == {}

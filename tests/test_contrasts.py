@@ -24,6 +24,7 @@ def scores(*arms):
                     "arm": arm,
                     "programs": programs,
                     "task_id": task,
+                    "difficulty": 3,
                     "samples": 4,
                     "passed": passed,
                     "greedy": int(passed > 1),
@@ -59,6 +60,20 @@ def test_the_primary_contrasts_are_at_both_budgets_and_where_sft_was_silent():
     assert found[name, LAST, "all"] == 0
     assert found["ETA-DPO - PPO", LAST, "all"] == pytest.approx(-0.25)
     assert found["ETA-DPO - SFT", LAST, "all"] == pytest.approx(0.25)
+
+
+def test_each_seed_has_its_own_silent_tasks():
+    # With seed 1 the SFT model fails the last ten tasks: ETA helps on seed 0's.
+    other = STUDY.assign(seed=1)
+    of_sft = other["arm"] == "sft"
+    other.loc[of_sft, "passed"] = [2] * 10 + [0] * 10
+    found = contrasts(pd.concat([STUDY, other]))
+    name = "ETA-DPO - binary DPO"
+    row = found[(found["contrast"] == name) & (found["programs"] == FIRST)]
+    silent = row[row["tasks"] == SILENT_TASKS].iloc[0]
+    assert silent["by seed"] == [0.25, 0.0]
+    assert silent["value"] == pytest.approx(0.125)
+    assert silent["low"] <= 0.125 <= silent["high"]
 
 
 def test_p_values_are_adjusted_within_their_family():

@@ -40,7 +40,7 @@ def evaluated(study, name, passes, programs=0, samples=4, **parameters):
 
 
 def outcome(task_id, passed, mode):
-    sample = {"task_id": task_id, "completion": "", "mode": mode}
+    sample = {"task_id": task_id, "completion": "", "mode": mode, "difficulty": 3}
     return Outcome(sample, "passed" if passed else "assertion", passed, "")
 
 
@@ -57,7 +57,10 @@ def test_judge_errors_are_not_counted_as_failures(study):
     [test] = results.evaluations(study)
     stage = Stage(study.folder, "sft/test", {})
     broken = Outcome(
-        {"task_id": "task0", "completion": "", "mode": "sampled"}, "judge_error", None, ""
+        {"task_id": "task0", "completion": "", "mode": "sampled", "difficulty": 3},
+        "judge_error",
+        None,
+        "",
     )
     write_outcomes(stage, [outcome("task0", True, "sampled"), broken])
     scores = results.read_scores(study)
@@ -115,7 +118,7 @@ def test_results_are_written_with_the_scores_they_are_computed_from(study):
     table = results.results_table(scores)
     results.write_results(study.run_folder, scores=scores, results=table)
     lines = (study.run_folder / "scores.csv").read_text().splitlines()
-    assert lines[0] == "seed,arm,programs,task_id,samples,passed,greedy"
+    assert lines[0] == "seed,arm,programs,task_id,difficulty,samples,passed,greedy"
     assert len(lines) == TASKS + 1
     assert "SFT" in (study.run_folder / "results.csv").read_text()
     again = results.load_scores(study.run_folder / "scores.csv")
@@ -127,5 +130,5 @@ def test_a_table_that_is_not_of_scores_is_named(tmp_path):
     with pytest.raises(BadInput, match=r"scores.csv: cannot be read"):
         results.load_scores(path)
     path.write_text("seed,arm\n0,sft\n")
-    with pytest.raises(BadInput, match="no column greedy"):
+    with pytest.raises(BadInput, match="no column difficulty"):
         results.load_scores(path)

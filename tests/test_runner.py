@@ -16,7 +16,9 @@ from nbformat import v4
 
 from eta_utils.cli import _parser, main
 from eta_utils.commands.study import _parse_parameters
-from eta_utils.runner import EACH_SEED, LAST, _duration, command_for
+from eta_utils.execution import cores
+from eta_utils.report import EACH_SEED, LAST
+from eta_utils.runner import _duration, command_for
 from eta_utils.study import Study
 
 BEGIN = "from eta_utils.study import Study\nstudy = Study.begin(run=run, outputs=outputs)\n"
@@ -171,6 +173,30 @@ def test_ctrl_c_ends_the_kernel_and_keeps_the_notebook(study, tmp_path):
         os.kill(int(number.read_text()), 0)
 
 
+@pytest.mark.slow
+def test_seeds_side_by_side_share_the_cores_and_are_told_apart(study, capfd):
+    source = "import os\nprint(seed, os.environ['OMP_NUM_THREADS'])"
+    options = ("--run", "r", "--seeds", "0", "1", "2", "--jobs", "2")
+    assert main(study(*options, sft=source)) == 0
+    printed = capfd.readouterr().out
+    share = max(1, cores() // 2)
+    for seed in range(3):
+        assert f"\nseed {seed}: {seed} {share}\n" in printed
+    record = read(study.outputs / "r" / "run.json")
+    assert len(record["seconds"]) == 3 * 3 + 1
+    assert "--jobs 2" in record["command"]
+
+
+@pytest.mark.slow
+def test_a_seed_that_fails_beside_another_is_one_sentence(study, capfd):
+    source = "assert seed == 0, 'only seed 0 goes well'"
+    options = ("--run", "r", "--seeds", "0", "1", "--jobs", "2")
+    assert main(study(*options, sft=source)) == 1
+    errors = capfd.readouterr().err
+    assert "01_sft, seed 1 stopped: AssertionError: only seed 0 goes well;" in errors
+    assert errors.count("\n") == 1, errors
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -183,6 +209,7 @@ def test_ctrl_c_ends_the_kernel_and_keeps_the_notebook(study, tmp_path):
         (["-p", "seed=2"], "-p seed=2: is given with --seeds"),
         (["-p", "profile=full"], "-p profile=full: is given with --profile"),
         (["--profile", "tiny"], "parameter profile: there is no tiny; there are smoke"),
+        (["-p", "eta_rm=2"], "parameter eta_rm: 2 is neither 0 nor 1"),
         (["--seeds", "0", "-1"], "seeds: -1 is negative"),
         (["--seeds", "1", "2", "1"], "seeds: 1 2 1 names one twice"),
         (["--resume", "x", "--run", "y"], "--resume names the run; leave out --run"),
@@ -216,12 +243,12 @@ def test_a_resumed_run_keeps_its_profile(study, capsys):
 
 def test_the_recorded_command_makes_the_same_study(tmp_path):
     outputs = str(tmp_path / "with space")
-    given = {"sft_learning_rate": 3e-5, "dpo_arms": "eta steps", "rounds": 4}
+    given = {"sft_learning_rate": 3e-5, "dpo_arms": "eta steps", "test_tasks": 400}
     study = Study.begin("a-run", "full", outputs=outputs, **given)
     words = shlex.split(command_for(study, [4, 5]))
     options = _parser().parse_args(words[words.index("run") :])
     assert options.seeds == [4, 5]
-    assert "rounds" not in command_for(study, [4, 5])  # as in the profile
+    assert "test_tasks" not in command_for(study, [4, 5])  # as in the profile
     again = _parse_parameters(options.parameters)
     assert Study.begin(options.run, options.profile, **again) == study
 

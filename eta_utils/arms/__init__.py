@@ -13,7 +13,7 @@ Leaves out: how training works (`training`, `dpo`, `ppo`, `rloo`) and what model
 """
 
 from eta_utils.arms.preference import align_by_dpo, pairs_of, programs_of
-from eta_utils.arms.reinforcement import align, align_by_ppo, align_by_rloo, rounds_of_ppo
+from eta_utils.arms.reinforcement import align, align_by_ppo, align_by_rloo, rounds_of_rl
 from eta_utils.arms.reward import JUDGEMENT, judge_eta_rm, train_eta_rm
 from eta_utils.arms.supervised import finetune, noisy_corpus, pretrain
 
@@ -29,6 +29,6 @@ __all__ = [
     "pairs_of",
     "pretrain",
     "programs_of",
-    "rounds_of_ppo",
+    "rounds_of_rl",
     "train_eta_rm",
 ]

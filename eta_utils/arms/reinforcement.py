@@ -98,10 +98,12 @@ def _ppo_snapshots(study: Study) -> list[int]:
     return [] if rest else [each * number for number in range(1, study.rounds)]
 
 
-def rounds_of_ppo(study: Study, ppo: Stage) -> list[Stage]:
-    """PPO's policy at the programs where DPO's rounds end, for the learning curve."""
+def rounds_of_rl(study: Study, ppo: Stage) -> list[Stage]:
+    """A policy at the programs where DPO's rounds end, for the learning curve; of RLOO the
+    end alone."""
     rounds = []
-    for number, update in enumerate(_ppo_snapshots(study), 1):
+    snapshots = [] if ppo.name == "rloo" else _ppo_snapshots(study)
+    for number, update in enumerate(snapshots, 1):
         stage = Stage(study.folder, f"{ppo.name}/round{number}", {"update": update}, [ppo])
         if stage.must_run():
             programs = update * study.ppo_prompts * study.samples_per_prompt

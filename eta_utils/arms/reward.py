@@ -132,7 +132,7 @@ def _accuracy(name: str, ranked: Ranked) -> dict[str, object]:
             margin = (scores[:, None] - scores)[asked]
             right.append((margin > 0).sum() + 0.5 * (margin == 0).sum())
             pairs.append(asked.sum())
-        row |= _named(kind, ratio_interval(right, pairs))
+        row |= ratio_interval(right, pairs).named(kind)
     return row
 
 
@@ -140,15 +140,9 @@ def _best(name: str, ranked: Ranked, most: int) -> list[dict[str, object]]:
     """Pass rate of the best of n samples, n = 1, 2, 4, ... as far as they go."""
     return [
         {"ranked by": name, "n": n}
-        | _named(
-            "passes",
-            mean_interval([best_of_n(s, passed, n) for s, _, passed in ranked.values()]),
-        )
+        | mean_interval(
+            [best_of_n(s, passed, n) for s, _, passed in ranked.values()]
+        ).named("passes")
         for n in (1, 2, 4, 8, 16)
         if n <= most
     ]
-
-
-def _named(name: str, interval: tuple[float, float, float]) -> dict[str, float]:
-    value, low, high = interval
-    return {name: value, f"{name} low": low, f"{name} high": high}

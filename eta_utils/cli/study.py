@@ -70,6 +70,13 @@ def add_run(commands: argparse._SubParsersAction) -> None:
         metavar="SECONDS",
         help="stop when one cell takes longer (never)",
     )
+    run.add_argument(
+        "--jobs",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="seeds at work at a time, each with its share of the cores (1)",
+    )
     run.set_defaults(command=run_notebooks)
 
 
@@ -88,13 +95,14 @@ def add_table(commands: argparse._SubParsersAction) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description=(
             "Compute a run's results and contrasts, with their intervals and tests, from\n"
-            "the passes of each task in its scores.csv, and print them."
+            "the passes of each task in its scores.csv, and print them; the crossover,\n"
+            "too, where beside.csv lies next to it."
         ),
         epilog="example:\n  python -m eta_utils table outputs/small/scores.csv",
     )
     table.add_argument("scores", metavar="SCORES", help="a run's scores.csv")
     table.add_argument(
-        "--out", metavar="FOLDER", help="write results.csv and contrasts.csv there, too"
+        "--out", metavar="FOLDER", help="write each table there, too, as CSV"
     )
     table.set_defaults(command=run_table)
 

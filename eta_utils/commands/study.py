@@ -30,17 +30,19 @@ def run_notebooks(options: Namespace) -> int:
             given["outputs"] = str(folder.parent)
     seeds = seeds or [0]
     # Loading papermill takes seconds, so a mistyped parameter is refused before.
-    from eta_utils import runner
+    from eta_utils import notebook, runner
 
-    notebooks = Path(options.notebooks or runner.NOTEBOOKS).resolve()
+    notebooks = Path(options.notebooks or notebook.NOTEBOOKS).resolve()
     runner.check_seeds(seeds)
     runner.check_notebooks(notebooks)
     study = Study.begin(run, options.profile, seeds[0], **given)
     print(f"run {study.run}, profile {study.profile}, seeds {' '.join(map(str, seeds))}")
-    command = runner.command_for(study, seeds)
+    command = runner.command_for(study, seeds, options.jobs)
     try:
-        report = runner.run_study(study, seeds, command, notebooks, options.cell_timeout)
-    except runner.NotebookFailed as failure:
+        report = runner.run_study(
+            study, seeds, command, notebooks, options.cell_timeout, options.jobs
+        )
+    except notebook.NotebookFailed as failure:
         print(f"eta_utils run: {failure}", file=sys.stderr)
         return failure.code
     print(f"report {report}")
@@ -84,10 +86,18 @@ def run_table(options: Namespace) -> None:
     import pandas as pd  # seconds to load, and so is what follows
 
     from eta_utils.contrasts import contrasts
-    from eta_utils.results import load_scores, results_table, write_results
+    from eta_utils.crossover import crossover
+    from eta_utils.results import by_difficulty, load_scores, results_table, write_results
 
     scores = load_scores(Path(options.scores))
-    tables = {"results": results_table(scores), "contrasts": contrasts(scores)}
+    tables = {
+        "results": results_table(scores),
+        "contrasts": contrasts(scores),
+        "difficulty": by_difficulty(scores),
+    }
+    beside = Path(options.scores).with_name("beside.csv")
+    if beside.exists():
+        tables["crossover"] = crossover(load_scores(beside, "run"))
     if options.out is not None:
         write_results(Path(options.out), **tables)
     with pd.option_context("display.width", 200, "display.max_columns", None):

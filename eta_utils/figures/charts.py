@@ -208,3 +208,56 @@ def reliability(rows: pd.DataFrame) -> Figure:
     axis.set(xlabel="predicted probability", ylabel="share right")
     axis.legend(fontsize="small")
     return figure
+
+
+def crossover(rows: pd.DataFrame) -> Figure:
+    """Gain of ETA-DPO over another arm against the strength of the model that both began
+    with: rows of `crossover.crossover` about one other arm and one number of programs.
+    Runs are large, their tasks by number of steps small."""
+    figure, axes = _axes(columns=2)
+    for axis, (x, name) in zip(
+        axes,
+        {
+            "sft": "sampled pass@1 of SFT",
+            "silent": "share of tasks where all of SFT's samples fail",
+        }.items(),
+        strict=True,
+    ):
+        for steps, part in rows.groupby("steps", sort=False):
+            value = part["value"]
+            whole = steps == "all"
+            axis.errorbar(
+                part[x],
+                value,
+                yerr=[value - part["low"], part["high"] - value],
+                fmt="o" if whole else f"${steps}$",
+                color="#009E73" if whole else "#767676",
+                elinewidth=2 if whole else 0.6,
+                markersize=7 if whole else 6,
+                zorder=3 if whole else 2,
+            )
+        axis.axhline(0, color="black", lw=1)
+        axis.set(xlabel=name)
+    axes[0].set(ylabel=f"{rows['contrast'].iloc[0]}\nin sampled pass@1")
+    axes[1].sharey(axes[0])
+    return figure
+
+
+def drift(history: pd.DataFrame, rates: pd.DataFrame) -> Figure:
+    """What a policy's reward model says of it, and what the hidden tests say: `programs,
+    objective/scores` by update, and rows of scores of one arm with SFT's at 0."""
+    figure, axes = _axes(_SMALL, 2)
+    axes[0].plot(history["programs"], history["objective/scores"], color="#D55E00")
+    axes[0].set(title="score by ETA-RM", xlabel="programs")
+    points = {
+        programs: mean_interval(matrix(part, part["arm"].iloc[0]))
+        for programs, part in rates.groupby("programs")
+    }
+    value = pd.Series({each: interval.value for each, interval in points.items()})
+    ends = [
+        [interval.value - interval.low for interval in points.values()],
+        [interval.high - interval.value for interval in points.values()],
+    ]
+    axes[1].errorbar(value.index, value, yerr=ends, marker="o", color="#009E73", capsize=3)
+    axes[1].set(title="held-out pass@1", xlabel="programs")
+    return figure
