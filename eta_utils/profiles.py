@@ -31,10 +31,9 @@ PROFILES: dict[str, dict] = {
     "full": {
         "rl_arms": "ppo ppo-eta ppo-rm rloo",
         "dpo_arms": (
-            "eta binary steps eta+matched fraction+matched tier+matched steps+matched "
-            "eta+line eta+ungated"
+            "eta binary eta+matched fraction+matched tier+matched steps+matched eta+ungated"
         ),
-        "test_tasks": 400,
+        "test_tasks": 320,
         "beside": "noise15 noise25 noise45 noise55",
     },
 }

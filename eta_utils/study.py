@@ -75,13 +75,14 @@ class Study:
     ppo_kl: float = _about(0.02, "weight of the KL to the SFT model")
 
     eta_rm: int = _about(1, "1: train and judge ETA-RM; 0: leave it out")
+    rm_batch: int = _about(16, "pairs per step of the ETA reward model")
     rm_learning_rate: float = _about(2e-4, "peak, of the ETA reward model")
 
     dpo_arms: str = _about("eta binary steps", "arms of DPO, see eta_utils/recipes.py")
     pairs_per_prompt: int = _about(2, "most pairs made of one prompt's samples")
     dpo_beta: float = _about(0.1, "inverse temperature of DPO")
     dpo_learning_rate: float = _about(1e-4, "peak")
-    dpo_batch: int = _about(16, "pairs per step")
+    dpo_batch: int = _about(8, "pairs per step")
     dpo_nll_weight: float = _about(1.0, "weight of the NLL of winners that pass")
 
     test_tasks: int = _about(240, "held-out tasks that every model is evaluated on")

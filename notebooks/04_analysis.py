@@ -31,6 +31,7 @@ outputs: str = None  # where run folders lie; None: outputs/ of the project
 study = Study.begin(run, profile, outputs=outputs)
 scores = results.read_scores(study)
 seeds = sorted(set(scores["seed"]))
+pictures = study.run_folder / "figures"
 print(f"run {study.run}, seeds {seeds}, {scores['task_id'].nunique()} held-out tasks")
 
 # %% [markdown]
@@ -45,6 +46,7 @@ figures.show(
     figures.gains(found),
     "Paired differences in sampled pass@1 between arms, with 95 % intervals; small "
     "dots are seeds.",
+    pictures / "gains.png",
 )
 
 # %% [markdown]
@@ -87,6 +89,7 @@ figures.sentences(f"{results.label(arm)}: not run" for arm in missing)
 figures.show(
     figures.pass_fail(scores),
     "Share of sampled programs that pass and fail, by arm, with intervals.",
+    pictures / "pass_fail.png",
 )
 
 # %% [markdown]
@@ -99,6 +102,7 @@ figures.show(
 figures.show(
     figures.learning_curves(scores),
     "Held-out sampled pass@1 against programs executed for training, by arm.",
+    pictures / "learning_curves.png",
 )
 
 # %% [markdown]
@@ -111,6 +115,7 @@ figures.show(
 figures.show(
     figures.statuses(results.read_statuses(study)),
     "Share of sampled programs by status, one bar for each arm.",
+    pictures / "statuses.png",
 )
 
 # %% [markdown]
@@ -122,6 +127,7 @@ results.write_results(study.run_folder, difficulty=rates)
 figures.show(
     figures.difficulty(rates),
     "Sampled pass@1 by number of steps in the task, one line for each arm.",
+    pictures / "difficulty.png",
 )
 
 # %% [markdown]
@@ -144,6 +150,7 @@ for (contrast, programs), part in across.groupby(["contrast", "programs"]):
         figures.crossover(part),
         f"{contrast} after {programs}: paired difference against SFT's pass rate, and "
         "against the share of tasks where all of its samples fail.",
+        pictures / f"crossover {contrast}, {programs}.png".replace(" ", "_"),
     )
 
 # %% [markdown]

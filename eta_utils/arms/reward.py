@@ -33,7 +33,7 @@ Ranked = Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]]  # by task
 def train_eta_rm(study: Study, sft: Stage) -> Stage:
     """ETA-RM, from as many executed programs of the SFT model as each arm's training."""
     drawn = [draw(study, sft, number) for number in range(1, study.rounds + 1)]
-    asked = study.only("rm_learning_rate", "dpo_batch", "pairs_per_prompt")
+    asked = study.only("rm_learning_rate", "rm_batch", "pairs_per_prompt")
     stage = Stage(study.folder, "rm", asked, [sft, *drawn])
     if stage.must_run():
         pairs = [
@@ -41,7 +41,7 @@ def train_eta_rm(study: Study, sft: Stage) -> Stage:
             for number, each in enumerate(drawn, 1)
             for pair in pairs_of(study, each, "eta", number)
         ]
-        settings = SFTSettings(study.rm_learning_rate, study.dpo_batch, seed=study.seed)
+        settings = SFTSettings(study.rm_learning_rate, study.rm_batch, seed=study.seed)
         with stage.clock("training"):
             model, tokenizer = train_reward_model(
                 sft.folder / "model", pairs, settings, stage.folder

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -19,8 +20,11 @@ from eta_utils.outcomes import Outcome
 from eta_utils.tasks import Task
 
 
-def show(figure: Figure, alt: str) -> None:
-    """Display a figure with its alternative text, and let go of it."""
+def show(figure: Figure, alt: str, file: Path | None = None) -> None:
+    """Display a figure with its alternative text, keep it in `file`, and let go of it."""
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(file, metadata={"Description": alt})
     display(figure, metadata={"image/png": {"alt": alt}})
     plt.close(figure)
 
