@@ -74,3 +74,33 @@ def test_a_value_and_its_interval_are_one_column():
     rows = pd.DataFrame([{"pass@1": 0.5, "pass@1 low": 0.4, "pass@1 high": 0.6}])
     html = figures.table(rows).to_html()
     assert str(Interval(0.5, 0.4, 0.6)) in html and "low" not in html
+
+
+def crossed(run, steps, sft, value):
+    row = {"run": run, "steps": steps, "contrast": "ETA-DPO - PPO", "sft": sft}
+    ends = {"value": value, "low": value - 0.1, "high": value + 0.1}
+    return row | {"silent": 1 - sft} | ends
+
+
+def test_the_crossover_draws_runs_against_strength_and_against_silence():
+    rows = [crossed("a", "all", 0.1, 0.2), crossed("b", "all", 0.5, -0.1)]
+    rows += [crossed("a", "3", 0.2, 0.1)]
+    left, right = figures.crossover(pd.DataFrame(rows)).axes
+    assert list(left.containers[0].lines[0].get_xdata()) == [0.1, 0.5]
+    assert list(left.containers[0].lines[0].get_ydata()) == [0.2, -0.1]
+    assert list(right.containers[0].lines[0].get_xdata()) == [0.9, 0.5]
+    assert list(left.containers[1].lines[0].get_xdata()) == [0.2]
+
+
+def test_drift_shows_the_models_score_and_the_true_rate():
+    history = pd.DataFrame({"programs": [128, 256], "objective/scores": [0.0, 1.0]})
+    left, right = figures.drift(history, SCORES[SCORES["arm"] == "ppo"]).axes
+    assert list(left.lines[0].get_ydata()) == [0.0, 1.0]
+    assert list(right.containers[0].lines[0].get_xdata()) == [128, 256]
+
+
+def test_a_figure_can_be_kept_as_a_file_with_its_description(shown, tmp_path):
+    file = tmp_path / "figures" / "rates.png"
+    figures.show(figures.pass_fail(SCORES), "Rates by arm.", file)
+    assert b"Rates by arm." in file.read_bytes()
+    assert shown[0][1]["metadata"]["image/png"]["alt"] == "Rates by arm."
