@@ -219,7 +219,7 @@ def crossover(rows: pd.DataFrame) -> Figure:
         axes,
         {
             "sft": "sampled pass@1 of SFT",
-            "silent": "share of tasks where all of SFT's samples fail",
+            "silent": "tasks where all of SFT's samples fail",
         }.items(),
         strict=True,
     ):
