@@ -43,9 +43,9 @@ figures.sentences(found.loc[found["family"] == "primary", "in words"])
 
 # %%
 figures.show(
-    figures.gains(found),
-    "Paired differences in sampled pass@1 between arms, with 95 % intervals; small "
-    "dots are seeds.",
+    figures.gains(found[found["family"] == "primary"]),
+    "Primary contrasts: paired differences in sampled pass@1 with 95 % intervals; "
+    "small dots are seeds.",
     pictures / "gains.png",
 )
 
@@ -62,6 +62,13 @@ figures.show(
 
 # %%
 figures.table(found.drop(columns=["by seed", "in words"]))
+
+# %%
+figures.show(
+    figures.gains(found[(found["family"] != "primary") & (found["tasks"] == "all")]),
+    "All other contrasts, on all tasks: secondary ones, then each arm's gain over SFT.",
+    pictures / "others.png",
+)
 
 # %% [markdown]
 # ## Results
