@@ -7,7 +7,8 @@ The primary contrasts are named here, before any result: ETA-DPO against binary 
 against PPO, after the first round's programs and after all of them, on all held-out tasks
 and on those where all of the seed's SFT model's samples fail, which is where ETA claims to
 help.  Secondary: ETA against raw steps; each ordering with as many pairs as binary against
-binary, and eta so against the others; each arm with options against the one without; and PPO's controls against PPO.
+binary, and eta so against the others; each arm with options against the one without; and
+PPO's controls against PPO.
 
 Leaves out: the pass rates themselves (see `results`).
 """
