@@ -70,7 +70,8 @@ def audit(programs: Mapping[str, Programs], ordering: str) -> dict[str, int | In
 
     Of fail/fail pairs that the hidden tests tell apart, `decides` is the share that the
     ordering decides, and `right` the share of those in which the winner passes more hidden
-    tests.  `yield` is the share of prompts without a passing program that give a pair.
+    tests; `tied` pairs are those of them that pass the same share of visible tests.
+    `yield` is the share of prompts without a passing program that give a pair.
     Of all winners over failing programs, `endless` had to be stopped, and `padded` ran
     `PADDED` times the loser's steps without passing more hidden tests.
     """
@@ -79,6 +80,8 @@ def audit(programs: Mapping[str, Programs], ordering: str) -> dict[str, int | In
     shares = {
         "right, fail/fail": ("right", "decided"),
         "decides, fail/fail": ("decided", "told apart"),
+        "right, tied": ("tied right", "tied decided"),
+        "decides, tied": ("tied decided", "tied"),
         "right, pass/fail": ("gated right", "gated"),
         "yield": ("gives", "silent"),
         "endless": ("endless", "made"),
@@ -157,12 +160,17 @@ def _count(programs: Programs, ordering: Ordering) -> dict[str, int]:
     stopped = np.array([each.status in STOPPED for each in programs.outcomes])
     wins = failing & (margin > 0)
     better = failing & (truth > 0)
+    share = np.array([each.fraction for each in programs.outcomes])
+    tied = better & (share[:, None] == share)
     padded = wins & (truth <= 0) & (steps[:, None] > PADDED * steps)
     silent = not passed.any()
     return {
         "told apart": int(better.sum()),
         "decided": int((better & (margin != 0)).sum()),
         "right": int((better & (margin > 0)).sum()),
+        "tied": int(tied.sum()),
+        "tied decided": int((tied & (margin != 0)).sum()),
+        "tied right": int((tied & (margin > 0)).sum()),
         "gated": int(gated.sum()),
         "gated right": int((gated & (truth > 0)).sum()),
         "made": int(wins.sum()),

@@ -45,7 +45,10 @@ def main() -> None:
     print("weights fitted to the even-numbered tasks, the share of asserts being 1:")
     for name, weight in zip(FEATURES, weights / weights[0], strict=True):
         print(f"  {name:14} {weight:+.2f}")
-    columns = ("right, fail/fail", "decides, fail/fail", "yield", "padded")
+    columns = (
+        *("right, fail/fail", "decides, fail/fail", "right, tied", "decides, tied"),
+        *("yield", "padded"),
+    )
     for title, part in (("even-numbered", even), ("odd-numbered", odd), ("all", programs)):
         rows = {name: audit(part, name) for name in NAMES}
         table = pd.DataFrame(rows).T[list(columns)].map(str)

@@ -62,6 +62,18 @@ def test_pairs_that_the_hidden_tests_do_not_tell_apart_do_not_count():
     assert found["yield"] == 1  # it is a pair all the same
 
 
+def test_pairs_that_the_visible_tests_tie_are_counted_apart():
+    # Steps of a to d: 1, 5, 5, 20; hidden: c > b > d > a.  The fifth is not tied.
+    tied_ones = [outcome(1, text=str(steps), steps=steps) for steps in (1, 5, 5, 20)]
+    one = programs(*zip(tied_ones, (0.1, 0.3, 0.4, 0.2), strict=True), (2, 0.9))
+    found = values(audit({"one": one}, "steps"))
+    # Told apart by the hidden tests: all 6 pairs of the four; by steps: all but b and c.
+    assert found["decides, tied"] == pytest.approx(5 / 6)
+    # Right: b, c and d over a; wrong: d over b and c.
+    assert found["right, tied"] == pytest.approx(3 / 5)
+    assert math.isnan(values(audit({"one": one}, "fraction"))["right, tied"])
+
+
 def test_a_passing_program_over_a_failing_one_is_a_pair_of_its_own():
     # Two pass the visible tests, one of them fails most hidden ones.
     found = values(audit({"one": programs((4, 1.0), (4, 0.1), (1, 0.4))}, "binary"))
