@@ -5,11 +5,12 @@ BIN := $(VENV)/bin
 PROFILE ?= small
 ARGS ?=
 
-.PHONY: help study lab test test-fast lint format notebooks bench doctor clean
+.PHONY: help study reference lab test test-fast lint format notebooks bench doctor clean
 
 help:
 	@echo "make study      set up .venv, run the notebooks, render outputs/small/report.html"
 	@echo "                PROFILE=smoke for a trial in minutes, ARGS='--seeds 0 1 2' for more"
+	@echo "make reference  the published run: outputs/reference/, hours"
 	@echo "make test       set up .venv, run all tests"
 	@echo "make test-fast  leave out those marked slow"
 	@echo "make lab        JupyterLab on the notebooks"
@@ -26,6 +27,17 @@ $(BIN)/.ready: requirements.txt pyproject.toml
 
 study: $(BIN)/.ready
 	$(BIN)/python -m eta_utils run --profile $(PROFILE) $(ARGS)
+
+# Other strengths of the base first, then five seeds; what is finished is reused.
+reference: $(BIN)/.ready
+	for noise in 15 25 45 55; do \
+	  $(BIN)/python -m eta_utils run --profile crossover --run noise$$noise \
+	    -p corpus_noise=0.$$noise --seeds 0 1 --jobs 2 || exit; \
+	done
+	$(BIN)/python -m eta_utils run --profile full --seeds 0 1 2 3 4 --jobs 2
+	mkdir -p outputs/reference
+	cp -r outputs/full/*.csv outputs/full/figures outputs/full/report.html outputs/reference
+	gzip -n -9 -f outputs/reference/scores.csv outputs/reference/beside.csv
 
 lab: $(BIN)/.ready
 	$(BIN)/jupyter lab --notebook-dir=. notebooks/01_sft.ipynb

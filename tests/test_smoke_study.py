@@ -91,7 +91,7 @@ def test_the_tables_can_be_computed_anew_from_the_scores_by_task(finished, tmp_p
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     assert "ETA-DPO" in done.stdout
-    for name in ("results.csv", "contrasts.csv"):
+    for name in ("results.csv", "contrasts.csv", "difficulty.csv", "crossover.csv"):
         assert (tmp_path / name).read_text() == (run / name).read_text()
 
 

@@ -89,14 +89,15 @@ def run_table(options: Namespace) -> None:
     from eta_utils.crossover import crossover
     from eta_utils.results import by_difficulty, load_scores, results_table, write_results
 
-    scores = load_scores(Path(options.scores))
+    path = Path(options.scores)
+    scores = load_scores(path)
     tables = {
         "results": results_table(scores),
         "contrasts": contrasts(scores),
         "difficulty": by_difficulty(scores),
     }
-    beside = Path(options.scores).with_name("beside.csv")
-    if beside.exists():
+    beside = path.with_name(path.name.replace("scores", "beside"))
+    if beside != path and beside.exists():
         tables["crossover"] = crossover(load_scores(beside, "run"))
     if options.out is not None:
         write_results(Path(options.out), **tables)
