@@ -75,6 +75,7 @@ class Study:
     ppo_kl: float = _about(0.02, "weight of the KL to the SFT model")
 
     eta_rm: int = _about(1, "1: train and judge ETA-RM; 0: leave it out")
+    rm_pairs_per_prompt: int = _about(8, "most pairs of one prompt for ETA-RM")
     rm_batch: int = _about(16, "pairs per step of the ETA reward model")
     rm_learning_rate: float = _about(2e-4, "peak, of the ETA reward model")
 

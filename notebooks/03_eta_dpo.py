@@ -210,9 +210,11 @@ figures.show(
 #
 # $$L = -\log \sigma(s(y_w) - s(y_l))$$
 #
-# It never sees a test of the prompt it scores. It is judged as a reward model, on the
-# SFT model's samples of the tuning tasks and by their hidden tests: how often does the
-# better of two programs score higher, and how often does the best of n samples pass?
+# It takes more pairs of a prompt than DPO (`rm_pairs_per_prompt`): they cost no further
+# execution. It never sees a test of the prompt it scores. It is judged as a reward
+# model, on the SFT model's samples of the held-out tasks and by their hidden tests: how
+# often does the better of two programs score higher, and how often does the best of n
+# samples pass?
 
 # %%
 judgement = {}

@@ -55,12 +55,15 @@ def _dpo_round(study: Study, arm: str, number: int, policy: Stage, drawn: Stage)
     return stage
 
 
-def pairs_of(study: Study, drawn: Stage, arm: str, number: int) -> list[dict]:
-    """The preference pairs that an arm's recipe makes of a round's samples."""
-    wanted = recipe(arm)
-    pairs = _made(study, drawn, number, wanted.ordering, gated=wanted.gated)
+def pairs_of(
+    study: Study, drawn: Stage, arm: str, number: int, per_prompt: int | None = None
+) -> list[dict]:
+    """The preference pairs that an arm's recipe makes of a round's samples, at most
+    `per_prompt` of each prompt (the study's `pairs_per_prompt`)."""
+    wanted, most = recipe(arm), per_prompt or study.pairs_per_prompt
+    pairs = _made(study, drawn, number, wanted.ordering, most, wanted.gated)
     if wanted.matched:
-        fewer = len(_made(study, drawn, number, "binary"))
+        fewer = len(_made(study, drawn, number, "binary", most))
         rng = random.Random(f"{study.seed} {number}")
         kept = sorted(rng.sample(range(len(pairs)), min(fewer, len(pairs))))
         pairs = [pairs[index] for index in kept]
@@ -68,13 +71,13 @@ def pairs_of(study: Study, drawn: Stage, arm: str, number: int) -> list[dict]:
 
 
 def _made(
-    study: Study, drawn: Stage, number: int, ordering: str, gated: bool = True
+    study: Study, drawn: Stage, number: int, ordering: str, most: int, gated: bool = True
 ) -> list[dict]:
     return make_pairs(
         read_outcomes(drawn),
         round_tasks(study, number),
         ordering,
-        per_task=study.pairs_per_prompt,
+        per_task=most,
         seed=study.seed,
         gated=gated,
     )

@@ -33,13 +33,13 @@ Ranked = Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]]  # by task
 def train_eta_rm(study: Study, sft: Stage) -> Stage:
     """ETA-RM, from as many executed programs of the SFT model as each arm's training."""
     drawn = [draw(study, sft, number) for number in range(1, study.rounds + 1)]
-    asked = study.only("rm_learning_rate", "rm_batch", "pairs_per_prompt")
+    asked = study.only("rm_learning_rate", "rm_batch", "rm_pairs_per_prompt")
     stage = Stage(study.folder, "rm", asked, [sft, *drawn])
     if stage.must_run():
         pairs = [
             pair
             for number, each in enumerate(drawn, 1)
-            for pair in pairs_of(study, each, "eta", number)
+            for pair in pairs_of(study, each, "eta", number, study.rm_pairs_per_prompt)
         ]
         settings = SFTSettings(study.rm_learning_rate, study.rm_batch, seed=study.seed)
         with stage.clock("training"):
@@ -52,13 +52,13 @@ def train_eta_rm(study: Study, sft: Stage) -> Stage:
 
 
 def judge_eta_rm(study: Study, sft: Stage, rm: Stage) -> Stage:
-    """ETA-RM as a reward model, on the SFT model's samples of the tuning tasks, by their
+    """ETA-RM as a reward model, on the SFT model's samples of the held-out tasks, by their
     hidden tests; beside it baselines that need no model.  Leaves `judgement.json`."""
-    tune = evaluate(study, sft, split="tune")
-    stage = Stage(study.folder, "rm/judged", {}, [rm, tune])
+    test = evaluate(study, sft)
+    stage = Stage(study.folder, "rm/judged", {}, [rm, test])
     if stage.must_run():
-        tasks = tasks_of(study, "tune")
-        outcomes = [o for o in read_outcomes(tune) if o.sample["mode"] == "sampled"]
+        tasks = tasks_of(study, "test")
+        outcomes = [o for o in read_outcomes(test) if o.sample["mode"] == "sampled"]
         with stage.clock("evaluation"):
             samples = [each.sample for each in outcomes]
             visible = judged(study, samples, tasks)
