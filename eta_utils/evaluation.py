@@ -109,10 +109,10 @@ def resampled(scores: np.ndarray, seed: int = 0) -> np.ndarray:
     scores = np.atleast_2d(np.asarray(scores, float))
     by_seed, by_task = _draws(*scores.shape, seed)
     there = ~np.isnan(scores)
-    sums, weights = (
-        np.einsum("rs,st,rt->r", by_seed, values, by_task, optimize=True)
-        for values in (np.where(there, scores, 0.0), there.astype(float))
-    )
+    sums = np.einsum("rt,rt->r", by_seed @ np.where(there, scores, 0.0), by_task)
+    if there.all():
+        return sums
+    weights = np.einsum("rt,rt->r", by_seed @ there.astype(float), by_task)
     return sums[weights > 0] / weights[weights > 0]
 
 
