@@ -15,7 +15,7 @@ Leaves out: the pass rates themselves (see `results`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pandas as pd
@@ -44,6 +44,13 @@ SECONDARY = (
     ("ppo-rm", "ppo"),
     ("rloo", "ppo"),
 )
+# Arms that are drawn together, by what the figure is about.
+GROUPS: dict[str, Callable[[str], bool]] = {
+    "primary contrasts": lambda arm: arm in {each for pair in PRIMARY for each in pair},
+    "as many pairs as binary": lambda arm: arm == "dpo-binary" or "+matched" in arm,
+    "eta with options": lambda arm: arm.split("+")[0] == "dpo-eta",
+    "reinforcement learning": lambda arm: not arm.startswith("dpo-"),
+}
 ALL_TASKS, SILENT_TASKS = "all", "all of SFT's samples fail"
 FIRST, LAST = "first round", "all rounds"
 COLUMNS = (
@@ -68,6 +75,17 @@ def contrasts(scores: pd.DataFrame) -> pd.DataFrame:
     for family in found["family"].unique():
         chosen = found["family"] == family
         found.loc[chosen, "holm"] = holm(found.loc[chosen, "p"].tolist())
+    return found
+
+
+def grouped(scores: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Scores of each of `GROUPS` with those of SFT; a group of one arm is left out."""
+    aligned = scores[~scores["arm"].isin(["base", "sft"])]
+    found = {}
+    for title, belongs in GROUPS.items():
+        of_group = aligned[aligned["arm"].map(belongs)]
+        if of_group["arm"].nunique() > 1:
+            found[title] = pd.concat([scores[scores["arm"] == "sft"], of_group])
     return found
 
 

@@ -32,6 +32,8 @@ ARMS = {
     "rloo": "RLOO",
     "dpo-binary": "binary DPO",
     "dpo-steps": "raw-steps DPO",
+    "dpo-fraction": "fraction DPO",
+    "dpo-tier": "tier DPO",
     "dpo-eta": "ETA-DPO",
 }
 COLUMNS = "seed arm programs task_id difficulty samples passed greedy".split()

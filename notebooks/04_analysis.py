@@ -106,11 +106,13 @@ figures.show(
 # execution bought.
 
 # %%
-figures.show(
-    figures.learning_curves(scores),
-    "Held-out sampled pass@1 against programs executed for training, by arm.",
-    pictures / "learning_curves.png",
-)
+for title, group in contrasts.grouped(scores).items():
+    print(title)
+    figures.show(
+        figures.learning_curves(group),
+        f"Held-out sampled pass@1 against programs executed for training: {title}.",
+        pictures / f"learning curves, {title}.png".replace(" ", "_"),
+    )
 
 # %% [markdown]
 # ## What became of the programs
@@ -131,8 +133,9 @@ figures.show(
 # %%
 rates = results.by_difficulty(scores)
 results.write_results(study.run_folder, difficulty=rates)
+drawn = ["sft", *(each for pair in contrasts.PRIMARY for each in pair)]
 figures.show(
-    figures.difficulty(rates),
+    figures.difficulty(rates[rates["arm"].isin(drawn)]),
     "Sampled pass@1 by number of steps in the task, one line for each arm.",
     pictures / "difficulty.png",
 )

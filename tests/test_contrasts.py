@@ -5,7 +5,14 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from eta_utils.contrasts import FIRST, LAST, SILENT_TASKS, contrasts, in_words
+from eta_utils.contrasts import (
+    FIRST,
+    LAST,
+    SILENT_TASKS,
+    contrasts,
+    grouped,
+    in_words,
+)
 from eta_utils.evaluation import Interval
 from eta_utils.significance import holm
 
@@ -95,6 +102,22 @@ def test_an_arm_with_options_is_compared_with_the_one_without():
     found = values(found[found["family"] == "secondary"])
     assert found["ETA-DPO, line - ETA-DPO", LAST, "all"] == pytest.approx(0.25)
     assert found["ETA-DPO, line - ETA-DPO", FIRST, "all"] == pytest.approx(-0.375)
+
+
+def test_arms_are_drawn_in_groups_with_sft():
+    more = [(f"dpo-{arm}", 300, lambda n: 3) for arm in ("tier+matched", "eta+matched")]
+    found = grouped(pd.concat([STUDY, scores(*more)]))
+    names = {title: sorted(set(part["arm"])) for title, part in found.items()}
+    assert names == {
+        "primary contrasts": ["dpo-binary", "dpo-eta", "ppo", "sft"],
+        "as many pairs as binary": [
+            "dpo-binary",
+            "dpo-eta+matched",
+            "dpo-tier+matched",
+            "sft",
+        ],
+        "eta with options": ["dpo-eta", "dpo-eta+matched", "sft"],
+    }
 
 
 def test_without_the_arms_there_is_nothing_to_say():

@@ -1,7 +1,7 @@
 """Charts, one function each.
 
-Colours are those of Okabe and Ito, which colour-blind readers can tell apart, and greys; an
-arm has the same colour and marker everywhere.
+Colours are those of Okabe and Ito, which colour-blind readers can tell apart, greys, and
+Tol's wine; an arm has the same colour and marker everywhere.
 """
 
 from __future__ import annotations
@@ -27,13 +27,14 @@ COLOURS = {
     "rloo": "#555555",
     "dpo-binary": "#56B4E9",
     "dpo-steps": "#CC79A7",
+    "dpo-fraction": "#0072B2",
+    "dpo-tier": "#882255",
     "dpo-eta": "#009E73",
-    "dpo-states": "#0072B2",
 }
 _LINES = {"matched": ":", "ungated": "--", "line": "-.", "differing": (0, (5, 1))}
 # Of lines that are no arms.
 _PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9"]
-MARKERS = dict(zip(ARMS, "xosphdD^v", strict=True))
+MARKERS = dict(zip(ARMS, "xosphdD^<>v", strict=True))
 # From the best status to the worst; light and dark in turn, to tell neighbours apart.
 _SHADES = sns.color_palette("cividis", 10)
 _STATUS_COLOURS = {
@@ -49,6 +50,11 @@ def _axes(size: tuple[float, float] = _WIDE, columns: int = 1) -> tuple[Figure, 
     sns.set_theme(style="whitegrid", palette=_PALETTE, font_scale=0.9)
     figure, axes = plt.subplots(1, columns, figsize=size, dpi=130, layout="constrained")
     return figure, list(axes) if columns > 1 else [axes]
+
+
+def _bars(arms: Sequence[str]) -> tuple[float, float]:
+    """The size of a figure with one bar for each arm, and room for a legend."""
+    return 7.2, 1.6 + 0.32 * len(arms)
 
 
 def colour(arm: str) -> str:
@@ -76,12 +82,14 @@ def pass_fail(scores: pd.DataFrame) -> Figure:
     figure."""
     ends = final(scores)
     arms = list(dict.fromkeys(ends["arm"]))
-    figure, [axis] = _axes()
+    figure, [axis] = _axes(_bars(arms))
     for place, arm in enumerate(arms):
         interval = mean_interval(matrix(ends, arm))
         axis.barh(place, interval.value, color=colour(arm))
         axis.barh(place, 1 - interval.value, left=interval.value, color="#E8E8E8")
-        axis.plot([interval.low, interval.high], [place, place], color="#D55E00", lw=3)
+        ends = [interval.low, interval.high]
+        axis.plot(ends, [place, place], color="white", lw=4)
+        axis.plot(ends, [place, place], color="black", lw=1.5)
         axis.text(0.99, place, f"{interval.value:.0%} pass", ha="right", va="center")
     axis.set_yticks(range(len(arms)), [label(arm) for arm in arms])
     axis.invert_yaxis()
@@ -94,12 +102,14 @@ def learning_curves(scores: pd.DataFrame) -> Figure:
     """Held-out pass@1 against programs executed for training, from the SFT model on."""
     figure, [axis] = _axes()
     aligned = [arm for arm in dict.fromkeys(scores["arm"]) if arm not in ("base", "sft")]
-    for arm in aligned:
+    for place, arm in enumerate(aligned):
         points = [(0, mean_interval(matrix(scores, "sft")))]
         of_arm = scores[scores["arm"] == arm]
         for programs, part in of_arm.groupby("programs"):
             points.append((programs, mean_interval(matrix(part, arm))))
-        executed = [programs for programs, _ in points]
+        # Side by side, or the intervals would hide one another.
+        shift = 0.008 * scores["programs"].max() * (place - (len(aligned) - 1) / 2)
+        executed = [programs + shift * (programs > 0) for programs, _ in points]
         axis.errorbar(
             executed,
             [interval.value for _, interval in points],
@@ -146,7 +156,7 @@ def statuses(counts: pd.DataFrame) -> Figure:
         index="arm", columns="status", values="programs", sort=False
     )
     shares = shares.fillna(0).div(shares.sum(axis=1), axis=0)
-    figure, [axis] = _axes()
+    figure, [axis] = _axes(_bars(shares.index))
     left = pd.Series(0.0, index=shares.index)
     for status, shade in _STATUS_COLOURS.items():
         if status in shares:
