@@ -87,9 +87,8 @@ def pass_fail(scores: pd.DataFrame) -> Figure:
         interval = mean_interval(matrix(ends, arm))
         axis.barh(place, interval.value, color=colour(arm))
         axis.barh(place, 1 - interval.value, left=interval.value, color="#E8E8E8")
-        ends = [interval.low, interval.high]
-        axis.plot(ends, [place, place], color="white", lw=4)
-        axis.plot(ends, [place, place], color="black", lw=1.5)
+        for shade, width in (("white", 4), ("black", 1.5)):
+            axis.hlines(place, interval.low, interval.high, color=shade, lw=width)
         axis.text(0.99, place, f"{interval.value:.0%} pass", ha="right", va="center")
     axis.set_yticks(range(len(arms)), [label(arm) for arm in arms])
     axis.invert_yaxis()
