@@ -5,21 +5,16 @@
 A figure is shown with a text that says what is to be seen, for those who do not see it.
 """
 
-from eta_utils.figures.charts import (
-    COLOURS,
-    MARKERS,
-    best_of_n,
-    colour,
+from eta_utils.figures.comparisons import (
     crossover,
     difficulty,
-    drift,
     gains,
     learning_curves,
     pass_fail,
-    reliability,
     statuses,
-    training_curves,
 )
+from eta_utils.figures.learning import best_of_n, drift, reliability, training_curves
+from eta_utils.figures.palette import COLOURS, MARKERS, colour
 from eta_utils.figures.shown import code, program, sentences, show, table, three, trace
 
 __all__ = [

@@ -1,80 +1,20 @@
-"""Charts, one function each.
-
-Colours are those of Okabe and Ito, which colour-blind readers can tell apart, greys, and
-Tol's wine; an arm has the same colour and marker everywhere.
-"""
+"""Charts that compare arms, one function each, from the tables of `results` and `contrasts`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
-import matplotlib.pyplot as plt
 import pandas as pd
-import seaborn as sns
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from eta_utils.evaluation import mean_interval
-from eta_utils.outcomes import STATUSES
-from eta_utils.results import ARMS, final, label, matrix
-
-COLOURS = {
-    "base": "#999999",
-    "sft": "#000000",
-    "ppo": "#E69F00",
-    "ppo-eta": "#F0E442",
-    "ppo-rm": "#D55E00",
-    "rloo": "#555555",
-    "dpo-binary": "#56B4E9",
-    "dpo-steps": "#CC79A7",
-    "dpo-fraction": "#0072B2",
-    "dpo-tier": "#882255",
-    "dpo-eta": "#009E73",
-}
-_LINES = {"matched": ":", "ungated": "--", "line": "-.", "differing": (0, (5, 1))}
-# Of lines that are no arms.
-_PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9"]
-MARKERS = dict(zip(ARMS, "xosphdD^<>v", strict=True))
-# From the best status to the worst; light and dark in turn, to tell neighbours apart.
-_SHADES = sns.color_palette("cividis", 10)
-_STATUS_COLOURS = {
-    status: _SHADES[shade]
-    for status, shade in zip(
-        reversed(STATUSES[:-1]), (0, 6, 2, 8, 3, 7, 1, 5, 4, 9), strict=True
-    )
-}
-_WIDE, _SMALL = (7.2, 3.6), (7.2, 2.8)  # inches
-
-
-def _axes(size: tuple[float, float] = _WIDE, columns: int = 1) -> tuple[Figure, list[Axes]]:
-    sns.set_theme(style="whitegrid", palette=_PALETTE, font_scale=0.9)
-    figure, axes = plt.subplots(1, columns, figsize=size, dpi=130, layout="constrained")
-    return figure, list(axes) if columns > 1 else [axes]
-
-
-def _bars(arms: Sequence[str]) -> tuple[float, float]:
-    """The size of a figure with one bar for each arm, and room for a legend."""
-    return 7.2, 1.6 + 0.32 * len(arms)
-
-
-def colour(arm: str) -> str:
-    """The same for an arm in every figure, and for the arm with other options; one for all
-    arms that have none of their own."""
-    return COLOURS.get(arm.split("+")[0], "#D55E00")
-
-
-def training_curves(
-    history: pd.DataFrame, x: str, panels: Mapping[str, Sequence[str]]
-) -> Figure:
-    """One panel for each title, with the named columns of a training's history."""
-    figure, axes = _axes(_SMALL, len(panels))
-    for axis, (title, names) in zip(axes, panels.items(), strict=True):
-        for name in [each for each in names if each in history]:
-            axis.plot(history[x], history[name], label=name, marker=".")
-        axis.set(title=title, xlabel=x)
-        if len(names) > 1:
-            axis.legend(fontsize="small")
-    return figure
+from eta_utils.figures.palette import (
+    LINES,
+    MARKERS,
+    STATUS_COLOURS,
+    axes_of,
+    bars,
+    colour,
+)
+from eta_utils.results import final, label, matrix
 
 
 def pass_fail(scores: pd.DataFrame) -> Figure:
@@ -82,7 +22,7 @@ def pass_fail(scores: pd.DataFrame) -> Figure:
     figure."""
     ends = final(scores)
     arms = list(dict.fromkeys(ends["arm"]))
-    figure, [axis] = _axes(_bars(arms))
+    figure, [axis] = axes_of(bars(arms))
     for place, arm in enumerate(arms):
         interval = mean_interval(matrix(ends, arm))
         axis.barh(place, interval.value, color=colour(arm))
@@ -99,7 +39,7 @@ def pass_fail(scores: pd.DataFrame) -> Figure:
 
 def learning_curves(scores: pd.DataFrame) -> Figure:
     """Held-out pass@1 against programs executed for training, from the SFT model on."""
-    figure, [axis] = _axes()
+    figure, [axis] = axes_of()
     aligned = [arm for arm in dict.fromkeys(scores["arm"]) if arm not in ("base", "sft")]
     for place, arm in enumerate(aligned):
         points = [(0, mean_interval(matrix(scores, "sft")))]
@@ -118,7 +58,7 @@ def learning_curves(scores: pd.DataFrame) -> Figure:
             ],
             color=colour(arm),
             marker=MARKERS.get(arm.split("+")[0], "o"),
-            linestyle=_LINES.get(arm.split("+")[-1], "-"),
+            linestyle=LINES.get(arm.split("+")[-1], "-"),
             label=label(arm),
             capsize=3,
         )
@@ -131,7 +71,7 @@ def learning_curves(scores: pd.DataFrame) -> Figure:
 def gains(rows: pd.DataFrame) -> Figure:
     """Paired differences with their intervals, each seed as a small dot: rows of
     `contrasts.contrasts`."""
-    figure, [axis] = _axes((7.2, 0.9 + 0.45 * len(rows)))
+    figure, [axis] = axes_of((7.2, 0.9 + 0.45 * len(rows)))
     for place, row in enumerate(rows.to_dict("records")):
         axis.plot([row["low"], row["high"]], [place, place], color="#0072B2", lw=2)
         axis.plot(row["value"], place, "o", color="#0072B2")
@@ -155,9 +95,9 @@ def statuses(counts: pd.DataFrame) -> Figure:
         index="arm", columns="status", values="programs", sort=False
     )
     shares = shares.fillna(0).div(shares.sum(axis=1), axis=0)
-    figure, [axis] = _axes(_bars(shares.index))
+    figure, [axis] = axes_of(bars(shares.index))
     left = pd.Series(0.0, index=shares.index)
-    for status, shade in _STATUS_COLOURS.items():
+    for status, shade in STATUS_COLOURS.items():
         if status in shares:
             names = [label(arm) for arm in shares.index]
             axis.barh(names, shares[status], left=left, color=shade, label=status)
@@ -171,7 +111,7 @@ def statuses(counts: pd.DataFrame) -> Figure:
 
 def difficulty(rows: pd.DataFrame) -> Figure:
     """Sampled pass@1 by number of steps: rows of `results.by_difficulty`."""
-    figure, [axis] = _axes()
+    figure, [axis] = axes_of()
     arms = list(dict.fromkeys(rows["arm"]))
     for number, (arm, part) in enumerate(rows.groupby("arm", sort=False)):
         shift = 0.06 * (number - (len(arms) - 1) / 2)  # so that intervals do not overlap
@@ -193,37 +133,11 @@ def difficulty(rows: pd.DataFrame) -> Figure:
     return figure
 
 
-def best_of_n(rows: pd.DataFrame) -> Figure:
-    """Pass rate of the best of n samples by way to rank: rows of `ranked by, n, passes`."""
-    figure, [axis] = _axes()
-    for place, (name, part) in enumerate(rows.groupby("ranked by", sort=False)):
-        value = part["passes"]
-        ends = [value - part["passes low"], part["passes high"] - value]
-        shifted = part["n"] * 1.02 ** (place - 2)  # so that intervals do not overlap
-        mark = "osD^v"[place % 5]
-        axis.errorbar(shifted, value, yerr=ends, marker=mark, label=name, capsize=2)
-    axis.set_xscale("log", base=2)
-    axis.set_xticks(sorted(set(rows["n"])), sorted(set(rows["n"])))
-    axis.set(xlabel="samples to choose from", ylabel="share that passes")
-    axis.legend(fontsize="small")
-    return figure
-
-
-def reliability(rows: pd.DataFrame) -> Figure:
-    """How often a predicted preference is right: rows of `predicted, right, pairs`."""
-    figure, [axis] = _axes(_SMALL)
-    axis.plot([0.5, 1], [0.5, 1], color="#767676", linestyle="--", label="calibrated")
-    axis.plot(rows["predicted"], rows["right"], "o-", color="#009E73", label="ETA-RM")
-    axis.set(xlabel="predicted probability", ylabel="share right")
-    axis.legend(fontsize="small")
-    return figure
-
-
 def crossover(rows: pd.DataFrame) -> Figure:
     """Gain of ETA-DPO over another arm against the strength of the model that both began
     with: rows of `crossover.crossover` about one other arm and one number of programs.
     Runs are large, their tasks by number of steps small."""
-    figure, axes = _axes(columns=2)
+    figure, axes = axes_of(columns=2)
     for axis, (x, name) in zip(
         axes,
         {
@@ -250,24 +164,4 @@ def crossover(rows: pd.DataFrame) -> Figure:
         axis.set(xlabel=name)
     axes[0].set(ylabel=f"{rows['contrast'].iloc[0]}\nin sampled pass@1")
     axes[1].sharey(axes[0])
-    return figure
-
-
-def drift(history: pd.DataFrame, rates: pd.DataFrame) -> Figure:
-    """What a policy's reward model says of it, and what the hidden tests say: `programs,
-    objective/scores` by update, and rows of scores of one arm with SFT's at 0."""
-    figure, axes = _axes(_SMALL, 2)
-    axes[0].plot(history["programs"], history["objective/scores"], color="#D55E00")
-    axes[0].set(title="score by ETA-RM", xlabel="programs")
-    points = {
-        programs: mean_interval(matrix(part, part["arm"].iloc[0]))
-        for programs, part in rates.groupby("programs")
-    }
-    value = pd.Series({each: interval.value for each, interval in points.items()})
-    ends = [
-        [interval.value - interval.low for interval in points.values()],
-        [interval.high - interval.value for interval in points.values()],
-    ]
-    axes[1].errorbar(value.index, value, yerr=ends, marker="o", color="#009E73", capsize=3)
-    axes[1].set(title="held-out pass@1", xlabel="programs")
     return figure
