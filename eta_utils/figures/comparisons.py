@@ -1,4 +1,4 @@
-"""Charts that compare arms, one function each, from the tables of `results` and `contrasts`."""
+"""Charts that compare arms, one function each: tables of `results` and `contrasts`."""
 
 from __future__ import annotations
 
