@@ -17,7 +17,7 @@ from eta_utils.cache import OutcomeCache, key_of
 from eta_utils.sandbox.pool import Batch, run_batch
 
 _PYTHON = platform.python_version()
-_FORMAT = 3
+_FORMAT = 4
 _BATCH = 16  # jobs
 _AHEAD = 4  # batches in flight per worker
 

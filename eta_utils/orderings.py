@@ -101,9 +101,13 @@ def _not_stopped(outcome: Outcome) -> bool:
     return outcome.status not in (*STOPPED, "tampered")
 
 
+def _or_tier(outcome: Outcome, share: float | None) -> float:
+    """A share of the reference's states; the tier where there is no reference."""
+    return tier(outcome) / 5 if share is None else share
+
+
 def _alignment(outcome: Outcome) -> float:
-    """How far the states follow the reference's; the tier where there is no reference."""
-    return tier(outcome) / 5 if outcome.progress is None else outcome.progress
+    return _or_tier(outcome, outcome.progress)
 
 
 def _hidden(outcome: Outcome) -> float:
@@ -140,6 +144,15 @@ def _by_alignment(better: Outcome, worse: Outcome) -> str:
     return (
         f"follows the reference through {better.progress:.0%} of its states "
         f"against {worse.progress:.0%}"
+    )
+
+
+def _by_prefix(better: Outcome, worse: Outcome) -> str:
+    if better.prefix is None or worse.prefix is None:
+        return _by_tier(better, worse)
+    return (
+        f"misses none of the reference's states for {better.prefix:.0%} of them "
+        f"against {worse.prefix:.0%}"
     )
 
 
@@ -204,6 +217,12 @@ ORDERINGS = {
             "how far the variable states follow the reference's",
             lambda o: (float(o.passed), _alignment(o)),
             _by_alignment,
+        ),
+        Ordering(
+            "prefix",
+            "how far the states follow the reference's before the first that is missed",
+            lambda o: (float(o.passed), _or_tier(o, o.prefix)),
+            _by_prefix,
         ),
         Ordering(
             "states",

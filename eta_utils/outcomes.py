@@ -35,8 +35,9 @@ class Outcome:
     passed, or failed before the first assert was reached).  `steps` (see
     `tracing`), `lines_reached` (distinct lines) and `line` (where it raised) describe the
     execution up to the first failure.  `progress`, 0 to 1, is how far its variable states
-    follow the reference's, and `closeness` how near its answers are to the reference's,
-    both None without a reference; `constant` says that it gives one answer, or none, where
+    follow the reference's, `prefix` how far before the first that it misses, and
+    `closeness` how near its answers are to the reference's, all None without a reference;
+    `constant` says that it gives one answer, or none, where
     the reference gives several; `truncated` says that states are
     missing because a bound was reached or the program had to be stopped.
     """
@@ -53,6 +54,7 @@ class Outcome:
     line: int | None = None
     lines_reached: int = 0
     progress: float | None = None
+    prefix: float | None = None
     closeness: float | None = None
     constant: bool = False
     isolation: str = ""

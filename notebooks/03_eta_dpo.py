@@ -73,7 +73,7 @@ print(f"prompts where all fail   {drawn.metrics['all fail']:.3f}")
 # An ordering is a key of an outcome; the program with the greater key wins.
 
 # %%
-names = ["eta", "binary", "steps", "states", "fraction", "alignment", "tier"]
+names = ["eta", "binary", "steps", "states", "fraction", "alignment", "prefix", "tier"]
 keys = [{"ordering": n, "key": ORDERINGS[n].about} for n in names]
 pd.DataFrame(keys).style.hide(axis="index")
 

@@ -31,7 +31,7 @@ from tests.conftest import ROOT
 FEATURES = ("asserts", "closeness", "constant", "fails to load", "raises")
 SHRINKAGE = 0.01
 AT_MOST = 40  # programs of a task to fit to, or a few tasks would decide
-NAMES = ("eta", "states", "fraction", "tier", "alignment", "coverage", "steps")
+NAMES = ("eta", "states", "fraction", "tier", "alignment", "prefix", "coverage", "steps")
 
 
 def main() -> None:

@@ -32,7 +32,7 @@ from eta_utils.sandbox.channel import Channel
 from eta_utils.sandbox.confine import seccomp_loader
 from eta_utils.sandbox.examination import Examination, Failure, Stop, Unanswerable
 from eta_utils.sandbox.zygote import confine_as_ordered
-from eta_utils.tracing.alignment import closeness, is_constant, progress
+from eta_utils.tracing.alignment import closeness, is_constant, prefix, progress
 from eta_utils.tracing.instrument import compile_plain, instrument
 
 _NOT_A_PROGRAM = (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError)
@@ -60,7 +60,8 @@ class Examiner:
             message = str(error)[:LONGEST_TEXT]
             failure = Failure("syntax", type(error).__name__, message, line)
             none_made = None if task["reference"] is None else 0.0
-            compared = {"progress": none_made, "closeness": none_made, "constant": True}
+            names = ("progress", "prefix", "closeness")
+            compared = dict.fromkeys(names, none_made) | {"constant": True}
             return _report(failure, None, prepared.units) | compared
         exam = Examination(job, program, self.candidates)
         try:
@@ -130,10 +131,11 @@ def _outcome(exam: Examination, units: int, reference: dict | None) -> dict:
     if exam.failure is None:
         report |= {"steps": exam.steps, "lines_reached": exam.lines_reached()}
     if reference is not None:
-        report |= {"progress": 1.0, "closeness": 1.0, "constant": False}
+        report |= {"progress": 1.0, "prefix": 1.0, "closeness": 1.0, "constant": False}
         if exam.failure is not None:
             states, answers = reference["states"], reference["answers"]
             report["progress"] = round(progress(exam.trace, states), 6)
+            report["prefix"] = round(prefix(exam.trace, states), 6)
             report["closeness"] = round(closeness(exam.answers, answers), 6)
             report["constant"] = is_constant(exam.answers, answers)
     report["truncated"] = exam.truncated or exam.stopped is not None

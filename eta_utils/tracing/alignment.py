@@ -6,7 +6,7 @@ Calls are compared one by one, because each has the same input in both programs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 # By (number of the assert, number of the call within it): the states of that call, as
 # `Recorder.states` packs them.
@@ -35,6 +35,15 @@ def common_subsequence(left: Sequence[int], right: Sequence[int]) -> int:
         matches = rows & places.get(state, 0)
         rows = (rows + matches | rows - matches) & everything
     return len(right) - rows.bit_count()
+
+
+def reached_prefix(left: Sequence[int], right: Sequence[int]) -> int:
+    """How many of right's first states occur in left in order, with others between."""
+    reached = 0
+    for state in left:
+        if reached < len(right) and state == right[reached]:
+            reached += 1
+    return reached
 
 
 def closeness(answers: Trace, reference: Trace) -> float:
@@ -70,8 +79,20 @@ def progress(trace: Trace, reference: Trace) -> float:
     The mean over the reference's calls that have states; a call that the program never
     finished counts 0.  1.0 where the reference has no states at all.
     """
+    return _mean_share(common_subsequence, trace, reference)
+
+
+def prefix(trace: Trace, reference: Trace) -> float:
+    """Share of the reference's states that the program reached before the first that it
+    missed, 0 to 1: at most `progress`, which forgives a miss."""
+    return _mean_share(reached_prefix, trace, reference)
+
+
+def _mean_share(
+    common: Callable[[Sequence[int], Sequence[int]], int], trace: Trace, reference: Trace
+) -> float:
     shares = [
-        common_subsequence(unpack(trace.get(call, b"")), unpack(states)) * 8 / len(states)
+        common(unpack(trace.get(call, b"")), unpack(states)) * 8 / len(states)
         for call, states in reference.items()
         if states
     ]

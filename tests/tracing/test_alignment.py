@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import struct
 
-from eta_utils.tracing.alignment import common_subsequence, progress
+from eta_utils.tracing.alignment import common_subsequence, prefix, progress, reached_prefix
 
 
 def textbook(left, right):
@@ -39,3 +39,14 @@ def test_progress_is_the_mean_share_over_the_references_calls():
     assert progress(trace, reference) == 0.25
     assert progress(reference, reference) == 1.0
     assert progress({}, {}) == 1.0
+
+
+def test_the_prefix_ends_at_the_first_state_that_is_missed():
+    assert reached_prefix([1, 7, 2, 3], [1, 2, 3]) == 3  # another state between
+    assert reached_prefix([2, 3, 1], [1, 2, 3]) == 1  # 2 is not reached after 1
+    assert reached_prefix([3, 2], [1, 2, 3]) == 0
+    reference = {(0, 0): packed(1, 2, 3, 4), (1, 0): packed(5, 6)}
+    trace = {(0, 0): packed(1, 2, 9, 4), (1, 0): packed(5, 6)}
+    assert prefix(trace, reference) == 0.75
+    assert progress(trace, reference) == 0.875
+    assert prefix({}, {}) == 1.0
