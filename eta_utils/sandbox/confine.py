@@ -153,10 +153,12 @@ def limit_resources(memory: int, files: int = 64, file_bytes: int = 16 << 20) ->
 
 
 def limit_processor(seconds: int) -> None:
-    """Kill this process after so many seconds of processor time (not wall clock)."""
+    """End this process after so many seconds of processor time (not wall clock): by SIGXCPU,
+    which says why, and a second later by SIGKILL if the program has seen to the first."""
+    at_last = seconds + 1
     if _MOST_SECONDS != resource.RLIM_INFINITY:
-        seconds = min(seconds, _MOST_SECONDS)
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+        at_last = min(at_last, _MOST_SECONDS)
+    resource.setrlimit(resource.RLIMIT_CPU, (min(seconds, at_last), at_last))
 
 
 def _lower(kind: int, value: int) -> None:
