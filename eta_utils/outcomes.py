@@ -85,9 +85,9 @@ class Outcome:
         trace = sample.pop("trace", None)
         if trace is not None:  # JSON has made the line numbers text
             hits = {int(line): count for line, count in trace["hits"].items()}
-            trace = {"hits": hits} | {
+            trace |= {"hits": hits} | {
                 name: [tuple(each) for each in trace[name]]
-                for name in ("states", "answers")
+                for name in ("states", "answers", "words")
             }
         return cls(sample=sample, trace=trace, **own)
 
@@ -109,10 +109,12 @@ def from_raw(sample: dict, raw: dict, isolation: str) -> Outcome:
 
 
 def _readable(trace: dict) -> dict:
-    """Line hits by line; for each call (assert, call, its states as numbers), and the same
-    of the marks of its answer."""
+    """Line hits by line; whether each assert holds; for each call (assert, call, its states
+    as numbers), the same of the marks of its answer, and (assert, call, its states as
+    [line, variable, value in words])."""
     hits = {int(line): count for line, count in trace["hits"].items()}
-    return {"hits": hits} | {
+    words = [tuple(each) for each in trace["words"]]
+    return {"hits": hits, "asserts": trace["asserts"], "words": words} | {
         name: [
             (unit, call, list(unpack(bytes.fromhex(packed))))
             for unit, call, packed in trace[name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor
@@ -162,6 +163,24 @@ def test_traces_are_kept_on_request():
     outcome = judge_one(RIGHT, keep_trace=True)
     assert outcome.trace["hits"] == {1: 1, 2: 4, 3: 4}
     assert [call[:2] for call in outcome.trace["states"]] == [(n, 0) for n in range(4)]
+    assert outcome.trace["asserts"] == [True] * 4
+
+
+def test_a_kept_trace_has_the_states_in_words():
+    body = "    total = a\n    total += b\n    return [total, object()]\n"
+    outcome = judge_one(body, keep_trace=True)
+    _, _, words = outcome.trace["words"][0]
+    assert [name for _, name, _ in words] == ["total", "total", "return"]
+    assert [line for line, _, _ in words] == [2, 3, 4]
+    assert words[-1][2] == f"[{words[1][2]}, an object]"
+    assert outcome.trace["asserts"] == [False] * 4
+    assert judge_one(body).trace is None
+
+
+def test_a_trace_survives_being_written_and_read():
+    outcome = judge_one(RIGHT, keep_trace=True)
+    read = Outcome.from_record(json.loads(json.dumps(outcome.record())))
+    assert read.trace == outcome.trace
 
 
 def test_mutated_and_returned_arguments_are_seen_by_the_test():

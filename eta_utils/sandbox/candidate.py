@@ -93,7 +93,9 @@ class Host:
         self.program = program
         self.notice = notice  # sends what cannot wait for the next report
         self.namespace = {"__builtins__": vars(sys.modules["builtins"])}
-        self.recorder = Recorder(program["counters"], program["budget"], self.namespace)
+        self.recorder = Recorder(
+            program["counters"], program["budget"], self.namespace, program["in_words"]
+        )
         self.tampering = ""
         Host.current = self
 
@@ -127,7 +129,7 @@ class Host:
         ):
             self.tampering = self.tampering or "builtins"
         recorder = self.recorder
-        trace = *recorder.hits(), recorder.states()
+        trace = *recorder.hits(), recorder.states(), recorder.words
         return encode((raised, value, *trace, self.tampering))[0]
 
 
@@ -180,7 +182,7 @@ def warm_up() -> None:
     ours, theirs = socketpair()
     examiner, channel = Channel(theirs), Channel(ours)
     program = {"code": marshal.dumps(compile(_WARM_UP, FILENAME, "exec"))}
-    program |= {"counters": 8, "budget": 100, "names_builtins": False}
+    program |= {"counters": 8, "budget": 100, "names_builtins": False, "in_words": False}
     examiner.send(dumps(program))
     host = Host(loads(channel.receive()), channel.send)
     channel.send(host.load())

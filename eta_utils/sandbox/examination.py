@@ -20,6 +20,7 @@ from eta_utils.tracing.alignment import Trace
 from eta_utils.tracing.answers import marks
 from eta_utils.tracing.instrument import Instrumented
 from eta_utils.tracing.recorder import STATES_PER_CALL
+from eta_utils.tracing.texts import texts_only
 
 TRACED_CALLS = 64  # of the candidate by one test; further calls leave no states
 
@@ -61,6 +62,7 @@ class Examination:
     passed_units: list[bool] = field(default_factory=list)
     trace: Trace = field(default_factory=dict)
     answers: Trace = field(default_factory=dict)
+    words: dict[tuple[int, int], list] = field(default_factory=dict)
     truncated: bool = False
     steps: int = 0
     _hits: list[int] = field(default_factory=list)
@@ -78,6 +80,7 @@ class Examination:
             "budget": job["budget"],
             "processor_seconds": job["processor_seconds"],
             "names_builtins": "builtins" in job["program"],
+            "in_words": job["keep_trace"] and not job["trusted"],
         }
         self.channel.send(pickle.dumps(program))
         self._open(self._receive())
@@ -168,7 +171,7 @@ class Examination:
                     self._tampering = (
                         f"a result of class {comparing}, which compares itself"
                     )
-                if isinstance(answer, tuple) and len(answer) == 6:
+                if isinstance(answer, tuple) and len(answer) == 7:
                     return answer
                 if not isinstance(answer, str):
                     raise ProtocolError("no answer")
@@ -181,13 +184,25 @@ class Examination:
 
     def _open(self, answer: tuple) -> object:
         """Book an answer's trace, then return its value or raise its exception."""
-        raised, value, hits, used_up, states, tampering = answer
+        raised, value, hits, used_up, states, words, tampering = answer
         self._tampering = self._tampering or tampering
         if self.job["traced"]:
+            if self.job["keep_trace"] and len(self.words) < TRACED_CALLS:
+                self._keep(words)
             self._book(hits, used_up, states)
         if raised:
             raise _as_exception(*raised)
         return value
+
+    def _keep(self, words: list) -> None:
+        """Keep a call's states in words, if the candidate sent nothing but such."""
+        try:
+            texts = texts_only(words[:STATES_PER_CALL])
+        except (TypeError, ValueError):
+            self._tampering = "the verdict channel"
+            raise self.stop("tampered") from None
+        if texts:
+            self.words[len(self.passed_units), self._calls] = texts
 
     def _book(self, hits: list[int], used_up: bool, states: bytes) -> None:
         if self._calls == 0:  # each assert has a budget of its own

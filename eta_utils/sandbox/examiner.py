@@ -141,7 +141,11 @@ def _outcome(exam: Examination, units: int, reference: dict | None) -> dict:
     report["truncated"] = exam.truncated or exam.stopped is not None
     if exam.job["keep_trace"]:
         traces = {"states": exam.trace, "answers": exam.answers}
-        report["trace"] = {"hits": exam.hits_by_line()} | {
+        report["trace"] = {
+            "hits": exam.hits_by_line(),
+            "asserts": exam.passed_units,
+            "words": [[*call, words] for call, words in exam.words.items()],
+        } | {
             name: [[*call, packed.hex()] for call, packed in trace.items()]
             for name, trace in traces.items()
         }

@@ -12,6 +12,7 @@ from __future__ import annotations
 import ast
 from dataclasses import replace
 
+from eta_utils.tasks.asserts import asserts_in, check_of, says_something
 from eta_utils.tasks.task import Task
 
 LEAST = 4  # asserts: with fewer a half says too little
@@ -25,12 +26,8 @@ def in_halves(task: Task) -> Task | None:
     every program (`assert True`) are left out.
     """
     tree = ast.parse(task.test)
-    check = next(
-        node
-        for node in tree.body
-        if isinstance(node, ast.FunctionDef) and node.name == "check"
-    )
-    numbered = [index for index, node in enumerate(check.body) if _tests(node)]
+    check = check_of(tree)
+    numbered = [index for index, node in enumerate(check.body) if says_something(node)]
     if len(numbered) < LEAST:
         return None
     half = len(numbered) // 2
@@ -38,20 +35,7 @@ def in_halves(task: Task) -> Task | None:
     texts = []
     for kept in (numbered[:half], numbered[half:]):
         check.body = [
-            node for index, node in enumerate(body) if index in kept or not _asserts(node)
+            node for index, node in enumerate(body) if index in kept or not asserts_in(node)
         ]
         texts.append(ast.unparse(tree) + "\n")
     return replace(task, test=texts[0], hidden_test=texts[1])
-
-
-def _asserts(statement: ast.stmt) -> list[ast.Assert]:
-    return [node for node in ast.walk(statement) if isinstance(node, ast.Assert)]
-
-
-def _tests(statement: ast.stmt) -> bool:
-    """Whether some assert of the statement says something about the program."""
-    return any(
-        isinstance(part, ast.Name)
-        for each in _asserts(statement)
-        for part in ast.walk(each.test)
-    )

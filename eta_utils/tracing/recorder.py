@@ -16,6 +16,9 @@ from __future__ import annotations
 from itertools import repeat
 from operator import is_, length_hint
 from struct import pack
+from sys import _getframe
+
+from eta_utils.tracing.texts import describe
 
 COUNTER = "_eta_"  # and a number: the global name of a counter
 _NAMES = [f"{COUNTER}{number}" for number in range(500)]  # made once, in the zygote
@@ -65,15 +68,20 @@ class Recorder:
 
     Each counter is an iterator over half as many True as the budget has steps, so that a
     loop of two statements, the usual least, stops when the budget is used up.  A spent
-    iterator raises StopIteration for ever.
+    iterator raises StopIteration for ever.  With `in_words` each state is kept as text as
+    well.
     """
 
-    def __init__(self, counters: int, budget: int, namespace: dict) -> None:
+    def __init__(
+        self, counters: int, budget: int, namespace: dict, in_words: bool = False
+    ) -> None:
         self._namespace = namespace
         more = (f"{COUNTER}{number}" for number in range(len(_NAMES), counters))
         self._names = [*_NAMES[:counters], *more]
         self._before = [0] * counters
         self._states: list[int] = []
+        self._in_words = in_words
+        self.words: list[tuple[int, str, str]] = []  # (line, variable, value) of each state
         self._last: dict[str, int] = {}
         namespace["_eta_see"] = is_  # takes two arguments, does nothing, costs little
         self._allow(budget)
@@ -91,6 +99,7 @@ class Recorder:
             self._before, _ = self.hits()
             self._allow(budget)
         self._states.clear()
+        self.words.clear()
         self._last.clear()
         self._namespace["_eta_see"] = self._see
 
@@ -99,6 +108,8 @@ class Recorder:
         if self._last.get(name) != mark:
             self._last[name] = mark
             self._states.append(mark)
+            if self._in_words:
+                self.words.append((_getframe(1).f_lineno, name, describe(value)))
             if len(self._states) >= STATES_PER_CALL:
                 self._namespace["_eta_see"] = is_
 
