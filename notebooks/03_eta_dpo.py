@@ -80,15 +80,19 @@ pd.DataFrame(keys).style.hide(axis="index")
 # %% [markdown]
 # Pairs are *gated*: where some sample passes, every ordering pairs a passing program
 # with a failing one. The orderings differ on prompts where nothing passed. A pair of
-# `eta` on such a prompt, the better program first:
+# `eta` on such a prompt: lines that ran are shaded, and the states of the variables go
+# up to where the two programs part.
 
 # %%
 pairs = arms.pairs_of(study, drawn, "eta", 1)
 silent = [pair for pair in pairs if not pair["winner_passes"]]
+align = rollouts.tasks_of(study, "align")
 for pair in silent[:1]:
     print("why:", pair["reason"])
-    figures.code(pair["prompt"] + pair["chosen"])
-    figures.code(pair["prompt"] + pair["rejected"])
+    texts = [pair["prompt"] + pair[side] for side in ("chosen", "rejected")]
+    samples = [{"task_id": pair["task_id"], "solution": text} for text in texts]
+    both = rollouts.judged(study, samples, align, keep_trace=True)
+    figures.pair(align[pair["task_id"]], *both)
 
 # %% [markdown]
 # ## Are the labels right?
@@ -117,16 +121,16 @@ figures.table(pd.DataFrame(audit.by_margin(programs, "eta")))
 
 # %% [markdown]
 # Where failing programs pass equally many visible tests, `fraction` is silent, and
-# what the program *did* must tell them apart. Two such pairs, the preferred program
-# first: one that the hidden tests confirm, and the surest one that they contradict.
+# what the program *did* must tell them apart. For two orderings the surest such pair
+# that the hidden tests confirm, and the surest one that they contradict:
 
 # %%
-align = rollouts.tasks_of(study, "align")
 for ordering in ("eta", "alignment"):
     for kind, (name, *both) in audit.tied(programs, ordering).items():
         print(f"{ordering} is {kind}: {ORDERINGS[ordering].reason(*both)}")
-        for outcome in both:
-            figures.program(align[name], outcome)
+        samples = [outcome.sample for outcome in both]
+        traced = rollouts.judged(study, samples, align, keep_trace=True)
+        figures.pair(align[name], *traced)
 
 # %% [markdown]
 # ## The method

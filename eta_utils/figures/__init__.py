@@ -16,6 +16,7 @@ from eta_utils.figures.comparisons import (
 from eta_utils.figures.learning import best_of_n, drift, reliability, training_curves
 from eta_utils.figures.palette import COLOURS, MARKERS, colour
 from eta_utils.figures.shown import code, program, sentences, show, table, three, trace
+from eta_utils.figures.traces import pair
 
 __all__ = [
     "COLOURS",
@@ -28,6 +29,7 @@ __all__ = [
     "drift",
     "gains",
     "learning_curves",
+    "pair",
     "pass_fail",
     "program",
     "reliability",

@@ -153,8 +153,8 @@ def limit_resources(memory: int, files: int = 64, file_bytes: int = 16 << 20) ->
 
 
 def limit_processor(seconds: int) -> None:
-    """End this process after so many seconds of processor time (not wall clock): by SIGXCPU,
-    which says why, and a second later by SIGKILL if the program has seen to the first."""
+    """End this process after so many seconds of processor time (not wall clock): by
+    SIGXCPU, which says why, and a second later by SIGKILL if it goes on."""
     at_last = seconds + 1
     if _MOST_SECONDS != resource.RLIM_INFINITY:
         at_last = min(at_last, _MOST_SECONDS)
