@@ -87,12 +87,25 @@ pd.DataFrame(keys).style.hide(axis="index")
 pairs = arms.pairs_of(study, drawn, "eta", 1)
 silent = [pair for pair in pairs if not pair["winner_passes"]]
 align = rollouts.tasks_of(study, "align")
-for pair in silent[:1]:
-    print("why:", pair["reason"])
+
+
+def show(pair: dict) -> None:
+    """Execute both programs of a pair again, to see what they did."""
     texts = [pair["prompt"] + pair[side] for side in ("chosen", "rejected")]
     samples = [{"task_id": pair["task_id"], "solution": text} for text in texts]
     both = rollouts.judged(study, samples, align, keep_trace=True)
+    print(pair["reason"])
     figures.pair(align[pair["task_id"]], *both)
+
+
+for pair in silent[:1]:
+    show(pair)
+
+# %% [markdown]
+# In a live notebook, choose another:
+
+# %%
+figures.browse(pairs, show)
 
 # %% [markdown]
 # ## Are the labels right?

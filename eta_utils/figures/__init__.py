@@ -16,12 +16,13 @@ from eta_utils.figures.comparisons import (
 from eta_utils.figures.learning import best_of_n, drift, reliability, training_curves
 from eta_utils.figures.palette import COLOURS, MARKERS, colour
 from eta_utils.figures.shown import code, program, sentences, show, table, three, trace
-from eta_utils.figures.traces import pair
+from eta_utils.figures.traces import browse, pair
 
 __all__ = [
     "COLOURS",
     "MARKERS",
     "best_of_n",
+    "browse",
     "code",
     "colour",
     "crossover",

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import html
 import math
+from collections.abc import Callable, Sequence
 
+import ipywidgets
 from IPython.display import HTML, display
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
@@ -30,6 +32,19 @@ _MARK = "#D55E00"
 def pair(task: Task, chosen: Outcome, rejected: Outcome) -> None:
     """Show both programs with their traces."""
     display(HTML(pair_page(task, chosen, rejected)))
+
+
+def browse(pairs: Sequence[dict], show: Callable[[dict], None]) -> None:
+    """In a live notebook: choose one of the preference pairs, and it is shown.  Nothing of
+    it remains on paper."""
+    if not pairs:
+        print("there are none")
+        return
+    titles = [f"{each['task_id']}: {each['reason']}" for each in pairs]
+    options = list(zip(titles, pairs, strict=True))
+    wide = ipywidgets.Layout(width="100%")
+    chooser = ipywidgets.Dropdown(options=options, description="pair", layout=wide)
+    ipywidgets.interact(show, pair=chooser)
 
 
 def pair_page(task: Task, chosen: Outcome, rejected: Outcome) -> str:
