@@ -1,8 +1,8 @@
 """Are the labels right?  Orderings of visible outcomes, checked against hidden tests.
 
 >>> programs = by_prompt(outcomes, hidden_fractions(hidden_outcomes, tasks), tasks)
->>> audit(programs, "eta")["right, fail/fail"]    # a share, with its interval over tasks
->>> audit_table(programs, ["eta", "steps"])
+>>> counts = count(programs, ["eta", "steps"])    # by ordering and task
+>>> audit_table(counts)                           # shares, with intervals over tasks
 
 Every pair of distinct programs for one prompt counts, not only the few that are trained on.
 Done before any training: an ordering that mislabels pairs teaches the wrong thing.
@@ -16,14 +16,26 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
-from eta_utils.evaluation import Interval, ratio_interval
+from eta_utils.evaluation import ratio_interval
 from eta_utils.orderings import ORDERINGS, STOPPED, Ordering
 from eta_utils.outcomes import Outcome
 from eta_utils.tasks import Task
 
 MARGINS = ("smallest third", "middle third", "largest third")
 PADDED = 4  # times the loser's steps
+SHARES = {  # of which count in which
+    "right, fail/fail": ("right", "decided"),
+    "decides, fail/fail": ("decided", "told apart"),
+    "right, tied": ("tied right", "tied decided"),
+    "decides, tied": ("tied decided", "tied"),
+    "right, pass/fail": ("gated right", "gated"),
+    "yield": ("gives", "silent"),
+    "endless": ("endless", "made"),
+    "padded": ("padded", "made"),
+}
+COUNTS = sorted({name for share in SHARES.values() for name in share})
 
 
 @dataclass(frozen=True)
@@ -65,8 +77,20 @@ def by_prompt(
     }
 
 
-def audit(programs: Mapping[str, Programs], ordering: str) -> dict[str, int | Interval]:
-    """What an ordering's pairs are worth: counts, and shares with intervals over tasks.
+def count(programs: Mapping[str, Programs], orderings: Sequence[str]) -> pd.DataFrame:
+    """One row for each ordering and task: `ordering, task_id` and `COUNTS` of pairs and
+    prompts, which is all that `audit_table` needs."""
+    rows = [
+        {"ordering": name, "task_id": task} | _count(each, ORDERINGS[name])
+        for name in orderings
+        for task, each in programs.items()
+    ]
+    return pd.DataFrame(rows, columns=["ordering", "task_id", *COUNTS])
+
+
+def audit_table(counts: pd.DataFrame) -> pd.DataFrame:
+    """What each ordering's pairs are worth: one row of shares, each with `low` and `high`,
+    the ends of its interval over tasks.  Counts of several seeds are added up by task.
 
     Of fail/fail pairs that the hidden tests tell apart, `decides` is the share that the
     ordering decides, and `right` the share of those in which the winner passes more hidden
@@ -75,29 +99,14 @@ def audit(programs: Mapping[str, Programs], ordering: str) -> dict[str, int | In
     Of all winners over failing programs, `endless` had to be stopped, and `padded` ran
     `PADDED` times the loser's steps without passing more hidden tests.
     """
-    counts = [_count(each, ORDERINGS[ordering]) for each in programs.values()]
-    sums = {name: np.array([row[name] for row in counts]) for name in counts[0]}
-    shares = {
-        "right, fail/fail": ("right", "decided"),
-        "decides, fail/fail": ("decided", "told apart"),
-        "right, tied": ("tied right", "tied decided"),
-        "decides, tied": ("tied decided", "tied"),
-        "right, pass/fail": ("gated right", "gated"),
-        "yield": ("gives", "silent"),
-        "endless": ("endless", "made"),
-        "padded": ("padded", "made"),
-    }
-    return {"fail/fail pairs": int(sums["told apart"].sum())} | {
-        name: ratio_interval(sums[part], sums[whole])
-        for name, (part, whole) in shares.items()
-    }
-
-
-def audit_table(
-    programs: Mapping[str, Programs], orderings: Sequence[str]
-) -> list[dict[str, object]]:
-    """`audit` of each ordering as rows for a data frame."""
-    return [{"ordering": name} | audit(programs, name) for name in orderings]
+    rows = []
+    for name, part in counts.groupby("ordering", sort=False):
+        sums = part.groupby("task_id", sort=False)[COUNTS].sum()
+        row = {"ordering": name, "fail/fail pairs": int(sums["told apart"].sum())}
+        for share, (some, whole) in SHARES.items():
+            row |= ratio_interval(sums[some], sums[whole]).named(share)
+        rows.append(row)
+    return pd.DataFrame(rows)
 
 
 def by_margin(programs: Mapping[str, Programs], ordering: str) -> list[dict[str, object]]:

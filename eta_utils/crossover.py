@@ -17,7 +17,7 @@ import pandas as pd
 
 from eta_utils.contrasts import FIRST, LAST, at_budget
 from eta_utils.evaluation import mean_interval, paired_difference
-from eta_utils.results import label, load_scores, same_seeds
+from eta_utils.results import label, load_table, same_seeds
 from eta_utils.study import Study
 
 ARM, OTHERS = "dpo-eta", ("dpo-binary", "ppo")
@@ -39,7 +39,7 @@ def all_scores(study: Study, own: pd.DataFrame) -> pd.DataFrame:
     for name in study.beside.split():
         path = Path(study.outputs) / name / "scores.csv"
         if path.exists():
-            found[name] = load_scores(path)
+            found[name] = load_table(path)
     return pd.concat(
         [rows[rows["arm"].isin(NEEDED)].assign(run=name) for name, rows in found.items()],
         ignore_index=True,

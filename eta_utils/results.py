@@ -9,14 +9,14 @@ Leaves out: making anything; an arm that was not run is simply not there (`missi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from eta_utils.evaluation import mean_interval, paired_difference, pass_at_k
+from eta_utils.evaluation import Interval, mean_interval, paired_difference, pass_at_k
 from eta_utils.files import BadInput, read_json, read_jsonl, write_whole
 from eta_utils.outcomes import Outcome
 from eta_utils.stages import Stage
@@ -209,16 +209,41 @@ def write_results(folder: Path, **tables: pd.DataFrame) -> None:
             rows.to_csv(file, index=False, float_format="%.6g", lineterminator="\n")
 
 
-def load_scores(path: Path, *more: str) -> pd.DataFrame:
-    """Scores that `write_results` kept, with `more` columns.  Raises BadInput, naming the
-    file, for another."""
+def joined(rows: pd.DataFrame) -> pd.DataFrame:
+    """A table to be read: columns `x`, `x low`, `x high` become one, in words:
+    "0.135 [0.110, 0.160]", or "-" where there is no value."""
+    rows = rows.copy()
+    for name in [each for each in rows if f"{each} low" in rows]:
+        low, high = rows.pop(f"{name} low"), rows.pop(f"{name} high")
+        rows[name] = [
+            str(Interval(*ends)) for ends in zip(rows[name], low, high, strict=True)
+        ]
+    return rows
+
+
+def of_seeds(study: Study, name: str) -> pd.DataFrame:
+    """What `write_results` kept as `name` in the folders of all seeds, one table after the
+    other with the column `seed` in front; empty where none has it."""
+    found = [
+        pd.read_csv(path).assign(seed=int(folder.name.removeprefix("seed")))
+        for folder in seed_folders(study)
+        for path in sorted(folder.glob(f"**/{name}.csv"))
+    ]
+    rows = pd.concat(found, ignore_index=True) if found else pd.DataFrame({"seed": []})
+    return rows[["seed", *(each for each in rows if each != "seed")]]
+
+
+def load_table(path: Path, columns: Iterable[str] = COLUMNS) -> pd.DataFrame:
+    """A table that `write_results` kept: scores, or one with other columns.  Raises
+    BadInput, naming the file, for one that lacks some."""
     try:
-        scores = pd.read_csv(path)
+        rows = pd.read_csv(path)
     except (OSError, ValueError) as error:
         raise BadInput(f"{path}: cannot be read as a table ({error})") from None
-    if missing := {*COLUMNS, *more} - set(scores):
-        raise BadInput(f"{path}: no column {sorted(missing)[0]}; is it a run's scores.csv?")
-    return scores
+    if missing := set(columns) - set(rows):
+        name = path.name.partition(".")[0]
+        raise BadInput(f"{path}: no column {sorted(missing)[0]}; is it a run's {name}.csv?")
+    return rows
 
 
 def examples(study: Study, arm: str) -> dict[str, Outcome]:

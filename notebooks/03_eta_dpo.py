@@ -21,8 +21,7 @@
 # %%
 import pandas as pd
 
-from eta_utils import arms, audit, contrasts, figures, results, rollouts
-from eta_utils.files import read_json
+from eta_utils import arms, audit, contrasts, figures, ranking, results, rollouts
 from eta_utils.orderings import ORDERINGS
 from eta_utils.study import Study
 
@@ -117,7 +116,9 @@ figures.browse(pairs, show)
 
 # %%
 programs = arms.programs_of(study, drawn)
-figures.table(pd.DataFrame(audit.audit_table(programs, names)))
+labels = audit.count(programs, names)
+results.write_results(study.folder, labels=labels)
+figures.table(audit.audit_table(labels))
 
 # %% [markdown]
 # `binary` decides none of these pairs: that is the silence which ETA means to fill.
@@ -234,17 +235,17 @@ figures.show(
 # samples pass?
 
 # %%
-judgement = {}
+ranked = None
 if study.eta_rm:
     judged = arms.judge_eta_rm(study, sft, arms.train_eta_rm(study, sft))
-    judgement = read_json(judged.folder / arms.JUDGEMENT)
+    ranked = pd.read_csv(judged.folder / "ranked.csv").assign(seed=seed)
     print(f"expected calibration error {judged.metrics['calibration error']:.3f}")
-figures.table(pd.DataFrame(judgement.get("accuracy")))
+figures.table(pd.DataFrame() if ranked is None else ranking.accuracy(ranked))
 
 # %%
-if judgement:
+if ranked is not None:
     figures.show(
-        figures.best_of_n(pd.DataFrame(judgement["best of n"])),
+        figures.best_of_n(ranking.best_of(ranked)),
         "Share of prompts whose best of n samples passes, by what ranks the samples.",
     )
 
@@ -254,9 +255,9 @@ if judgement:
 # knows nothing. A reward model that falls as n grows is fooled by what it likes most.
 
 # %%
-if judgement:
+if ranked is not None:
     figures.show(
-        figures.reliability(pd.DataFrame(judgement["reliability"])),
+        figures.reliability(ranking.reliability(ranked, "ETA-RM")[0]),
         "Share of pairs that ETA-RM ranks right, by the probability that it predicts.",
     )
 

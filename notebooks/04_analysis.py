@@ -19,7 +19,9 @@
 # those where all samples of the SFT model fail, which is where ETA claims to help.
 
 # %%
-from eta_utils import contrasts, crossover, figures, results, rollouts
+from IPython.display import display
+
+from eta_utils import audit, contrasts, crossover, figures, ranking, results, rollouts
 from eta_utils.study import Study
 
 # %% tags=["parameters"]
@@ -161,6 +163,42 @@ for (contrast, programs), part in across.groupby(["contrast", "programs"]):
         f"{contrast} after {programs}: paired difference against SFT's pass rate, and "
         "against the share of tasks where all of its samples fail.",
         pictures / f"crossover {contrast}, {programs}.png".replace(" ", "_"),
+    )
+
+# %% [markdown]
+# ## Were the labels right?
+#
+# On the SFT models' samples of the alignment prompts, all seeds together: of pairs of
+# failing programs that the hidden tests tell apart, how many does an ordering decide
+# by visible tests alone, and how many of those rightly? ([03](03_eta_dpo.ipynb) says
+# what the other columns are.)
+
+# %%
+labels = results.of_seeds(study, "labels")
+if len(labels):
+    labelled = audit.audit_table(labels)
+    results.write_results(study.run_folder, labels=labels, audit=labelled)
+    display(figures.table(labelled))
+
+# %% [markdown]
+# ## Was the reward model right?
+#
+# ETA-RM of all seeds on the SFT models' samples of the held-out tasks: how often the
+# better program scores higher, and how often the best of n samples passes.
+
+# %%
+ranked = results.of_seeds(study, "ranked")
+if len(ranked):
+    right, best = ranking.accuracy(ranked), ranking.best_of(ranked)
+    curve, error = ranking.reliability(ranked, "ETA-RM")
+    kept = {"accuracy": right, "best_of_n": best, "reliability": curve}
+    results.write_results(study.run_folder, ranked=ranked, **kept)
+    print(f"expected calibration error {error:.3f}")
+    display(figures.table(right))
+    figures.show(
+        figures.best_of_n(best),
+        "Share of prompts whose best of n samples passes, by what ranks the samples.",
+        pictures / "best_of_n.png",
     )
 
 # %% [markdown]

@@ -16,14 +16,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from scipy.optimize import minimize
 
-from eta_utils.audit import Programs, audit, by_prompt, hidden_fractions
+from eta_utils.audit import Programs, audit_table, by_prompt, count, hidden_fractions
 from eta_utils.execution import judge
 from eta_utils.files import read_jsonl
 from eta_utils.orderings import tier
 from eta_utils.outcomes import Outcome
+from eta_utils.results import joined
 from eta_utils.tasks import load_tasks
 from eta_utils.tasks.halves import in_halves
 from tests.conftest import ROOT
@@ -31,6 +31,10 @@ from tests.conftest import ROOT
 FEATURES = ("asserts", "closeness", "constant", "fails to load", "raises")
 SHRINKAGE = 0.01
 AT_MOST = 40  # programs of a task to fit to, or a few tasks would decide
+SHOWN = [
+    *("ordering", "right, fail/fail", "decides, fail/fail", "right, tied", "decides, tied"),
+    *("yield", "padded"),
+]
 NAMES = ("eta", "states", "fraction", "tier", "alignment", "prefix", "coverage", "steps")
 
 
@@ -45,14 +49,10 @@ def main() -> None:
     print("weights fitted to the even-numbered tasks, the share of asserts being 1:")
     for name, weight in zip(FEATURES, weights / weights[0], strict=True):
         print(f"  {name:14} {weight:+.2f}")
-    columns = (
-        *("right, fail/fail", "decides, fail/fail", "right, tied", "decides, tied"),
-        *("yield", "padded"),
-    )
+    counts = count(programs, NAMES)
     for title, part in (("even-numbered", even), ("odd-numbered", odd), ("all", programs)):
-        rows = {name: audit(part, name) for name in NAMES}
-        table = pd.DataFrame(rows).T[list(columns)].map(str)
-        print(f"\n{title} tasks: {len(part)}\n{table.to_string()}")
+        table = joined(audit_table(counts[counts["task_id"].isin(part)]))
+        print(f"\n{title} tasks: {len(part)}\n{table[SHOWN].to_string(index=False)}")
 
 
 def judged_programs(path: Path) -> dict[str, Programs]:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from eta_utils.audit import (
     MARGINS,
     Programs,
-    audit,
+    audit_table,
     by_margin,
     by_prompt,
+    count,
     hidden_fractions,
     tied,
 )
@@ -40,14 +42,15 @@ def programs(*rows):
     return Programs(outcomes, np.array([row[1] for row in rows], float))
 
 
-def values(found):
-    return {name: getattr(share, "value", share) for name, share in found.items()}
+def audit(programs, ordering):
+    [row] = audit_table(count(programs, [ordering])).to_dict("records")
+    return row
 
 
 def test_fail_fail_pairs_are_right_wrong_or_undecided_as_the_hidden_tests_say():
     # By fraction: b > a, c > a, d > b = c.  The hidden tests: c > b > d > a.
     one = programs((0, 0.0), (1, 0.5), (1, 0.6), (2, 0.2))
-    found = values(audit({"one": one}, "fraction"))
+    found = audit({"one": one}, "fraction")
     assert found["fail/fail pairs"] == 6  # the hidden tests tell all apart
     assert found["decides, fail/fail"] == pytest.approx(5 / 6)  # all but b and c
     assert found["right, fail/fail"] == pytest.approx(3 / 5)  # d over b and c is wrong
@@ -56,7 +59,7 @@ def test_fail_fail_pairs_are_right_wrong_or_undecided_as_the_hidden_tests_say():
 
 
 def test_pairs_that_the_hidden_tests_do_not_tell_apart_do_not_count():
-    found = values(audit({"one": programs((0, 0.5), (1, 0.5))}, "fraction"))
+    found = audit({"one": programs((0, 0.5), (1, 0.5))}, "fraction")
     assert found["fail/fail pairs"] == 0
     assert math.isnan(found["right, fail/fail"])
     assert found["yield"] == 1  # it is a pair all the same
@@ -66,17 +69,17 @@ def test_pairs_that_the_visible_tests_tie_are_counted_apart():
     # Steps of a to d: 1, 5, 5, 20; hidden: c > b > d > a.  The fifth is not tied.
     tied_ones = [outcome(1, text=str(steps), steps=steps) for steps in (1, 5, 5, 20)]
     one = programs(*zip(tied_ones, (0.1, 0.3, 0.4, 0.2), strict=True), (2, 0.9))
-    found = values(audit({"one": one}, "steps"))
+    found = audit({"one": one}, "steps")
     # Told apart by the hidden tests: all 6 pairs of the four; by steps: all but b and c.
     assert found["decides, tied"] == pytest.approx(5 / 6)
     # Right: b, c and d over a; wrong: d over b and c.
     assert found["right, tied"] == pytest.approx(3 / 5)
-    assert math.isnan(values(audit({"one": one}, "fraction"))["right, tied"])
+    assert math.isnan(audit({"one": one}, "fraction")["right, tied"])
 
 
 def test_a_passing_program_over_a_failing_one_is_a_pair_of_its_own():
     # Two pass the visible tests, one of them fails most hidden ones.
-    found = values(audit({"one": programs((4, 1.0), (4, 0.1), (1, 0.4))}, "binary"))
+    found = audit({"one": programs((4, 1.0), (4, 0.1), (1, 0.4))}, "binary")
     assert found["right, pass/fail"] == 0.5
     assert found["fail/fail pairs"] == 0
     assert math.isnan(found["yield"])  # no prompt was silent
@@ -88,8 +91,8 @@ def test_pass_and_fail_are_silent_where_nothing_passes_and_eta_is_not():
         "two": programs((1, 0.1), (1, 0.2)),
         "three": programs((4, 1.0), (1, 0.2)),
     }
-    assert values(audit(silent, "binary"))["yield"] == 0
-    assert values(audit(silent, "fraction"))["yield"] == 0.5
+    assert audit(silent, "binary")["yield"] == 0
+    assert audit(silent, "fraction")["yield"] == 0.5
 
 
 def test_endless_and_padded_winners_are_counted_among_all_winners():
@@ -97,20 +100,29 @@ def test_endless_and_padded_winners_are_counted_among_all_winners():
     padded = outcome(1, text="padded", steps=41)
     plain = outcome(1, text="plain", steps=10)
     one = programs((endless, 0.0), (padded, 0.5), (plain, 0.5))
-    found = values(audit({"one": one}, "steps"))
+    found = audit({"one": one}, "steps")
     # endless > padded > plain: two of three winners endless, and in every pair the winner
     # ran more than 4 times the loser's steps without passing more hidden tests.
     assert found["endless"] == pytest.approx(2 / 3)
     assert found["padded"] == pytest.approx(3 / 3)
-    assert values(audit({"one": one}, "eta"))["endless"] == 0  # a stopped one never wins
+    assert audit({"one": one}, "eta")["endless"] == 0  # a stopped one never wins
 
 
 def test_intervals_are_over_tasks_and_not_over_pairs():
     right = programs(*((number % 4, number % 4) for number in range(40)))
     wrong = programs(*((number % 4, -(number % 4)) for number in range(40)))
-    found = audit({"one": right, "two": wrong}, "fraction")["right, fail/fail"]
+    found = audit({"one": right, "two": wrong}, "fraction")
     # Thousands of pairs, but two tasks that contradict one another say nothing.
-    assert (found.value, found.low, found.high) == (0.5, 0, 1)
+    shares = ("right, fail/fail", "right, fail/fail low", "right, fail/fail high")
+    assert [found[name] for name in shares] == [0.5, 0, 1]
+
+
+def test_seeds_do_not_make_more_tasks_of_the_same_ones():
+    right, wrong = programs((0, 0.0), (1, 1.0)), programs((0, 1.0), (1, 0.0))
+    counts = count({"one": right, "two": wrong}, ["fraction"])
+    once, thrice = audit_table(counts), audit_table(pd.concat([counts] * 3))
+    assert thrice["fail/fail pairs"].item() == 3 * once["fail/fail pairs"].item()
+    assert thrice.iloc[:, 2:].equals(once.iloc[:, 2:])
 
 
 def test_larger_margins_can_be_read_apart_from_smaller_ones():

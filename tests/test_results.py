@@ -121,14 +121,14 @@ def test_results_are_written_with_the_scores_they_are_computed_from(study):
     assert lines[0] == "seed,arm,programs,task_id,difficulty,samples,passed,greedy"
     assert len(lines) == TASKS + 1
     assert "SFT" in (study.run_folder / "results.csv").read_text()
-    again = results.load_scores(study.run_folder / "scores.csv")
+    again = results.load_table(study.run_folder / "scores.csv")
     pd.testing.assert_frame_equal(again, scores)
 
 
 def test_a_table_that_is_not_of_scores_is_named(tmp_path):
     path = tmp_path / "scores.csv"
     with pytest.raises(BadInput, match=r"scores.csv: cannot be read"):
-        results.load_scores(path)
+        results.load_table(path)
     path.write_text("seed,arm\n0,sft\n")
     with pytest.raises(BadInput, match="no column difficulty"):
-        results.load_scores(path)
+        results.load_table(path)

@@ -1,19 +1,10 @@
-"""ETA-RM learns to rank pairs; best-of-n and calibration equal values by hand."""
+"""ETA-RM learns to rank pairs, the same from the same seed."""
 
 from __future__ import annotations
 
-import itertools
-
-import numpy as np
 import pytest
 
-from eta_utils.reward_model import (
-    best_of_n,
-    calibration,
-    load_reward_model,
-    score,
-    train_reward_model,
-)
+from eta_utils.reward_model import load_reward_model, score, train_reward_model
 from eta_utils.tasks import at_token_boundary, pipelines
 from eta_utils.training import SFTSettings
 
@@ -61,29 +52,3 @@ def test_a_score_does_not_depend_on_its_batch(tiny_folder):
         score(model, tokenizer, [p], [t])[0] for p, t in zip(prompts, texts, strict=True)
     ]
     assert together == pytest.approx(alone, abs=1e-4)
-
-
-@pytest.mark.parametrize("n", [1, 2, 3, 5])
-def test_best_of_n_is_the_mean_over_all_subsets(n):
-    rng = np.random.default_rng(n)
-    scores, passed = rng.random(5), rng.random(5) < 0.5
-    subsets = itertools.combinations(range(5), n)
-    expected = np.mean([passed[max(some, key=lambda k: scores[k])] for some in subsets])
-    assert best_of_n(scores, passed, n) == pytest.approx(expected)
-
-
-@pytest.mark.parametrize("n", [1, 2, 3])
-def test_among_equal_scores_one_is_drawn(n):
-    # All alike: the share that passes, whatever n and the order of the samples.
-    for passed in ([1, 0, 0, 0], [0, 0, 0, 1]):
-        assert best_of_n(np.zeros(4), np.array(passed), n) == pytest.approx(0.25)
-
-
-def test_calibration_compares_what_is_said_with_what_is_seen():
-    # sigmoid(ln 4) = 0.8: said of 5 pairs, right in 3; sigmoid(0) = 0.5 of one, not right.
-    margins = np.array([1, 1, 1, -1, -1, 0]) * np.log(4)
-    rows, error = calibration(margins)
-    assert [row["pairs"] for row in rows] == [1, 5]
-    assert rows[1]["predicted"] == pytest.approx(0.8)
-    assert rows[1]["right"] == pytest.approx(0.6)
-    assert error == pytest.approx((1 * 0.5 + 5 * 0.2) / 6)

@@ -18,6 +18,7 @@ from tests.conftest import ROOT
 pytestmark = pytest.mark.slow
 
 STAGES = ("base", "sft", "ppo", "dpo-eta/round2", "dpo-binary/round2", "dpo-steps/round2")
+KEPT = {"scores.csv", "beside.csv", "labels.csv", "ranked.csv"}  # of tasks and samples
 
 
 def command(outputs, *more):
@@ -91,7 +92,9 @@ def test_the_tables_can_be_computed_anew_from_the_scores_by_task(finished, tmp_p
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     assert "ETA-DPO" in done.stdout
-    for name in ("results.csv", "contrasts.csv", "difficulty.csv", "crossover.csv"):
+    found = {path.name for path in tmp_path.iterdir()}
+    assert found == {path.name for path in run.glob("*.csv")} - KEPT
+    for name in found:
         assert (tmp_path / name).read_text() == (run / name).read_text()
 
 

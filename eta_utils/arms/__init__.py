@@ -14,11 +14,10 @@ Leaves out: how training works (`training`, `dpo`, `ppo`, `rloo`) and what model
 
 from eta_utils.arms.preference import align_by_dpo, pairs_of, programs_of
 from eta_utils.arms.reinforcement import align, align_by_ppo, align_by_rloo, rounds_of_rl
-from eta_utils.arms.reward import JUDGEMENT, judge_eta_rm, train_eta_rm
+from eta_utils.arms.reward import judge_eta_rm, train_eta_rm
 from eta_utils.arms.supervised import finetune, noisy_corpus, pretrain
 
 __all__ = [
-    "JUDGEMENT",
     "align",
     "align_by_dpo",
     "align_by_ppo",

@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping
 
-import numpy as np
+import pandas as pd
 
 from eta_utils.arms.preference import pairs_of
-from eta_utils.evaluation import mean_interval, ratio_interval
-from eta_utils.files import write_json
 from eta_utils.models import save_model
 from eta_utils.orderings import tier
 from eta_utils.outcomes import Outcome
-from eta_utils.reward_model import (
-    best_of_n,
-    calibration,
-    load_reward_model,
-    score,
-    train_reward_model,
-)
+from eta_utils.ranking import reliability
+from eta_utils.results import write_results
+from eta_utils.reward_model import load_reward_model, score, train_reward_model
 from eta_utils.rollouts import draw, evaluate, judged, read_outcomes, tasks_of
 from eta_utils.stages import Stage
 from eta_utils.study import Study
 from eta_utils.tasks import Task
 from eta_utils.training import SFTSettings
-
-JUDGEMENT = "judgement.json"
-Ranked = Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]]  # by task
 
 
 def train_eta_rm(study: Study, sft: Stage) -> Stage:
@@ -52,8 +42,8 @@ def train_eta_rm(study: Study, sft: Stage) -> Stage:
 
 
 def judge_eta_rm(study: Study, sft: Stage, rm: Stage) -> Stage:
-    """ETA-RM as a reward model, on the SFT model's samples of the held-out tasks, by their
-    hidden tests; beside it baselines that need no model.  Leaves `judgement.json`."""
+    """ETA-RM's scores of the SFT model's samples of the held-out tasks, beside baselines
+    that need no model, for `ranking`.  Leaves `ranked.csv`."""
     test = evaluate(study, sft)
     stage = Stage(study.folder, "rm/judged", {}, [rm, test])
     if stage.must_run():
@@ -62,87 +52,30 @@ def judge_eta_rm(study: Study, sft: Stage, rm: Stage) -> Stage:
         with stage.clock("evaluation"):
             samples = [each.sample for each in outcomes]
             visible = judged(study, samples, tasks)
-            ranked = _ranked(_scores(rm, outcomes, visible, tasks), outcomes)
-        margins = _margins(ranked["ETA-RM"])
-        curve, error = calibration(margins)
-        judgement = {
-            "accuracy": [_accuracy(name, each) for name, each in ranked.items()],
-            "best of n": [
-                row
-                for name, each in ranked.items()
-                for row in _best(name, each, study.test_samples)
-            ],
-            "reliability": curve,
-        }
-        write_json(stage.folder / JUDGEMENT, judgement)
-        stage.finish({"calibration error": error, "pairs": len(margins)})
+            ranked = _ranked(rm, outcomes, visible, tasks)
+        write_results(stage.folder, ranked=ranked)
+        _, error = reliability(ranked.assign(seed=study.seed), "ETA-RM")
+        stage.finish({"calibration error": error, "samples": len(ranked)})
     return stage
 
 
-def _scores(
+def _ranked(
     rm: Stage, outcomes: list[Outcome], visible: list[Outcome], tasks: Mapping[str, Task]
-) -> dict[str, np.ndarray]:
-    """What each way to rank says of each outcome (N,): more is better.  `visible` are the
-    same programs by their visible tests."""
+) -> pd.DataFrame:
+    """What became of each sample by its hidden tests, and what each way to rank says of it.
+    `visible` are the same programs by their visible tests, which `error class` has seen."""
     model, tokenizer = load_reward_model(rm.folder / "model")
     texts = [each.sample["completion"] for each in outcomes]
     prompts = [tasks[each.task_id].prompt for each in outcomes]
-    return {
-        "ETA-RM": score(model, tokenizer, prompts, texts),
-        "shortest": np.array([-float(len(text)) for text in texts]),
-        "error class": np.array([float(tier(each)) for each in visible]),
-        "random": np.zeros(len(outcomes)),
-        "oracle": np.array([each.fraction for each in outcomes]),
-    }
-
-
-def _ranked(scores: Mapping[str, np.ndarray], outcomes: list[Outcome]) -> dict[str, Ranked]:
-    """By way to rank and task: scores, share of hidden tests, passed; (n,) each."""
-    places: dict[str, list[int]] = defaultdict(list)
-    for place, outcome in enumerate(outcomes):
-        if outcome.passed is not None:
-            places[outcome.task_id].append(place)
-    fraction = np.array([each.fraction for each in outcomes])
-    passed = np.array([bool(each.passed) for each in outcomes])
-    return {
-        name: {task: (values[at], fraction[at], passed[at]) for task, at in places.items()}
-        for name, values in scores.items()
-    }
-
-
-def _margins(ranked: Ranked) -> np.ndarray:
-    """Score of the better program minus that of the worse, for each pair of one task that
-    the hidden tests tell apart."""
-    found = [
-        (scores[:, None] - scores)[fraction[:, None] > fraction]
-        for scores, fraction, _ in ranked.values()
-    ]
-    return np.concatenate(found)
-
-
-def _accuracy(name: str, ranked: Ranked) -> dict[str, object]:
-    """How often the better program has the higher score, ties counted half."""
-    row: dict[str, object] = {"ranked by": name}
-    for kind in ("pass/fail", "fail/fail"):
-        right, pairs = [], []
-        for scores, fraction, passed in ranked.values():
-            winner_passes = passed[:, None] & ~passed
-            both_fail = ~passed[:, None] & ~passed & (fraction[:, None] > fraction)
-            asked = winner_passes if kind == "pass/fail" else both_fail
-            margin = (scores[:, None] - scores)[asked]
-            right.append((margin > 0).sum() + 0.5 * (margin == 0).sum())
-            pairs.append(asked.sum())
-        row |= ratio_interval(right, pairs).named(kind)
-    return row
-
-
-def _best(name: str, ranked: Ranked, most: int) -> list[dict[str, object]]:
-    """Pass rate of the best of n samples, n = 1, 2, 4, ... as far as they go."""
-    return [
-        {"ranked by": name, "n": n}
-        | mean_interval(
-            [best_of_n(s, passed, n) for s, _, passed in ranked.values()]
-        ).named("passes")
-        for n in (1, 2, 4, 8, 16)
-        if n <= most
-    ]
+    rows = pd.DataFrame(
+        {
+            "task_id": [each.task_id for each in outcomes],
+            "passed": [each.passed for each in outcomes],
+            "fraction": [each.fraction for each in outcomes],
+            "ETA-RM": score(model, tokenizer, prompts, texts),
+            "shortest": [-len(text) for text in texts],
+            "error class": [tier(each) for each in visible],
+        }
+    )
+    judged_ones = rows[rows["passed"].notna()]  # by a judge that did not fail itself
+    return judged_ones.astype({"passed": int})

@@ -91,14 +91,15 @@ def add_table(commands: argparse._SubParsersAction) -> None:
     """`table`: recompute the results from scores by task."""
     table = commands.add_parser(
         "table",
-        help="compute results and contrasts anew from a run's scores by task",
+        help="compute a run's tables anew from what it kept by task",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description=(
             "Compute a run's results and contrasts, with their intervals and tests, from\n"
-            "the passes of each task in its scores.csv, and print them; the crossover,\n"
-            "too, where beside.csv lies next to it."
+            "the passes of each task in its scores.csv, and print them.  Where such files\n"
+            "lie next to it: from beside.csv the crossover, from labels.csv the audit of\n"
+            "the orderings, from ranked.csv what the reward model is worth."
         ),
-        epilog="example:\n  python -m eta_utils table outputs/small/scores.csv",
+        epilog="example:\n  python -m eta_utils table outputs/reference/scores.csv.gz",
     )
     table.add_argument("scores", metavar="SCORES", help="a run's scores.csv")
     table.add_argument(

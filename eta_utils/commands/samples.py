@@ -108,7 +108,14 @@ def run_audit(options: Namespace) -> None:
     outcomes = _read_outcomes(Path(options.outcomes), tasks)
     import pandas as pd  # seconds to load, and so is what follows
 
-    from eta_utils.audit import audit_table, by_margin, by_prompt, hidden_fractions
+    from eta_utils.audit import (
+        audit_table,
+        by_margin,
+        by_prompt,
+        count,
+        hidden_fractions,
+    )
+    from eta_utils.results import joined
 
     settings = {"workers": options.workers, "isolation": rung, "progress": True}
     visible, hidden = _both_tests(tasks, options.hidden)
@@ -121,7 +128,7 @@ def run_audit(options: Namespace) -> None:
     fractions = hidden_fractions(judge(samples, hidden, **settings), hidden)
     programs = by_prompt((o for o in outcomes if o.task_id in visible), fractions, visible)
     names = [name for name in ORDERINGS if name != "oracle"]
-    table = pd.DataFrame(audit_table(programs, names))
+    table = joined(audit_table(count(programs, names)))
     total = sum(len(each.outcomes) for each in programs.values())
     print(f"programs   {total:,} different ones of {len(programs):,} tasks\n")
     print(table.set_index("ordering").T.map(str).to_string(), "\n")

@@ -82,23 +82,13 @@ def _recorded_seeds(folder: Path) -> list[int]:
 
 
 def run_table(options: Namespace) -> None:
-    """Compute a run's tables anew from its scores by task; print them, or write them."""
+    """Compute a run's tables anew from what it kept by task; print them, or write them."""
     import pandas as pd  # seconds to load, and so is what follows
 
-    from eta_utils.contrasts import contrasts
-    from eta_utils.crossover import crossover
-    from eta_utils.results import by_difficulty, load_scores, results_table, write_results
+    from eta_utils.results import write_results
+    from eta_utils.tables import tables_of
 
-    path = Path(options.scores)
-    scores = load_scores(path)
-    tables = {
-        "results": results_table(scores),
-        "contrasts": contrasts(scores),
-        "difficulty": by_difficulty(scores),
-    }
-    beside = path.with_name(path.name.replace("scores", "beside"))
-    if beside != path and beside.exists():
-        tables["crossover"] = crossover(load_scores(beside, "run"))
+    tables = tables_of(Path(options.scores))
     if options.out is not None:
         write_results(Path(options.out), **tables)
     with pd.option_context("display.width", 200, "display.max_columns", None):

@@ -15,8 +15,8 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
-from eta_utils.evaluation import Interval
 from eta_utils.outcomes import Outcome
+from eta_utils.results import joined
 from eta_utils.tasks import Task
 
 
@@ -31,21 +31,9 @@ def show(figure: Figure, alt: str, file: Path | None = None) -> None:
 
 def table(rows: pd.DataFrame, **formats: str) -> Styler:
     """A data frame for display: shares with three digits, no index."""
-    rows = _with_intervals(rows)
+    rows = joined(rows)
     shown = dict.fromkeys(rows.select_dtypes("float"), "{:.3f}") | formats
     return rows.style.format(shown, na_rep="").hide(axis="index")
-
-
-def _with_intervals(rows: pd.DataFrame) -> pd.DataFrame:
-    """Columns `x`, `x low`, `x high` as one, in words: "0.135 [0.110, 0.160]"."""
-    rows = rows.copy()
-    for name in [each for each in rows if f"{each} low" in rows]:
-        low, high = rows.pop(f"{name} low"), rows.pop(f"{name} high")
-        rows[name] = [
-            "" if pd.isna(value) else str(Interval(value, *ends))
-            for value, *ends in zip(rows[name], low, high, strict=True)
-        ]
-    return rows
 
 
 def sentences(lines: Iterable[str]) -> None:
