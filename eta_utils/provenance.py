@@ -1,6 +1,6 @@
 """Where a run's numbers come from: the machine, the code, and where the time went.
 
->>> write_json(folder / "environment.json", environment())
+>>> record_environment(folder)       # its environment.json
 >>> recorded(folder)["stages"]       # seconds by kind, one row per stage, and their sum
 
 Leaves out: what a stage was made from (`stages` records that in each `done.json`).
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from eta_utils.doctor import LIBRARIES
 from eta_utils.execution import cores
-from eta_utils.files import read_json
+from eta_utils.files import read_json, write_json
 from eta_utils.study import ROOT, Study, check_name, read_study
 
 _DONE = "seed*/**/done.json"
@@ -38,6 +38,17 @@ def environment() -> dict:
         "gpu": _gpu(),
         "packages": {name: _version(name) for name in LIBRARIES},
     }
+
+
+def record_environment(run_folder: Path) -> None:
+    """Write a run's `environment.json`.  Where a run goes on that was begun by other code,
+    its `earlier` commits are kept: stages that they made may be reused."""
+    path = run_folder / "environment.json"
+    before, now = _read(path), environment()
+    earlier = list(before.get("earlier", []))
+    if before and before.get("commit") not in (now["commit"], *earlier):
+        earlier.append(before.get("commit"))
+    write_json(path, now | {"earlier": earlier} if earlier else now)
 
 
 def _version(library: str) -> str | None:
@@ -134,6 +145,8 @@ def _facts(study: Study, seeds: list[int], machine: dict) -> dict[str, str]:
     commit = (machine.get("commit") or "not recorded")[:12]
     if machine.get("uncommitted changes"):
         commit += ", with uncommitted changes"
+    if earlier := machine.get("earlier"):
+        commit += "; before: " + ", ".join((each or "not recorded")[:12] for each in earlier)
     return {
         "profile": study.profile,
         "seeds": " ".join(map(str, seeds)) or "none",
@@ -157,8 +170,9 @@ def _words(value: object) -> str:
 def time_tables(run_folder: Path) -> tuple[list[dict], list[dict]]:
     """Seconds by stage and by notebook, as rows of two tables that end in a sum each.
 
-    Stages come in the order they were made.  One that was made by an earlier execution of
-    its notebook, and reused since, has a row but is in no sum.
+    Stages come in the order they were made, and their sum is what the run has cost, in
+    whatever execution of its notebook a stage was made.  Notebooks count their last
+    execution alone.
     """
     totals = _read(run_folder / "run.json").get("seconds", {})
     spans = {name: _span(run_folder / f"{name}.ipynb") for name in totals}
@@ -175,8 +189,7 @@ def _stage_table(stages: list[dict]) -> list[dict]:
         | {"total": sum(stage["seconds"].values())}
         for stage in stages
     ]
-    current = [row for row, stage in zip(rows, stages, strict=True) if stage["notebook"]]
-    sums = {name: _sum(current, name) for name in (*kinds, "total")}
+    sums = {name: _sum(rows, name) for name in (*kinds, "total")}
     return rows and [*rows, {"stage": "sum", "made by": None} | sums]
 
 

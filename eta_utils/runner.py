@@ -27,7 +27,7 @@ from eta_utils.execution import cores
 from eta_utils.files import BadInput, read_json, write_json
 from eta_utils.notebook import NOTEBOOKS, Step, execute
 from eta_utils.profiles import PROFILES
-from eta_utils.provenance import environment
+from eta_utils.provenance import record_environment
 from eta_utils.report import EACH_SEED, LAST, render
 from eta_utils.study import Study
 
@@ -53,7 +53,7 @@ def run_study(
     check_notebooks(notebooks)
     folder = study.run_folder
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "environment.json", environment())
+    record_environment(folder)
     chains = list(_plan(study, seeds, notebooks))
     # Until a notebook has been executed anew, what an earlier command left does not count.
     planned = {step.key for chain in chains for step in chain}

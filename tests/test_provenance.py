@@ -46,6 +46,17 @@ def test_the_commit_is_the_projects_own(tmp_path, monkeypatch):
     assert provenance._git() == (None, None)
 
 
+def test_a_run_that_goes_on_with_other_code_names_both_commits(tmp_path, monkeypatch):
+    for commit in ("a" * 40, "a" * 40, "b" * 40, "b" * 40, "c" * 40):
+        monkeypatch.setattr(provenance, "_git", lambda commit=commit: (commit, False))
+        provenance.record_environment(tmp_path)
+    now = json.loads((tmp_path / "environment.json").read_text())
+    assert now["commit"] == "c" * 40
+    assert now["earlier"] == ["a" * 40, "b" * 40]
+    said = recorded(tmp_path)["facts"]["commit"]
+    assert said == "cccccccccccc; before: aaaaaaaaaaaa, bbbbbbbbbbbb"
+
+
 def test_what_is_not_there_is_none(monkeypatch):
     assert provenance._answer("no-such-program") is None
     assert provenance._answer("false") is None
@@ -90,10 +101,10 @@ def test_a_stage_counts_for_the_notebook_that_made_it(run):
     assert stages[-1] == {
         "stage": "sum",
         "made by": None,
-        "base": 0.0,
+        "base": 100.0,
         "training": 30.0,
         "sampling": 5.0,
-        "total": 35.0,
+        "total": 135.0,
     }
     assert notebooks[0] == {
         "notebook": "seed0/01_sft",

@@ -85,7 +85,7 @@ def run_table(options: Namespace) -> None:
     """Compute a run's tables anew from what it kept by task; print them, or write them."""
     import pandas as pd  # seconds to load, and so is what follows
 
-    from eta_utils.results import write_results
+    from eta_utils.results import joined, write_results
     from eta_utils.tables import tables_of
 
     tables = tables_of(Path(options.scores))
@@ -93,7 +93,7 @@ def run_table(options: Namespace) -> None:
         write_results(Path(options.out), **tables)
     with pd.option_context("display.width", 200, "display.max_columns", None):
         for name, table in tables.items():
-            print(f"{name}\n{table.round(3).to_string(index=False)}\n")
+            print(f"{name}\n{joined(table).round(3).to_string(index=False)}\n")
 
 
 def run_report(options: Namespace) -> None:
