@@ -149,6 +149,28 @@ def _row(
     }
 
 
+def answer(found: pd.DataFrame) -> str:
+    """The study's answer in one sentence: the primary contrasts on all tasks after all
+    rounds, of rows of `contrasts`."""
+    asked = found[
+        (found["family"] == "primary")
+        & (found["tasks"] == ALL_TASKS)
+        & (found["programs"] == LAST)
+    ]
+    if asked.empty:
+        return "This run has not got the arms that the question is about."
+    parts = []
+    for row in asked.to_dict("records"):
+        other = row["contrast"].removeprefix(f"{label(PRIMARY[0][0])} - ")
+        difference = Interval(row["value"], row["low"], row["high"])
+        side = "above" if difference.value > 0 else "below"
+        if not difference.excludes_zero:
+            side = "not told apart from"
+        parts.append(f"{side} {other}, {_points(difference)}")
+    ours = label(PRIMARY[0][0])
+    return f"After all rounds, sampled pass@1 of {ours} is {'; it is '.join(parts)}."
+
+
 def _where(budget: str, tasks: str) -> str:
     """The beginning of a sentence about a part of the results."""
     parts = ["after the first round"] if budget == FIRST else []
@@ -159,9 +181,13 @@ def _where(budget: str, tasks: str) -> str:
 
 def in_words(ours: str, theirs: str, difference: Interval) -> str:
     """A sentence that claims no more than the interval supports."""
-    points, low, high = (100 * each for each in difference)
-    numbers = f"{points:+.1f} points (95 % interval {low:+.1f} to {high:+.1f})"
+    numbers = _points(difference)
     if not difference.excludes_zero:
         return f"{ours} against {theirs}: {numbers}; not told apart by this run."
-    side = "above" if points > 0 else "below"
+    side = "above" if difference.value > 0 else "below"
     return f"{ours} is {side} {theirs} in sampled pass@1: {numbers}."
+
+
+def _points(difference: Interval) -> str:
+    points, low, high = (100 * each for each in difference)
+    return f"{points:+.1f} points (95 % interval {low:+.1f} to {high:+.1f})"

@@ -146,7 +146,8 @@ def _facts(study: Study, seeds: list[int], machine: dict) -> dict[str, str]:
     if machine.get("uncommitted changes"):
         commit += ", with uncommitted changes"
     if earlier := machine.get("earlier"):
-        commit += "; before: " + ", ".join((each or "not recorded")[:12] for each in earlier)
+        names = ((each or "not recorded")[:12] for each in earlier)
+        commit += f"; before: {', '.join(names)}"
     return {
         "profile": study.profile,
         "seeds": " ".join(map(str, seeds)) or "none",

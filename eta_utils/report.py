@@ -3,8 +3,8 @@
 >>> render(Path("outputs/small"))               # outputs/small/report.html
 >>> render_notebook(Path("outputs/small/seed0/02_ppo.ipynb"))      # beside it: .html
 
-The answers come first (04), then the notebooks of the run's first seed, then where the
-time went and where the numbers come from.
+What 04's cells tagged `summary` show comes first, then the rest of 04, the notebooks of the
+run's first seed, where the time went, and where the numbers come from.
 
 Leaves out: executing anything; a notebook that is missing is a sentence that says so.
 """
@@ -37,6 +37,7 @@ LAST = "04_analysis"
 _TEMPLATES = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
 _INLINE, _DISPLAYED = 13, 16  # points: the first is the size of the text around
 _RED_BANNER = "papermill-error-cell-tag"  # its words about a failure; the page has its own
+_SUMMARY = "summary"  # a tag
 _WIDGET = "application/vnd.jupyter.widget-view+json"
 _PARTIAL = (
     "The last execution did not reach the end of this notebook: what follows is as far as "
@@ -72,6 +73,7 @@ def render(run_folder: Path) -> Path:
     return _write(
         run_folder / "report.html",
         title=f"Execution-Trace Alignment: run {run_folder.name}",
+        summary=_summary(run_folder / f"{LAST}.ipynb"),
         chapters=[_chapter(run_folder, name, record) for name in (LAST, *first)],
         record=record,
     )
@@ -111,8 +113,30 @@ def _chapter(run_folder: Path, name: str, record: dict) -> Chapter:
     return chapter
 
 
+def _summary(analysis: Path) -> Markup:
+    """What the analysis' cells tagged `summary` show."""
+    if not analysis.exists():
+        return Markup()
+    notebook = _read(analysis, alone=False)
+    notebook.cells = [cell for cell in notebook.cells if _SUMMARY in _tags(cell)]
+    for cell in notebook.cells:
+        cell.source = ""
+    return Markup(_exporter().from_notebook_node(notebook)[0])
+
+
 def _read_chapter(path: Path, alone: bool = False) -> Chapter:
     """A notebook in a page with the others, or alone, as the whole story of a failure."""
+    notebook = _read(path, alone)
+    for cell in notebook.cells:
+        if _SUMMARY in _tags(cell) and not alone:
+            cell.outputs = []  # they stand at the top of the page
+    body, _ = _exporter().from_notebook_node(notebook)
+    others = () if alone else (*EACH_SEED, LAST)
+    return _as_chapter(BeautifulSoup(body, "html.parser"), path.stem, others)
+
+
+def _read(path: Path, alone: bool) -> nbformat.NotebookNode:
+    """A notebook with those outputs that say something on paper, its images described."""
     notebook = nbformat.read(path, as_version=4)
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
@@ -120,9 +144,11 @@ def _read_chapter(path: Path, alone: bool = False) -> Chapter:
             cell.outputs = [each for each in cell.outputs if _shown(each, alone)]
             for output in cell.outputs:
                 _describe_images(output, cell)
-    body, _ = _exporter().from_notebook_node(notebook)
-    others = () if alone else (*EACH_SEED, LAST)
-    return _as_chapter(BeautifulSoup(body, "html.parser"), path.stem, others)
+    return notebook
+
+
+def _tags(cell: nbformat.NotebookNode) -> list[str]:
+    return cell.metadata.get("tags", [])
 
 
 def _shown(output: nbformat.NotebookNode, keep_stderr: bool) -> bool:

@@ -210,9 +210,9 @@ def write_results(folder: Path, **tables: pd.DataFrame) -> None:
 
 
 def joined(rows: pd.DataFrame) -> pd.DataFrame:
-    """A table to be read: columns `x`, `x low`, `x high` become one, in words:
-    "0.135 [0.110, 0.160]", or "-" where there is no value."""
-    rows = rows.copy()
+    """A table to be read: columns `x`, `x low`, `x high` (or `value, low, high`) become
+    one, in words: "0.135 [0.110, 0.160]", or "-" where there is no value."""
+    rows = rows.rename(columns={"low": "value low", "high": "value high"})
     for name in [each for each in rows if f"{each} low" in rows]:
         low, high = rows.pop(f"{name} low"), rows.pop(f"{name} high")
         rows[name] = [

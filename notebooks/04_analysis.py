@@ -39,17 +39,20 @@ print(f"run {study.run}, seeds {seeds}, {scores['task_id'].nunique()} held-out t
 # %% [markdown]
 # ## The answer
 
-# %%
+# %% tags=["summary"]
 found = contrasts.contrasts(scores)
-figures.sentences(found.loc[found["family"] == "primary", "in words"])
+figures.sentences([contrasts.answer(found)])
 
-# %%
+# %% tags=["summary"]
 figures.show(
     figures.gains(found[found["family"] == "primary"]),
-    "Primary contrasts: paired differences in sampled pass@1 with 95 % intervals; "
-    "small dots are seeds.",
+    "The primary contrasts: paired differences in sampled pass@1. Right of 0 the first "
+    "arm is better; lines are 95 % intervals, large dots the means, small dots seeds.",
     pictures / "gains.png",
 )
+
+# %%
+figures.sentences(found.loc[found["family"] == "primary", "in words"])
 
 # %% [markdown]
 # An interval that includes 0 means that this run cannot tell the two apart, however
@@ -68,7 +71,8 @@ figures.table(found.drop(columns=["by seed", "in words"]))
 # %%
 figures.show(
     figures.gains(found[(found["family"] != "primary") & (found["tasks"] == "all")]),
-    "All other contrasts, on all tasks: secondary ones, then each arm's gain over SFT.",
+    "All other contrasts, on all tasks. Secondary ones first, then each arm's gain "
+    "over SFT; drawn as above.",
     pictures / "others.png",
 )
 
@@ -97,7 +101,8 @@ figures.sentences(f"{results.label(arm)}: not run" for arm in missing)
 # %%
 figures.show(
     figures.pass_fail(scores),
-    "Share of sampled programs that pass and fail, by arm, with intervals.",
+    "Share of sampled programs that pass, by arm. The coloured part passes; the black "
+    "line is its 95 % interval.",
     pictures / "pass_fail.png",
 )
 
@@ -109,10 +114,11 @@ figures.show(
 
 # %%
 for title, group in contrasts.grouped(scores).items():
-    print(title)
     figures.show(
         figures.learning_curves(group),
-        f"Held-out sampled pass@1 against programs executed for training: {title}.",
+        f"Learning curves: {title}. Held-out sampled pass@1 with 95 % intervals; all "
+        "arms start from the same SFT models, and a higher curve learned more from the "
+        "same number of executed programs.",
         pictures / f"learning curves, {title}.png".replace(" ", "_"),
     )
 
@@ -125,7 +131,8 @@ for title, group in contrasts.grouped(scores).items():
 # %%
 figures.show(
     figures.statuses(results.read_statuses(study)),
-    "Share of sampled programs by status, one bar for each arm.",
+    "What became of the sampled programs, by arm. Statuses go from the best on the "
+    "left to the worst on the right.",
     pictures / "statuses.png",
 )
 
@@ -138,7 +145,8 @@ results.write_results(study.run_folder, difficulty=rates)
 drawn = ["sft", *(each for pair in contrasts.PRIMARY for each in pair)]
 figures.show(
     figures.difficulty(rates[rates["arm"].isin(drawn)]),
-    "Sampled pass@1 by number of steps in the task, one line for each arm.",
+    "Sampled pass@1 by number of steps in the task. Each step must be right for a "
+    "program to pass, so more steps are harder.",
     pictures / "difficulty.png",
 )
 
@@ -157,12 +165,14 @@ results.write_results(study.run_folder, beside=beside, crossover=across)
 figures.table(across[across["steps"] == "all"].drop(columns="steps"))
 
 # %%
-for (contrast, programs), part in across.groupby(["contrast", "programs"]):
+for contrast, part in across.groupby("contrast"):
     figures.show(
         figures.crossover(part),
-        f"{contrast} after {programs}: paired difference against SFT's pass rate, and "
-        "against the share of tasks where all of its samples fail.",
-        pictures / f"crossover {contrast}, {programs}.png".replace(" ", "_"),
+        f"{contrast} against the strength of the SFT model. Each large dot is a run on "
+        "all of its tasks, each digit its tasks with that many steps; above 0 ETA-DPO "
+        "is better. Left: by SFT's pass rate; right: by the share of tasks where all "
+        "of its samples fail.",
+        pictures / f"crossover {contrast}.png".replace(" ", "_"),
     )
 
 # %% [markdown]
@@ -197,7 +207,8 @@ if len(ranked):
     display(figures.table(right))
     figures.show(
         figures.best_of_n(best),
-        "Share of prompts whose best of n samples passes, by what ranks the samples.",
+        "How often the best of n samples passes, by what ranks them. `random` is one "
+        "sample, `oracle` the best that any ranking could do.",
         pictures / "best_of_n.png",
     )
 

@@ -9,6 +9,7 @@ from eta_utils.contrasts import (
     FIRST,
     LAST,
     SILENT_TASKS,
+    answer,
     contrasts,
     grouped,
     in_words,
@@ -118,6 +119,14 @@ def test_arms_are_drawn_in_groups_with_sft():
         ],
         "eta with options": ["dpo-eta", "dpo-eta+matched", "sft"],
     }
+
+
+def test_the_answer_is_what_the_primary_contrasts_on_all_tasks_say_at_the_end():
+    said = answer(contrasts(STUDY))
+    # Of every task's 4 samples 2 pass with ETA and binary, 3 with PPO.
+    assert "not told apart from binary DPO, +0.0 points" in said
+    assert "below PPO, -25.0 points (95 % interval -25.0 to -25.0)" in said
+    assert "has not got the arms" in answer(contrasts(scores(("sft", 0, lambda n: 1))))
 
 
 def test_without_the_arms_there_is_nothing_to_say():

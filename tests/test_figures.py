@@ -64,10 +64,11 @@ def test_model_written_text_is_escaped(shown):
     assert "&lt;script&gt;" in page.data
 
 
-def test_a_figure_is_shown_with_its_alternative_text(shown):
-    figures.show(figures.pass_fail(SCORES), "bars")
-    [(_, more)] = shown
-    assert more["metadata"]["image/png"]["alt"] == "bars"
+def test_a_figure_is_shown_over_its_caption_and_described_by_its_beginning(shown):
+    figures.show(figures.pass_fail(SCORES), "Bars of arms. Longer is better.")
+    [(_, more), (caption, _)] = shown
+    assert more["metadata"]["image/png"]["alt"] == "Bars of arms"
+    assert "Longer is better." in caption.data
 
 
 def test_a_value_and_its_interval_are_one_column():
@@ -78,6 +79,7 @@ def test_a_value_and_its_interval_are_one_column():
 
 def crossed(run, steps, sft, value):
     row = {"run": run, "steps": steps, "contrast": "ETA-DPO - PPO", "sft": sft}
+    row["programs"] = "all rounds"
     ends = {"value": value, "low": value - 0.1, "high": value + 0.1}
     return row | {"silent": 1 - sft} | ends
 

@@ -91,6 +91,15 @@ def test_the_answers_come_first_then_the_first_seed_and_where_it_comes_from(run)
         assert word in text
 
 
+def test_the_summary_stands_at_the_top_and_only_there(run):
+    answer = code("answer()", stream("forty-two"), tags=["summary"])
+    write(run / f"{LAST}.ipynb", v4.new_markdown_cell("# The end"), answer)
+    page = page_of(run)
+    assert page.header.select_one(".summary").text.strip() == "forty-two"
+    assert page.text.count("forty-two") == 1
+    assert "answer()" in page.main.text  # its code is where it was
+
+
 def test_every_link_leads_somewhere(run):
     page = page_of(run)
     ids = [each["id"] for each in page.find_all(id=True)]

@@ -2,7 +2,8 @@
 
 >>> show(learning_curves(scores), "Pass rate against executed programs: ...")
 
-A figure is shown with a text that says what is to be seen, for those who do not see it.
+A figure is shown with a caption that reads it; its first sentence is the text for those
+who do not see the figure.
 """
 
 from eta_utils.figures.comparisons import (

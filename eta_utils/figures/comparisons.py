@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from eta_utils.evaluation import mean_interval
@@ -10,6 +11,7 @@ from eta_utils.figures.palette import (
     LINES,
     MARKERS,
     STATUS_COLOURS,
+    WIDE,
     axes_of,
     bars,
     colour,
@@ -81,6 +83,7 @@ def gains(rows: pd.DataFrame) -> Figure:
     axis.axvline(0, color="black", lw=1)
     axis.set_yticks(range(len(rows)), [_contrast(row) for _, row in rows.iterrows()])
     axis.set(ylim=(len(rows) - 0.5, -0.5), xlabel="difference in sampled pass@1")
+    axis.locator_params(axis="x", nbins=7)
     return figure
 
 
@@ -135,33 +138,39 @@ def difficulty(rows: pd.DataFrame) -> Figure:
 
 def crossover(rows: pd.DataFrame) -> Figure:
     """Gain of ETA-DPO over another arm against the strength of the model that both began
-    with: rows of `crossover.crossover` about one other arm and one number of programs.
-    Runs are large, their tasks by number of steps small."""
-    figure, axes = axes_of(columns=2)
-    for axis, (x, name) in zip(
-        axes,
-        {
-            "sft": "sampled pass@1 of SFT",
-            "silent": "tasks where all of SFT's samples fail",
-        }.items(),
-        strict=True,
-    ):
-        for steps, part in rows.groupby("steps", sort=False):
-            value = part["value"]
-            whole = steps == "all"
-            axis.errorbar(
-                part[x],
-                value,
-                yerr=[value - part["low"], part["high"] - value],
-                marker="o" if whole else f"${steps}$",
-                linestyle="none",
-                color="#009E73" if whole else "#767676",
-                elinewidth=2 if whole else 0.6,
-                markersize=7 if whole else 6,
-                zorder=3 if whole else 2,
-            )
-        axis.axhline(0, color="black", lw=1)
-        axis.set(xlabel=name)
-    axes[0].set(ylabel=f"{rows['contrast'].iloc[0]}\nin sampled pass@1")
-    axes[1].sharey(axes[0])
+    with: rows of `crossover.crossover` about one other arm, the first round's above those
+    of all rounds.  Runs are large, their tasks by number of steps small."""
+    against = {
+        "sft": "sampled pass@1 of SFT",
+        "silent": "tasks where all of SFT's samples fail",
+    }
+    budgets = list(dict.fromkeys(rows["programs"]))
+    size = (WIDE[0], 0.4 + 2.6 * len(budgets))
+    figure, axes = axes_of(size, len(against), len(budgets))
+    for place, axis in enumerate(axes):
+        budget, x = budgets[place // 2], list(against)[place % 2]
+        _gains_against(axis, rows[rows["programs"] == budget], x)
+        axis.sharex(axes[place % 2])
+        axis.sharey(axes[0])
+        axis.set(xlabel=against[x])
+        if x == "sft":
+            axis.set(ylabel=f"{rows['contrast'].iloc[0]}\n{budget}")
     return figure
+
+
+def _gains_against(axis: Axes, rows: pd.DataFrame, x: str) -> None:
+    for steps, part in rows.groupby("steps", sort=False):
+        value = part["value"]
+        whole = steps == "all"
+        axis.errorbar(
+            part[x],
+            value,
+            yerr=[value - part["low"], part["high"] - value],
+            marker="o" if whole else f"${steps}$",
+            linestyle="none",
+            color="#009E73" if whole else "#767676",
+            elinewidth=2 if whole else 0.6,
+            markersize=7 if whole else 6,
+            zorder=3 if whole else 2,
+        )
+    axis.axhline(0, color="black", lw=1)

@@ -45,12 +45,14 @@ WIDE, SMALL = (7.2, 3.6), (7.2, 2.8)  # inches
 
 
 def axes_of(
-    size: tuple[float, float] = WIDE, columns: int = 1
+    size: tuple[float, float] = WIDE, columns: int = 1, rows: int = 1
 ) -> tuple[Figure, list[Axes]]:
-    """A new figure of that size in inches, and its axes side by side."""
+    """A new figure of that size in inches, and its axes, row by row."""
     sns.set_theme(style="whitegrid", palette=_PALETTE, font_scale=0.9)
-    figure, axes = plt.subplots(1, columns, figsize=size, dpi=130, layout="constrained")
-    return figure, list(axes) if columns > 1 else [axes]
+    figure, axes = plt.subplots(
+        rows, columns, figsize=size, dpi=130, layout="constrained", squeeze=False
+    )
+    return figure, list(axes.flat)
 
 
 def bars(arms: Sequence[str]) -> tuple[float, float]:

@@ -20,12 +20,15 @@ from eta_utils.results import joined
 from eta_utils.tasks import Task
 
 
-def show(figure: Figure, alt: str, file: Path | None = None) -> None:
-    """Display a figure with its alternative text, keep it in `file`, and let go of it."""
+def show(figure: Figure, caption: str, file: Path | None = None) -> None:
+    """Display a figure over its caption, whose first sentence is its alternative text; keep
+    it in `file`, and let go of it."""
+    alt = caption.partition(". ")[0]
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(file, metadata={"Description": alt})
+        figure.savefig(file, metadata={"Description": caption})
     display(figure, metadata={"image/png": {"alt": alt}})
+    display(Markdown(f"*{caption}*"))
     plt.close(figure)
 
 
@@ -37,8 +40,10 @@ def table(rows: pd.DataFrame, **formats: str) -> Styler:
 
 
 def sentences(lines: Iterable[str]) -> None:
-    """Show sentences as a list."""
-    display(Markdown("\n".join(f"- {line}" for line in lines)))
+    """Show sentences as a list, and a single one as a paragraph."""
+    lines = list(lines)
+    mark = "- " if len(lines) > 1 else ""
+    display(Markdown("\n".join(f"{mark}{line}" for line in lines)))
 
 
 def code(text: str, title: str = "") -> None:
