@@ -82,8 +82,9 @@ def write_jsonl(path: str | Path) -> Iterator[Callable[[dict], None]]:
 
 
 @contextlib.contextmanager
-def write_whole(path: str | Path) -> Iterator:
-    """Open a temporary text file (gzip for `.gz`) that replaces `path` if all goes well."""
+def write_whole(path: str | Path, binary: bool = False) -> Iterator:
+    """Open a temporary file, of text unless `binary` (gzip for `.gz`), that replaces `path`
+    if all goes well."""
     path = Path(path)
     if path.is_dir():
         raise BadInput(f"{path}: is a folder; name a file to write")
@@ -94,7 +95,8 @@ def write_whole(path: str | Path) -> Iterator:
         raise BadInput(f"{path}: cannot be written ({error.strerror})") from None
     try:
         opener = gzip.open if path.suffix == ".gz" else open
-        with opener(name, "wt", encoding="utf-8") as file:
+        how = ("wb", None) if binary else ("wt", "utf-8")
+        with opener(name, how[0], encoding=how[1]) as file:
             yield file
         os.chmod(name, 0o666 & ~_umask())
         os.replace(name, path)

@@ -119,7 +119,7 @@ for title, group in contrasts.grouped(scores).items():
         f"Learning curves: {title}. Held-out sampled pass@1 with 95 % intervals; all "
         "arms start from the same SFT models, and a higher curve learned more from the "
         "same number of executed programs.",
-        pictures / f"learning curves, {title}.png".replace(" ", "_"),
+        pictures / f"learning curves {title}.png".replace(" ", "_"),
     )
 
 # %% [markdown]

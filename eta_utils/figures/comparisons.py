@@ -146,13 +146,12 @@ def crossover(rows: pd.DataFrame) -> Figure:
     }
     budgets = list(dict.fromkeys(rows["programs"]))
     size = (WIDE[0], 0.4 + 2.6 * len(budgets))
-    figure, axes = axes_of(size, len(against), len(budgets))
+    figure, axes = axes_of(size, len(against), len(budgets), share=True)
     for place, axis in enumerate(axes):
         budget, x = budgets[place // 2], list(against)[place % 2]
         _gains_against(axis, rows[rows["programs"] == budget], x)
-        axis.sharex(axes[place % 2])
-        axis.sharey(axes[0])
-        axis.set(xlabel=against[x])
+        if budget == budgets[-1]:
+            axis.set(xlabel=against[x])
         if x == "sft":
             axis.set(ylabel=f"{rows['contrast'].iloc[0]}\n{budget}")
     return figure

@@ -45,12 +45,19 @@ WIDE, SMALL = (7.2, 3.6), (7.2, 2.8)  # inches
 
 
 def axes_of(
-    size: tuple[float, float] = WIDE, columns: int = 1, rows: int = 1
+    size: tuple[float, float] = WIDE, columns: int = 1, rows: int = 1, share: bool = False
 ) -> tuple[Figure, list[Axes]]:
-    """A new figure of that size in inches, and its axes, row by row."""
+    """A new figure of that size in inches, and its axes, row by row; those that `share`
+    have the same y, and in a column the same x."""
     sns.set_theme(style="whitegrid", palette=_PALETTE, font_scale=0.9)
     figure, axes = plt.subplots(
-        rows, columns, figsize=size, dpi=130, layout="constrained", squeeze=False
+        *(rows, columns),
+        figsize=size,
+        dpi=130,
+        layout="constrained",
+        squeeze=False,
+        sharex="col" if share else False,
+        sharey=share,
     )
     return figure, list(axes.flat)
 
