@@ -19,9 +19,11 @@ import numpy as np
 import pandas as pd
 
 from eta_utils.evaluation import ratio_interval
+from eta_utils.execution import judge
 from eta_utils.orderings import ORDERINGS, STOPPED, Ordering
 from eta_utils.outcomes import Outcome
 from eta_utils.tasks import Task
+from eta_utils.tasks.halves import in_halves
 
 MARGINS = ("smallest third", "middle third", "largest third")
 PADDED = 4  # times the loser's steps
@@ -75,6 +77,20 @@ def by_prompt(
         name: Programs(list(programs.values()), np.array([hidden[t] for t in programs]))
         for name, programs in found.items()
     }
+
+
+def by_halves(
+    samples: Sequence[dict], tasks: Mapping[str, Task], **settings: object
+) -> dict[str, Programs]:
+    """The distinct programs of tasks that have no hidden tests of their own: judged, with
+    `settings` of `judge`, by the first half of each task's asserts and by the others.
+    Samples of tasks with too few asserts for that are left out (see `tasks.halves`)."""
+    halves = {name: in_halves(task) for name, task in tasks.items()}
+    visible = {name: task for name, task in halves.items() if task is not None}
+    hidden = {name: task.hidden() for name, task in visible.items()}
+    kept = [sample for sample in samples if sample["task_id"] in visible]
+    checked = hidden_fractions(judge(kept, hidden, **settings), hidden)
+    return by_prompt(judge(kept, visible, **settings), checked, visible)
 
 
 def count(programs: Mapping[str, Programs], orderings: Sequence[str]) -> pd.DataFrame:

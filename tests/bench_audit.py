@@ -18,14 +18,12 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import minimize
 
-from eta_utils.audit import Programs, audit_table, by_prompt, count, hidden_fractions
-from eta_utils.execution import judge
+from eta_utils.audit import Programs, audit_table, by_halves, count
 from eta_utils.files import read_jsonl
 from eta_utils.orderings import tier
 from eta_utils.outcomes import Outcome
 from eta_utils.results import joined
 from eta_utils.tasks import load_tasks
-from eta_utils.tasks.halves import in_halves
 from tests.conftest import ROOT
 
 FEATURES = ("asserts", "closeness", "constant", "fails to load", "raises")
@@ -57,19 +55,9 @@ def main() -> None:
 
 def judged_programs(path: Path) -> dict[str, Programs]:
     """The distinct programs of tasks with at least 4 asserts, judged by both halves."""
-    halves = {name: in_halves(task) for name, task in load_tasks("humaneval").items()}
-    tasks = {name: task for name, task in halves.items() if task is not None}
     rows = ((row["task_id"], row["completion"]) for _, row in read_jsonl(path))
-    samples = [
-        {"task_id": name, "completion": text}
-        for name, text in dict.fromkeys(rows)
-        if name in tasks
-    ]
-    print(f"{len(samples):,} distinct samples of {len(tasks)} tasks")
-    hidden = {name: task.hidden() for name, task in tasks.items()}
-    visible = list(judge(samples, tasks, progress=True))
-    checked = judge(samples, hidden, progress=True)
-    return by_prompt(visible, hidden_fractions(checked, tasks), tasks)
+    samples = [{"task_id": name, "completion": text} for name, text in dict.fromkeys(rows)]
+    return by_halves(samples, load_tasks("humaneval"), progress=True)
 
 
 def fitted(programs: Mapping[str, Programs]) -> np.ndarray:
