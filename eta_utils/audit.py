@@ -79,6 +79,19 @@ def by_prompt(
     }
 
 
+def by_hidden(
+    outcomes: Sequence[Outcome],
+    hidden: Mapping[str, Task],
+    tasks: Mapping[str, Task],
+    **settings: object,
+) -> dict[str, Programs]:
+    """The distinct programs of outcomes by visible tests, judged, with `settings` of
+    `judge`, by the hidden tests of the tasks that have some."""
+    kept = [each for each in outcomes if each.task_id in hidden]
+    checked = judge([each.sample for each in kept], hidden, **settings)
+    return by_prompt(kept, hidden_fractions(checked, tasks), tasks)
+
+
 def by_halves(
     samples: Sequence[dict], tasks: Mapping[str, Task], **settings: object
 ) -> dict[str, Programs]:
@@ -89,8 +102,7 @@ def by_halves(
     visible = {name: task for name, task in halves.items() if task is not None}
     hidden = {name: task.hidden() for name, task in visible.items()}
     kept = [sample for sample in samples if sample["task_id"] in visible]
-    checked = hidden_fractions(judge(kept, hidden, **settings), hidden)
-    return by_prompt(judge(kept, visible, **settings), checked, visible)
+    return by_hidden(list(judge(kept, visible, **settings)), hidden, visible, **settings)
 
 
 def count(programs: Mapping[str, Programs], orderings: Sequence[str]) -> pd.DataFrame:

@@ -17,8 +17,7 @@ from eta_utils.outcomes import STATUSES, Outcome
 from eta_utils.preferences import make_pairs
 from eta_utils.samples import SampleFile
 from eta_utils.sandbox.isolation import choose_rung, probe, refuse_weak
-from eta_utils.tasks import Task, load_tasks
-from eta_utils.tasks.halves import in_halves
+from eta_utils.tasks import load_tasks
 
 
 def run_judge(options: Namespace) -> None:
@@ -108,25 +107,18 @@ def run_audit(options: Namespace) -> None:
     outcomes = _read_outcomes(Path(options.outcomes), tasks)
     import pandas as pd  # seconds to load, and so is what follows
 
-    from eta_utils.audit import (
-        audit_table,
-        by_margin,
-        by_prompt,
-        count,
-        hidden_fractions,
-    )
+    from eta_utils.audit import audit_table, by_halves, by_hidden, by_margin, count
     from eta_utils.results import joined
 
     settings = {"workers": options.workers, "isolation": rung, "progress": True}
-    visible, hidden = _both_tests(tasks, options.hidden)
-    samples = [each.sample for each in outcomes if each.task_id in visible]
-    print(f"tasks      {len(visible):,} of {len(tasks):,} have visible and hidden tests")
-    if not samples:
-        raise BadInput(f"{options.outcomes}: no sample of a task with hidden tests")
     if options.hidden is None:
-        outcomes = list(judge(samples, visible, **settings))
-    fractions = hidden_fractions(judge(samples, hidden, **settings), hidden)
-    programs = by_prompt((o for o in outcomes if o.task_id in visible), fractions, visible)
+        programs = by_halves([each.sample for each in outcomes], tasks, **settings)
+    else:
+        programs = by_hidden(outcomes, load_tasks(options.hidden), tasks, **settings)
+    sampled = {each.task_id for each in outcomes}
+    print(f"tasks      {len(programs):,} of {len(sampled):,} have visible and hidden tests")
+    if not programs:
+        raise BadInput(f"{options.outcomes}: no sample of a task with hidden tests")
     names = [name for name in ORDERINGS if name != "oracle"]
     table = joined(audit_table(count(programs, names)))
     total = sum(len(each.outcomes) for each in programs.values())
@@ -135,23 +127,6 @@ def run_audit(options: Namespace) -> None:
     print(f"{options.ordering}, fail/fail pairs by margin")
     margins = pd.DataFrame(by_margin(programs, options.ordering))
     print(margins.map(str).to_string(index=False))
-
-
-def _both_tests(
-    tasks: dict[str, Task], hidden: str | None
-) -> tuple[dict[str, Task], dict[str, Task]]:
-    """(Tasks with visible tests, the same tasks with hidden ones): of another file, or the
-    second half of their own."""
-    if hidden is not None:
-        others = load_tasks(hidden)
-        common = tasks.keys() & others.keys()
-        return (
-            {name: task for name, task in tasks.items() if name in common},
-            {name: task for name, task in others.items() if name in common},
-        )
-    halves = {name: in_halves(task) for name, task in tasks.items()}
-    visible = {name: task for name, task in halves.items() if task is not None}
-    return visible, {name: task.hidden() for name, task in visible.items()}
 
 
 def _read_outcomes(path: Path, tasks: Container[str]) -> list[Outcome]:
