@@ -15,6 +15,7 @@ import base64
 import functools
 import html
 import io
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -37,6 +38,7 @@ LAST = "04_analysis"
 _TEMPLATES = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
 _INLINE, _DISPLAYED = 13, 16  # points: the first is the size of the text around
 _RED_BANNER = "papermill-error-cell-tag"  # its words about a failure; the page has its own
+_PROGRESS = re.compile(r"(?P<what>.*?)\d+/\d+.* left$")
 _SUMMARY = "summary"  # a tag
 _WIDGET = "application/vnd.jupyter.widget-view+json"
 _PARTIAL = (
@@ -208,6 +210,19 @@ def _formula(tex: str, points: int) -> str:
     )
 
 
+def _last_of_progress(text: str) -> str:
+    """Of lines in a row that count the same work ("SFT step 2/6, ... left") the last."""
+    kept: list[str] = []
+    before = None
+    for line in text.splitlines():
+        counted = _PROGRESS.match(line)
+        if counted and before and counted["what"] == before["what"]:
+            kept.pop()
+        kept.append(line)
+        before = counted
+    return "\n".join(kept)
+
+
 @functools.cache
 def _exporter() -> HTMLExporter:
     config = Config()
@@ -215,13 +230,15 @@ def _exporter() -> HTMLExporter:
     config.TagRemovePreprocessor.enabled = True
     config.TagRemovePreprocessor.remove_cell_tags = {"remove-cell", _RED_BANNER}
     config.TagRemovePreprocessor.remove_input_tags = {"hide-input"}
-    return _Exporter(
+    exporter = _Exporter(
         config=config,
         template_name="basic",
         template_file="chapter.html.j2",
         extra_loaders=[_TEMPLATES],
         exclude_anchor_links=True,
     )
+    exporter.register_filter("last_of_progress", _last_of_progress)
+    return exporter
 
 
 def _as_chapter(soup: BeautifulSoup, name: str, others: Sequence[str]) -> Chapter:

@@ -191,6 +191,18 @@ def test_streams_are_joined_bars_reduced_and_chatter_dropped(run):
     assert "warning" not in page.text
 
 
+def test_of_work_that_was_counted_the_last_line_remains(show):
+    first = "".join(f"SFT step {n}/3, loss 0.1, {3 - n} s left\n" for n in (1, 2, 3))
+    second = "".join(f"update {n}/2: score 0, 0:00:0{n} left\n" for n in (1, 2))
+    _, page = show(code("train()", stream("begin\n" + first), stream(second + "end\n")))
+    assert page.select(".outputs")[0].text.strip().splitlines() == [
+        "begin",
+        "SFT step 3/3, loss 0.1, 0 s left",
+        "update 2/2: score 0, 0:00:02 left",
+        "end",
+    ]
+
+
 def test_a_failure_is_shown_with_its_code_and_its_chatter(show):
     error = v4.new_output("error", ename="E", evalue="v", traceback=["\x1b[31mE\x1b[0m: v"])
     banner = v4.new_markdown_cell("big", metadata={"tags": ["papermill-error-cell-tag"]})
