@@ -118,7 +118,7 @@ def count(programs: Mapping[str, Programs], orderings: Sequence[str]) -> pd.Data
 
 def audit_table(counts: pd.DataFrame) -> pd.DataFrame:
     """What each ordering's pairs are worth: one row of shares, each with `low` and `high`,
-    the ends of its interval over tasks.  Counts of several seeds are added up by task.
+    the ends of its interval over tasks (those of several seeds are different tasks).
 
     Of fail/fail pairs that the hidden tests tell apart, `decides` is the share that the
     ordering decides, and `right` the share of those in which the winner passes more hidden
@@ -129,10 +129,9 @@ def audit_table(counts: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     for name, part in counts.groupby("ordering", sort=False):
-        sums = part.groupby("task_id", sort=False)[COUNTS].sum()
-        row = {"ordering": name, "fail/fail pairs": int(sums["told apart"].sum())}
+        row = {"ordering": name, "fail/fail pairs": int(part["told apart"].sum())}
         for share, (some, whole) in SHARES.items():
-            row |= ratio_interval(sums[some], sums[whole]).named(share)
+            row |= ratio_interval(part[some], part[whole]).named(share)
         rows.append(row)
     return pd.DataFrame(rows)
 
