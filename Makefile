@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PROFILE ?= small
 ARGS ?=
 
-.PHONY: help study reference lab test test-fast lint format notebooks bench doctor clean
+.PHONY: help study reference lab test test-fast test-browser lint format notebooks bench doctor clean
 
 help:
 	@echo "make study      set up .venv, run the notebooks, render outputs/small/report.html"
@@ -13,6 +13,7 @@ help:
 	@echo "make reference  the published run: outputs/reference/, hours"
 	@echo "make test       set up .venv, run all tests"
 	@echo "make test-fast  leave out those marked slow"
+	@echo "make test-browser  the tests of of JupyterLab and the report, in chromium"
 	@echo "make lab        JupyterLab on the notebooks"
 	@echo "make lint       ruff: style and formatting"
 	@echo "make format     let ruff mend what it can"
@@ -35,9 +36,10 @@ reference: $(BIN)/.ready
 	    -p corpus_noise=0.$$noise --seeds 0 1 --jobs 2 || exit; \
 	done
 	$(BIN)/python -m eta_utils run --profile full --seeds 0 1 2 3 4 --jobs 2
+	rm -rf outputs/reference
 	mkdir -p outputs/reference
 	cp -r outputs/full/*.csv outputs/full/figures outputs/full/report.html outputs/reference
-	gzip -n -9 -f outputs/reference/scores.csv outputs/reference/beside.csv
+	cd outputs/reference && gzip -n -9 scores.csv beside.csv labels.csv ranked.csv
 
 lab: $(BIN)/.ready
 	$(BIN)/jupyter lab --notebook-dir=. notebooks/01_sft.ipynb
@@ -47,6 +49,9 @@ test: $(BIN)/.ready
 
 test-fast: $(BIN)/.ready
 	$(BIN)/python -m pytest -m "not slow"
+
+test-browser: $(BIN)/.ready
+	$(BIN)/python -m pytest tests/browser
 
 lint: $(BIN)/.ready
 	$(BIN)/ruff check .

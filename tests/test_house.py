@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import sys
+from importlib.metadata import packages_distributions
 
 import pytest
 
@@ -81,3 +83,22 @@ def test_public_functions_are_typed_and_documented(path):
             assert ast.get_docstring(node), node.name
             assert node.returns is not None, node.name
             assert all(each.annotation for each in node.args.args), node.name
+
+
+def imported_packages():
+    """The top-level names that code and notebooks import, from here or elsewhere."""
+    folders = (ROOT / name for name in ("eta_utils", "tests", "notebooks"))
+    for path in (path for folder in folders for path in folder.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                yield from (alias.name.split(".")[0] for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                yield str(node.module).split(".")[0]
+
+
+def test_every_package_that_is_imported_has_an_exact_version():
+    providers = packages_distributions()
+    foreign = set(imported_packages()) - {"eta_utils", "tests", *sys.stdlib_module_names}
+    needed = {providers[name][0].lower().replace("_", "-") for name in foreign}
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    assert needed <= {line.split("==")[0] for line in lines if "==" in line}
