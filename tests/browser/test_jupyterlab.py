@@ -1,0 +1,107 @@
+"""JupyterLab as a new user has it: open the first notebook, run it all, see its figure."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pytest
+
+from tests.conftest import ROOT
+
+pytestmark = pytest.mark.slow
+
+MINUTES = 6
+IDLE = "Python 3 (ipykernel) | Idle"
+
+
+@pytest.fixture
+def lab(tmp_path, chromium):
+    """The address of a JupyterLab on a copy of the notebooks, in a folder of its own."""
+    notebooks = tmp_path / "notebooks"
+    shutil.copytree(ROOT / "notebooks", notebooks)
+    runtime = tmp_path / "runtime"
+    own = {"JUPYTER_RUNTIME_DIR": runtime, "JUPYTERLAB_SETTINGS_DIR": tmp_path / "settings"}
+    own |= {"JUPYTERLAB_WORKSPACES_DIR": tmp_path / "workspaces"}
+    own |= {"ETA_CACHE": tmp_path / "cache.sqlite"}
+    words = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"]
+    words += [
+        "--ServerApp.port=0",
+        "--IdentityProvider.token=",
+        f"--notebook-dir={notebooks}",
+    ]
+    with (tmp_path / "log").open("w") as log:
+        server = subprocess.Popen(
+            words,
+            stdout=log,
+            stderr=log,
+            env=os.environ | {k: str(v) for k, v in own.items()},
+        )
+    try:
+        yield _address(runtime, server)
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def _address(runtime, server):
+    """Where the server answers, as soon as it does."""
+    for _ in range(600):
+        assert server.poll() is None, "JupyterLab ended"
+        for path in runtime.glob("jpserver-*.json"):
+            try:
+                address = json.loads(path.read_text())["url"]
+                urllib.request.urlopen(f"{address}api").close()
+                return address
+            except (ValueError, OSError):  # half-written, or not yet listening
+                continue
+        time.sleep(0.1)
+    raise AssertionError("JupyterLab did not answer")
+
+
+def _set_parameters(notebook, **values):
+    """What a user would type into the cell of parameters."""
+    content = json.loads(notebook.read_text())
+    [cell] = [c for c in content["cells"] if "parameters" in c["metadata"].get("tags", [])]
+    lines = "".join(cell["source"]).splitlines()
+    for name, value in values.items():
+        [place] = [k for k, line in enumerate(lines) if line.startswith(f"{name}:")]
+        lines[place] = f"{name} = {value!r}"
+    cell["source"] = "\n".join(lines)
+    notebook.write_text(json.dumps(content))
+
+
+def test_run_all_of_the_first_notebook_ends_in_its_figure(lab, chromium, tmp_path):
+    notebook = tmp_path / "notebooks" / "01_sft.ipynb"
+    _set_parameters(notebook, profile="smoke", outputs=str(tmp_path / "outputs"))
+    page = chromium.new_page(viewport={"width": 1400, "height": 1000})
+    page.goto(f"{lab}lab/tree/01_sft.ipynb")
+    page.get_by_text(IDLE).wait_for(timeout=60_000)
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_text("Run All Cells", exact=True).click()
+    deadline = time.monotonic() + 60 * MINUTES
+    while not _done(page) and time.monotonic() < deadline:
+        page.wait_for_timeout(2000)
+    assert _done(page), page.locator(".jp-Notebook").inner_text()[-2000:]
+    # Cells out of sight are not drawn: go to the last figure as a reader would.
+    figure = page.locator(".jp-OutputArea-output img").last
+    figure.scroll_into_view_if_needed()
+    assert figure.evaluate("each => each.naturalWidth > 0")
+    assert (
+        tmp_path / "outputs" / "smoke" / "seed0" / "sft" / "test" / "done.json"
+    ).exists()
+    assert "Traceback" not in page.locator(".jp-Notebook").inner_text()
+
+
+def _done(page):
+    """Whether the kernel is idle and the last cell that is drawn has been executed."""
+    prompts = page.locator(".jp-Notebook .jp-InputPrompt").all_inner_texts()
+    asked = [each.strip() for each in prompts if each.strip()]
+    executed = [bool(re.fullmatch(r"\[\d+\]:", each)) for each in asked]
+    return page.get_by_text(IDLE).count() > 0 and bool(executed) and all(executed)
