@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+LAB := $(VENV)/etc/jupyter/labconfig
 PROFILE ?= small
 ARGS ?=
 
@@ -24,6 +25,9 @@ help:
 $(BIN)/.ready: requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet -r requirements.txt
+	mkdir -p $(LAB)
+	$(BIN)/jupytext-config --settings-file $(LAB)/default_setting_overrides.json \
+	  set-default-viewer python
 	touch $@
 
 study: $(BIN)/.ready

@@ -105,3 +105,11 @@ def _done(page):
     asked = [each.strip() for each in prompts if each.strip()]
     executed = [bool(re.fullmatch(r"\[\d+\]:", each)) for each in asked]
     return page.get_by_text(IDLE).count() > 0 and bool(executed) and all(executed)
+
+
+def test_a_twin_opens_as_a_notebook(lab, chromium):
+    page = chromium.new_page(viewport={"width": 1400, "height": 1000})
+    page.goto(f"{lab}lab")
+    page.get_by_text("02_ppo.py", exact=True).dblclick(timeout=60_000)
+    title = page.locator(".jp-Notebook h1", has_text="02 PPO on a binary reward")
+    title.wait_for(timeout=60_000)
