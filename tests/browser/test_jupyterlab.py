@@ -46,8 +46,17 @@ def lab(tmp_path, chromium):
     try:
         yield _address(runtime, server)
     finally:
-        server.terminate()
-        server.wait(30)
+        _stop(server)
+
+
+def _stop(server):
+    """Ask it to end; a kernel that is just starting may hold it up."""
+    server.terminate()
+    try:
+        server.wait(60)
+    except subprocess.TimeoutExpired:
+        server.kill()  # kernels end when they miss it
+        server.wait()
 
 
 def _address(runtime, server):
