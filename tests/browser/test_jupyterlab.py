@@ -122,3 +122,4 @@ def test_a_twin_opens_as_a_notebook(lab, chromium):
     page.get_by_text("02_ppo.py", exact=True).dblclick(timeout=60_000)
     title = page.locator(".jp-Notebook h1", has_text="02 PPO on a binary reward")
     title.wait_for(timeout=60_000)
+    page.get_by_text(IDLE).wait_for(timeout=60_000)
