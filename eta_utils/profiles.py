@@ -37,3 +37,13 @@ PROFILES: dict[str, dict] = {
         "beside": "noise15 noise25 noise45 noise55",
     },
 }
+
+# Minutes that a notebook took for one seed on two cores, when those before it were done: as
+# the tables of time in the reports have it.  Of `full` and `crossover`, two seeds were at
+# work side by side, each on one core.
+MINUTES: dict[str, dict[str, float]] = {
+    "smoke": {"01_sft": 0.6, "02_ppo": 0.3, "03_eta_dpo": 0.5, "04_analysis": 0.2},
+    "small": {"01_sft": 2.7, "02_ppo": 2.1, "03_eta_dpo": 3.8, "04_analysis": 0.3},
+    "crossover": {"01_sft": 4.5, "02_ppo": 3, "03_eta_dpo": 5, "04_analysis": 0.5},
+    "full": {"01_sft": 5, "02_ppo": 20, "03_eta_dpo": 15, "04_analysis": 1},
+}

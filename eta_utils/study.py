@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 from eta_utils.files import BadInput, read_json, write_json
-from eta_utils.profiles import PROFILES
+from eta_utils.profiles import MINUTES, PROFILES
 from eta_utils.ranges import check_ranges
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -163,6 +163,16 @@ class Study:
 
     def with_seed(self, seed: int) -> Study:
         return replace(self, seed=seed)
+
+    def cost(self, notebook: str) -> str:
+        """What to expect of a notebook before it costs it, in one sentence."""
+        minutes = MINUTES[self.profile][notebook]
+        took = f"{minutes:g} minutes" if minutes >= 1 else f"{60 * minutes:.0f} seconds"
+        return (
+            f"In profile {self.profile} this notebook took {took} on two cores, when those "
+            "before it were done; other parameters cost more or less, and what is "
+            "finished is reused."
+        )
 
     def table(self) -> list[dict]:
         """Each parameter, its value, and what it means: rows for a data frame."""

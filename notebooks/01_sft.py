@@ -50,6 +50,7 @@ study = Study.begin(
     sft_tasks=sft_tasks,
     sft_learning_rate=sft_learning_rate,
 )
+print(study.cost("01_sft"))
 pd.DataFrame(study.table()).style.hide(axis="index")
 
 # %% [markdown]
@@ -82,7 +83,7 @@ assert all(passed), "the judge fails references: see python -m eta_utils doctor"
 # %% [markdown]
 # ## The base model
 #
-# Nobody hands out a 1-million-parameter model that writes Python, so the base is made
+# Nobody hands out a half-million-parameter model that writes Python, so the base is made
 # here: GPT-2's architecture, its own byte-level BPE, and one pass over a corpus that
 # is as buggy as code on the web. Each step of a corpus program carries, with the
 # probability `corpus_noise`, one of these bugs.

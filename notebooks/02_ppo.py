@@ -46,6 +46,7 @@ study = Study.begin(
     ppo_epochs=ppo_epochs,
     ppo_kl=ppo_kl,
 )
+print(study.cost("02_ppo"))
 pd.DataFrame(study.table()).style.hide(axis="index")
 
 # %% [markdown]

@@ -51,6 +51,7 @@ study = Study.begin(
     dpo_learning_rate=dpo_learning_rate,
     dpo_nll_weight=dpo_nll_weight,
 )
+print(study.cost("03_eta_dpo"))
 pd.DataFrame(study.table()).style.hide(axis="index")
 
 # %% [markdown]

@@ -31,6 +31,7 @@ outputs: str = None  # where run folders lie; None: outputs/ of the project
 
 # %%
 study = Study.begin(run, profile, outputs=outputs)
+print(study.cost("04_analysis"))
 scores = results.read_scores(study)
 seeds = sorted(set(scores["seed"]))
 pictures = study.run_folder / "figures"

@@ -14,6 +14,7 @@ from eta_utils.profiles import PROFILES
 from eta_utils.ranges import check_ranges
 from eta_utils.recipes import recipe
 from eta_utils.study import Study, check_name, parse, read_study
+from tests.conftest import ROOT
 
 
 @pytest.fixture
@@ -294,3 +295,15 @@ def test_a_stages_parameters_are_those_named_and_the_seed(begin):
         "sft_tasks": 7,
         "model": "tiny",
     }
+
+
+def test_every_profile_says_what_each_notebook_costs(begin):
+    for profile in PROFILES:
+        for path in sorted((ROOT / "notebooks").glob("0[1-4]_*.py")):
+            said = begin(run=profile, profile=profile).cost(path.stem)
+            assert f"profile {profile} this notebook took" in said
+
+
+def test_every_notebook_of_the_study_says_its_own_cost():
+    for path in sorted((ROOT / "notebooks").glob("0[1-4]_*.py")):
+        assert f'print(study.cost("{path.stem}"))' in path.read_text()
