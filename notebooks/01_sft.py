@@ -83,10 +83,10 @@ assert all(passed), "the judge fails references: see python -m eta_utils doctor"
 # %% [markdown]
 # ## The base model
 #
-# Nobody hands out a half-million-parameter model that writes Python, so the base is made
-# here: GPT-2's architecture, its own byte-level BPE, and one pass over a corpus that
-# is as buggy as code on the web. Each step of a corpus program carries, with the
-# probability `corpus_noise`, one of these bugs.
+# Nobody hands out a model of half a million parameters that writes Python, so the
+# base is made here: GPT-2's architecture, its own byte-level BPE, and one pass over a
+# corpus that is as buggy as code on the web. Each step of a corpus program carries,
+# with the probability `corpus_noise`, one of these bugs.
 
 # %%
 corpus = arms.noisy_corpus(study)
