@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import pytest
 
 from eta_utils.execution import judge
 from eta_utils.files import read_jsonl
-from eta_utils.tasks import Task, load_tasks
+from eta_utils.tasks import load_tasks
 
 pytestmark = pytest.mark.slow
 
@@ -19,28 +17,6 @@ OLDER_PYTHON = ("list[", "dict[", "tuple[", "set[")
 
 def outcomes_of(samples, tasks):
     return list(judge(samples, tasks, cache=False))
-
-
-def test_every_reference_solution_of_humaneval_passes():
-    tasks = load_tasks("humaneval")
-    samples = [
-        {"task_id": name, "completion": task.canonical_solution}
-        for name, task in tasks.items()
-    ]
-    assert Counter(each.status for each in outcomes_of(samples, tasks)) == {"passed": 164}
-
-
-def test_every_fix_of_humanevalfix_passes_and_no_buggy_program_does(data):
-    tasks, samples = {}, []
-    for _, row in read_jsonl(data("humanevalfix.jsonl.gz")):
-        name = row["task_id"]
-        tasks[name] = Task(name, row["declaration"], row["entry_point"], row["test"])
-        for kind in ("canonical_solution", "buggy_solution"):
-            samples.append({"task_id": name, "completion": row[kind], "kind": kind})
-    passed = Counter(
-        each.sample["kind"] for each in outcomes_of(samples, tasks) if each.passed
-    )
-    assert passed == {"canonical_solution": 164}
 
 
 def differing(rows, excused=lambda outcome: False):

@@ -15,7 +15,7 @@ from typing import NoReturn
 from eta_utils.sandbox.candidate import LONGEST_TEXT, Loopback
 from eta_utils.sandbox.candidates import ENDED_BY_EXIT, Candidates, status_of_end
 from eta_utils.sandbox.channel import Channel, ProtocolError
-from eta_utils.sandbox.values import decode, encode
+from eta_utils.sandbox.values import Records, decode, encode
 from eta_utils.tracing.alignment import Trace
 from eta_utils.tracing.answers import marks
 from eta_utils.tracing.instrument import Instrumented
@@ -69,6 +69,7 @@ class Examination:
     _calls: int = 0  # within the current unit
     _steps_before: int = 0  # the current unit
     _tampering: str = ""
+    _records: Records = field(default_factory=Records)
 
     def load(self) -> None:
         """Send the program and have its module level run.  Raises Stop or its exception."""
@@ -90,7 +91,7 @@ class Examination:
         """Call a function of the program.  Raises Stop, or the exception that it raised."""
         if self.stopped:
             raise self.stopped
-        question = _question(name, args, kwargs, self._allowance())
+        question = _question((name, args, kwargs, self._allowance()), self._records)
         try:
             self.channel.send(question)
         except OSError:
@@ -166,7 +167,7 @@ class Examination:
     def _receive(self) -> tuple:
         try:
             while True:
-                answer, comparing = decode(self.channel.receive())
+                answer, comparing = decode(self.channel.receive(), self._records)
                 if comparing:
                     self._tampering = (
                         f"a result of class {comparing}, which compares itself"
@@ -212,9 +213,8 @@ class Examination:
             self.trace[len(self.passed_units), self._calls] = states
             self.truncated |= len(states) >= 8 * STATES_PER_CALL
         self._calls += 1
-        in_this_assert = self.steps - self._steps_before
-        too_many = in_this_assert > self.job["budget"] or self.steps > self._most_steps()
-        if used_up or too_many:
+        here = self.steps - self._steps_before
+        if used_up or here > self.job["budget"] or self.steps > self._most_steps():
             raise self.stop("budget")
 
     def _lost(self) -> NoReturn:
@@ -223,13 +223,13 @@ class Examination:
         raise self.stop(*status_of_end(ending, self.job["processor_seconds"])) from None
 
 
-def _question(name: str, args: tuple, kwargs: dict, budget: int) -> bytes:
+def _question(asked: tuple, records: Records) -> bytes:
     try:
-        return pickle.dumps((name, args, kwargs, budget))  # the usual, plain arguments
+        return pickle.dumps(asked)  # the usual, plain arguments
     except Exception:
-        question, opaque = encode((name, args, kwargs, budget))
+        question, opaque = encode(asked, records)
     if opaque:
-        raise Unanswerable(f"its test passes {name} a value that cannot be sent")
+        raise Unanswerable(f"its test passes {asked[0]} a value that cannot be sent")
     return question
 
 

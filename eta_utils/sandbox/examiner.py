@@ -7,8 +7,8 @@ as plain values (see `values`), so the comparison that a test makes is Python's 
 the verdict cannot be forged from inside the program.
 
 The asserts of a task run one by one (see `checks`) against one candidate process and one
-step budget.  Leaves out: tests that hand functions or objects of their own classes to the
-program; they end in a `judge_error` that says so.
+step budget.  Leaves out: tests that hand functions, or objects of their own classes with
+methods, to the program; they end in a `judge_error` that says so.
 """
 
 from __future__ import annotations

@@ -5,6 +5,10 @@ turns their instances into the built-in value they extend or into an `Opaque`, a
 `decode` refuses every name outside a short list of plain types, so that reading a hostile
 answer runs none of its code.  Shared references inside one message survive.
 
+Objects of a test's own classes (nodes of a graph, say) cross as `Record`s with their
+attributes, if the class has nothing else; what comes back is the test's own object again,
+with the attributes that the program left it.
+
 Leaves out: classes, functions and modules as values; they arrive as `Opaque`.
 """
 
@@ -20,6 +24,10 @@ LARGEST_ITERATOR = 10_000  # items taken from a generator or iterator that is re
 
 _COMPARISONS = ("__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__")
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: made at run time, as by a class statement
+_OF_PLAIN_CLASSES = frozenset(
+    "__init__ __module__ __qualname__ __doc__ __dict__ __weakref__ __annotations__ "
+    "__slotnames__ __static_attributes__ __firstlineno__".split()
+)
 _EVERYTHING = slice(None)
 _AS_BASE = {
     int: int.__pos__,
@@ -67,6 +75,39 @@ class Opaque:
         return f"<{self.kind} object>"
 
 
+class Record:
+    """What a program is given for an object of a test's own class: its attributes."""
+
+    __slots__ = ("__dict__", "__weakref__", "_number")
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+
+def record(number: int) -> Record:
+    """The object that the examiner knows by this number; pickles name this function."""
+    return Record(number)
+
+
+class Records:
+    """The objects of a test's own classes that a program has been given, by number."""
+
+    def __init__(self) -> None:
+        self._objects: list[object] = []
+        self._numbers: dict[int, int] = {}  # by id; the list keeps each object alive
+
+    def number(self, value: object) -> int:
+        """The number of an object, a new one if it has none."""
+        if id(value) not in self._numbers:
+            self._numbers[id(value)] = len(self._objects)
+            self._objects.append(value)
+        return self._numbers[id(value)]
+
+    def object(self, number: int) -> object:
+        """The object of that number.  Raises IndexError or TypeError for no such."""
+        return self._objects[number]
+
+
 def stand_in(kind: str, compares: bool, shape: str, base: object) -> object:
     """What became of a foreign value; pickles name this function (see `_Encoder`)."""
     if shape == "base":
@@ -76,12 +117,17 @@ def stand_in(kind: str, compares: bool, shape: str, base: object) -> object:
 
 class _Encoder(Pickler):
     opaque = False
+    records: Records | None = None  # the examiner's
 
     def reducer_override(self, value: object) -> object:
         """Called by pickle for each value whose type is not exactly a built-in one."""
-        if value is stand_in:
+        if value is stand_in or value is record:
             return NotImplemented  # pickle's own way
         kind = type(value)
+        if kind is Record:
+            return record, (value._number,), value.__dict__
+        if self.records is not None and _is_plain_class(kind):
+            return record, (self.records.number(value),), vars(value)
         named = (
             value if isinstance(value, (type, FunctionType, BuiltinFunctionType)) else kind
         )
@@ -97,6 +143,14 @@ class _Encoder(Pickler):
             return stand_in, (name, compares, "iterator", _take_items(value))
         self.opaque = True
         return stand_in, (name, compares, "opaque", None)
+
+
+def _is_plain_class(kind: type) -> bool:
+    """Whether a class statement made it, with no more than an `__init__`."""
+    return kind.__flags__ & _HEAP_TYPE and all(
+        owner.__module__ == "builtins" and _OF_PLAIN_CLASSES.issuperset(vars(owner))
+        for owner in kind.__mro__[:-1]
+    )
 
 
 def _defines_comparison(kind: type) -> bool:
@@ -118,14 +172,17 @@ def _take_items(iterator: object) -> list:
     return items
 
 
-def encode(value: object) -> tuple[bytes, bool]:
+def encode(value: object, records: Records | None = None) -> tuple[bytes, bool]:
     """(The bytes of a value, whether a part of it could only be sent as `Opaque`).
+
+    With `records`, objects of plain classes are noted there and sent as their attributes.
 
     Raises whatever the value's own code raises, RecursionError for deep nesting, and
     ValueError for a value too large to send.
     """
     file = io.BytesIO()
     encoder = _Encoder(file, protocol=5)
+    encoder.records = records
     encoder.dump(value)
     payload = file.getvalue()
     if len(payload) > LARGEST_FRAME - 4096:
@@ -135,10 +192,13 @@ def encode(value: object) -> tuple[bytes, bool]:
 
 class _Decoder(Unpickler):
     comparing = ""
+    records = Records()  # none
 
     def find_class(self, module: str, name: str) -> object:
         if (module, name) == (stand_in.__module__, stand_in.__name__):
             return self._stand_in
+        if (module, name) == (record.__module__, record.__name__):
+            return self.records.object
         if (module, name) in _PLAIN_TYPES:
             return super().find_class(module, name)
         raise ProtocolError(f"a value names {module}.{name}")
@@ -149,13 +209,15 @@ class _Decoder(Unpickler):
         return stand_in(kind, compares, shape, base)
 
 
-def decode(payload: bytes) -> tuple[object, str]:
+def decode(payload: bytes, records: Records | None = None) -> tuple[object, str]:
     """(The value, the name of a class in it that brings a comparison of its own or "").
 
-    A test's `==` would have asked that class; here it compares plain values.
+    A test's `==` would have asked that class; here it compares plain values.  Objects that
+    `records` know are given the attributes that the program left them.
     Raises ProtocolError for bytes that are no such value.
     """
     decoder = _Decoder(io.BytesIO(payload))
+    decoder.records = records or _Decoder.records
     try:
         return decoder.load(), decoder.comparing
     except MemoryError:

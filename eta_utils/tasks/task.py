@@ -11,7 +11,8 @@ class Task:
 
     `prompt` + a completion is a program that defines `entry_point`; `test` defines
     `check(candidate)`.  `canonical_solution` completes the prompt, and may be empty.
-    `hidden_test`, where a task has one, is for evaluation alone.
+    `hidden_test`, where a task has one, is for evaluation alone.  `buggy_solution` is a
+    completion that fails, where a task comes with one: what is to be repaired.
     """
 
     task_id: str
@@ -22,6 +23,7 @@ class Task:
     split: str = ""
     difficulty: int = 0
     hidden_test: str = ""
+    buggy_solution: str = ""
 
     def program(self, sample: dict) -> str:
         """The text to run: a sample's `solution`, or the prompt and its `completion`."""

@@ -11,7 +11,7 @@ import pickle
 import pytest
 
 from eta_utils.sandbox.channel import ProtocolError
-from eta_utils.sandbox.values import Opaque, decode, encode
+from eta_utils.sandbox.values import Opaque, Records, decode, encode
 
 
 def cross(value):
@@ -99,6 +99,45 @@ def test_shared_references_survive():
     inner = [1]
     first, second = cross((inner, inner))
     assert first is second
+
+
+def linked_nodes():
+    """Two objects of a test's own class that know each other."""
+    node = program_class("Node")
+    first, second = node(), node()
+    first.next, second.next, first.value = second, first, 1
+    return first, second
+
+
+def test_objects_of_a_tests_plain_class_cross_with_their_attributes():
+    first, _ = linked_nodes()
+    payload, opaque = encode(first, Records())
+    arrived = pickle.loads(payload)
+    assert not opaque
+    assert arrived.value == 1
+    assert arrived.next.next is arrived
+
+
+def test_they_come_back_as_the_same_objects_as_the_program_left_them():
+    (first, second), records = linked_nodes(), Records()
+    arrived = pickle.loads(encode(first, records)[0])
+    arrived.next, arrived.value = None, 7
+    back, _ = decode(encode([arrived])[0], records)
+    assert back[0] is first
+    assert (first.next, first.value) == (None, 7)
+    assert second.next is first
+
+
+def test_an_object_that_was_never_sent_cannot_come_back():
+    invented = pickle.loads(encode(linked_nodes()[0], Records())[0])
+    with pytest.raises(ProtocolError):
+        decode(encode(invented)[0], Records())
+
+
+def test_a_class_with_methods_does_not_cross_as_attributes():
+    thing = program_class("Thing", size=lambda self: 3)()
+    _, opaque = encode(thing, Records())
+    assert opaque
 
 
 class Bomb:

@@ -1,0 +1,177 @@
+"""Sets of tasks by name: where each one lies, and how its rows become Tasks.
+
+>>> SETS["mbpp"].rows()          # from a local file, else from the Hub
+>>> SETS["mbpp"].task(row)       # in HumanEval's form
+
+A local file is looked for in the folder that the environment variable ETA_DATA names, else
+in `data/` of the project.  Each set's licence is that of its source.
+
+Leaves out: checking rows (see `load_tasks`), and which tasks are trained on (see `splits`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from eta_utils.files import BadInput, read_jsonl
+from eta_utils.tasks import humaneval
+from eta_utils.tasks.functions import as_check, entry_point_of, in_two
+from eta_utils.tasks.task import Task
+
+DATA = Path(__file__).resolve().parents[2] / "data"
+Rows = Iterator[tuple[str, dict]]  # with where each one stands: file and line
+
+
+@dataclass(frozen=True)
+class TaskSet:
+    """`fields` tell its rows from those of other sets, and must be there; `hub` is the
+    data set's name on the Hub, its configuration, and the splits that are read."""
+
+    name: str
+    about: str
+    fields: tuple[str, ...]
+    task: Callable[[dict], Task]
+    hub: tuple[str, str | None, tuple[str, ...]]
+
+    def rows(self) -> Rows:
+        """Its rows, from the local file where there is one, else from the Hub.
+
+        Raises BadInput, saying what to download and where to put it, where neither is.
+        """
+        if self.name == "humaneval":
+            return rows_of(humaneval.path())
+        folder = Path(os.environ.get("ETA_DATA", DATA))
+        stem = self.name.replace("+", "_plus")
+        for path in (folder / f"{stem}.jsonl.gz", folder / f"{stem}.jsonl"):
+            if path.exists():
+                return rows_of(path)
+        return self._from_hub(folder / f"{stem}.jsonl")
+
+    def _from_hub(self, wanted: Path) -> Rows:
+        import datasets  # seconds to load, and only wanted here
+
+        name, configuration, splits = self.hub
+        try:
+            parts = [datasets.load_dataset(name, configuration, split=s) for s in splits]
+        except (OSError, ValueError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise BadInput(
+                f"task set {self.name}: {wanted} is not there, and {name} cannot be "
+                f"fetched from the Hub now ({reason}); download it and put it there"
+            ) from None
+        rows = (row for part in parts for row in part)
+        return ((f"{name}, row {number}", row) for number, row in enumerate(rows, 1))
+
+
+def rows_of(path: Path) -> Rows:
+    """The rows of a JSON Lines file, with where each one stands."""
+    return ((f"{path}, line {number}", row) for number, row in read_jsonl(path))
+
+
+def recognised(row: dict) -> TaskSet:
+    """The set whose fields a row has; those of HumanEval where it has no other's."""
+    for each in SETS.values():
+        if each.name != "humaneval" and all(name in row for name in each.fields):
+            return each
+    return SETS["humaneval"]
+
+
+def _humaneval(row: dict) -> Task:
+    known = {name: row[name] for name in Task.__dataclass_fields__ if name in row}
+    return Task(**known | {"canonical_solution": row.get("canonical_solution") or ""})
+
+
+def _mbpp(row: dict) -> Task:
+    """The docstring is its text and its first assert, without which many a task is
+    ambiguous; Austin et al. 2021 (arXiv 2108.07732) show all three."""
+    number = int(row["task_id"])
+    task = _of_asserts(row, row["text"], [row["test_setup_code"], *row["test_list"]])
+    return replace(
+        task, split=next(s for s, last in _MBPP_SPLITS.items() if number <= last)
+    )
+
+
+def _mbpp_plus(row: dict) -> Task:
+    task = _of_asserts(row, row["prompt"], [*row["test_imports"], *row["test_list"]])
+    hidden = as_check("\n".join([*row["test_imports"], row["test"]]), task.entry_point)
+    return replace(task, hidden_test=hidden, split="test")
+
+
+def _of_asserts(row: dict, text: str, script: list[str]) -> Task:
+    tests = "\n".join(script).replace("\r\n", "\n")
+    code = row["code"].replace("\r\n", "\n")
+    entry_point = entry_point_of(code, tests)
+    docstring = f"{text}\n\n{row['test_list'][0].strip()}"
+    prompt, body = in_two(code, entry_point, docstring)
+    test = as_check(tests, entry_point, code)
+    return Task(f"Mbpp/{row['task_id']}", prompt, entry_point, test, body)
+
+
+def _quixbugs(row: dict) -> Task:
+    name, docstring = row["name"], row["docstring"].strip('"\n ')
+    (prompt, body), (_, buggy) = (
+        in_two(row[which], name, docstring) for which in ("solution", "buggy_program")
+    )
+    test = as_check(row["tests"], name)
+    return Task(f"QuixBugs/{name}", prompt, name, test, body, buggy_solution=buggy)
+
+
+# Task ids up to and including: as the data set's authors have it (1 to 10 are examples).
+_MBPP_SPLITS = {"prompt": 10, "test": 510, "validation": 600, "train": 974}
+_ITS_FIELDS = ("task_id", "prompt", "entry_point", "test")
+
+SETS = {
+    each.name: each
+    for each in (
+        TaskSet(
+            "humaneval",
+            "164 problems by hand (Chen et al. 2021, arXiv 2107.03374; MIT)",
+            _ITS_FIELDS,
+            _humaneval,
+            ("openai/openai_humaneval", None, ("test",)),
+        ),
+        TaskSet(
+            "humaneval+",
+            "the same, 80 times the tests (Liu et al. 2023, arXiv 2305.01210; Apache-2.0)",
+            _ITS_FIELDS,
+            _humaneval,
+            ("evalplus/humanevalplus", None, ("test",)),
+        ),
+        TaskSet(
+            "mbpp",
+            "974 short tasks (Austin et al. 2021, arXiv 2108.07732; CC-BY-4.0)",
+            ("task_id", "text", "code", "test_list", "test_setup_code"),
+            _mbpp,
+            (
+                "google-research-datasets/mbpp",
+                "full",
+                ("prompt", "test", "validation", "train"),
+            ),
+        ),
+        TaskSet(
+            "mbpp+",
+            "378 of these with more tests (Liu et al. 2023; Apache-2.0)",
+            ("task_id", "prompt", "code", "test_list", "test_imports", "test"),
+            _mbpp_plus,
+            ("evalplus/mbppplus", None, ("test",)),
+        ),
+        TaskSet(
+            "humanevalfix",
+            "HumanEval's solutions with a bug each (Muennighoff et al. 2023, "
+            "arXiv 2308.07124; MIT)",
+            (*_ITS_FIELDS, "canonical_solution", "buggy_solution"),
+            _humaneval,
+            ("bigcode/humanevalpack", "python", ("test",)),
+        ),
+        TaskSet(
+            "quixbugs",
+            "40 classic algorithms with a bug each (Lin et al. 2017; MIT)",
+            ("name", "solution", "buggy_program", "docstring", "tests"),
+            _quixbugs,
+            ("Muennighoff/quixbugs", None, ("train",)),
+        ),
+    )
+}
