@@ -5,7 +5,7 @@ the whole cache at each token, and goes on with rows that have ended.  Eight sam
 prompt read the same cache here, nothing is copied, and prompts whose samples have all ended
 leave the batch (`python -m tests.bench_sampling` compares the two).
 
-Leaves out: any other architecture, and beams (see `models.sample_completions`, which takes
+Leaves out: any other architecture, and beams (see `sampling`, which takes
 `generate` for those).
 """
 

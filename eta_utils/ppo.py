@@ -34,7 +34,6 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from eta_utils.files import BadInput, write_csv
-from eta_utils.models import sample_completions
 from eta_utils.ppo_steps import (
     ActorCritic,
     Episode,
@@ -50,6 +49,7 @@ from eta_utils.ppo_steps import (
     value_loss,
     whiten,
 )  # fmt: skip
+from eta_utils.sampling import sample_completions
 
 LOSSES = "loss/policy policy/clipfrac policy/approxkl loss/value value/clipfrac".split()
 COLUMNS = """update episodes objective/scores objective/kl objective/entropy

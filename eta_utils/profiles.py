@@ -27,6 +27,24 @@ PROFILES: dict[str, dict] = {
         "dpo_arms": "eta binary",
         "eta_rm": 0,
     },
+    # The founding experiment as it was meant: GPT-2 on HumanEval, 20 % of it for SFT, 40 %
+    # for alignment and 30 % for the test.  `model` may be a folder.
+    "gpt2": {
+        "tasks": "humaneval",
+        "model": "gpt2",
+        "sft_batch": 4,
+        "sft_learning_rate": 5e-5,
+        "temperature": 0.8,
+        "max_new_tokens": 256,
+        "step_budget": 0,
+        "prompts_per_round": 64,
+        "ppo_learning_rate": 1e-5,
+        "ppo_minibatch": 32,
+        "rm_batch": 4,
+        "rm_learning_rate": 1e-5,
+        "dpo_learning_rate": 1e-5,
+        "dpo_batch": 4,
+    },
     # The published study: the five orderings at a matched number of pairs, and all arms.
     "full": {
         "rl_arms": "ppo ppo-eta ppo-rm rloo",
@@ -47,3 +65,15 @@ MINUTES: dict[str, dict[str, float]] = {
     "crossover": {"01_sft": 4.5, "02_ppo": 3, "03_eta_dpo": 5, "04_analysis": 0.5},
     "full": {"01_sft": 5, "02_ppo": 20, "03_eta_dpo": 15, "04_analysis": 1},
 }
+
+
+def cost(profile: str, notebook: str) -> str:
+    """What a notebook took in a profile, in one sentence."""
+    if profile not in MINUTES:
+        return f"What this notebook takes in profile {profile} depends on the model."
+    minutes = MINUTES[profile][notebook]
+    took = f"{minutes:g} minutes" if minutes >= 1 else f"{60 * minutes:.0f} seconds"
+    return (
+        f"In profile {profile} this notebook took {took} on two cores, when those before "
+        "it were done; other parameters cost more or less, and what is finished is reused."
+    )

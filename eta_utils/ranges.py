@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import math
-from dataclasses import fields
+from dataclasses import fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eta_utils.files import BadInput
 from eta_utils.recipes import recipe
+from eta_utils.tasks import SETS, splits
 
 if TYPE_CHECKING:
     from eta_utils.study import Study
 
-FAMILIES = ("pipelines",)
+GENERATED = ("pipelines", "repair")
+FAMILIES = (*GENERATED, *SETS)
 RL_ARMS = ("ppo", "ppo-eta", "ppo-rm", "rloo")
 HARDEST = 5  # steps: their programs have up to 95 tokens, near max_new_tokens
 _MAY_BE_ZERO = (
-    "seed limit workers corpus_noise ppo_kl dpo_nll_weight rounds humaneval_samples eta_rm"
+    "seed limit workers corpus_noise ppo_kl dpo_nll_weight rounds humaneval_samples eta_rm "
+    "repair_trace step_budget"
 ).split()
 
 
@@ -35,10 +39,17 @@ def check_ranges(study: Study) -> None:
             raise BadInput(f"parameter {name}: {getattr(study, name)} is not positive")
     if not 0 <= study.corpus_noise <= 1:
         raise BadInput(f"parameter corpus_noise: {study.corpus_noise} is not in 0..1")
-    if study.tasks not in FAMILIES:
-        raise BadInput(f"parameter tasks: there is no family {study.tasks}")
-    if study.eta_rm not in (0, 1):
-        raise BadInput(f"parameter eta_rm: {study.eta_rm} is neither 0 nor 1")
+    for name, known in (("tasks", FAMILIES), ("test_set", SETS), ("hidden_set", SETS)):
+        value = getattr(study, name)
+        if not (value in known or Path(value).is_file() or (not value and known is SETS)):
+            there = ", ".join(known)
+            raise BadInput(f"parameter {name}: {value!r} is no file, and none of {there}")
+    if study.generated and (study.test_set or study.hidden_set):
+        name = "test_set" if study.test_set else "hidden_set"
+        raise BadInput(f"parameter {name}: the family {study.tasks} has tests of its own")
+    for name in ("eta_rm", "repair_trace"):
+        if getattr(study, name) not in (0, 1):
+            raise BadInput(f"parameter {name}: {getattr(study, name)} is neither 0 nor 1")
     for name in study.arms_of_rl:
         if name not in RL_ARMS:
             raise BadInput(
@@ -61,3 +72,18 @@ def check_ranges(study: Study) -> None:
             f"prompts_per_round = {study.rounds * study.prompts_per_round}, so PPO could "
             "not execute as many programs as DPO"
         )
+
+
+def fitted(study: Study) -> Study:
+    """The study with no more prompts in a round than a named set has for alignment.
+
+    Raises BadInput where the set is not here, or is not what its name says.
+    """
+    if study.generated:
+        return study
+    there = len(splits.split(study.tasks, "align", study.limit))
+    round_size = min(study.prompts_per_round, there)
+    divisors = (n for n in range(study.ppo_prompts, 0, -1) if round_size % n == 0)
+    if round_size == study.prompts_per_round:
+        return study
+    return replace(study, prompts_per_round=round_size, ppo_prompts=next(divisors))

@@ -18,18 +18,18 @@ import torch
 from datasets import Dataset
 from transformers import (
     AutoModelForSequenceClassification,
-    AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     set_seed,
 )
 from trl import RewardConfig, RewardTrainer
 
-from eta_utils.models import device
+from eta_utils.models import device, load_tokenizer
 from eta_utils.tasks import at_token_boundary
 from eta_utils.training import SFTSettings, TimeLeft, run_trainer, shared_arguments
 
 _AT_ONCE = 256  # programs
+_TOKENS_AT_ONCE = 1 << 15  # of these, padded
 
 
 def train_reward_model(
@@ -70,9 +70,7 @@ def load_reward_model(
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """A model with one scalar for a text, and its tokenizer; the head is new where `folder`
     has none."""
-    tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
+    tokenizer = load_tokenizer(folder)
     model = AutoModelForSequenceClassification.from_pretrained(
         folder, num_labels=1, dtype=torch.float32
     )
@@ -94,8 +92,10 @@ def score(
     ]
     order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
     found = np.empty(len(texts))
-    for start in range(0, len(order), _AT_ONCE):
-        part = order[start : start + _AT_ONCE]
+    most = max(1, _TOKENS_AT_ONCE // max(map(len, texts)))
+    size = min(_AT_ONCE, most)
+    for start in range(0, len(order), size):
+        part = order[start : start + size]
         padded = tokenizer.pad({"input_ids": [texts[k] for k in part]}, return_tensors="pt")
         positions = (padded["attention_mask"].cumsum(1) - 1).clamp(min=0)
         logits = model(**padded.to(model.device), position_ids=positions.to(model.device))

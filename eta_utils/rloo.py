@@ -17,8 +17,8 @@ from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import RLOOConfig, RLOOTrainer
 
-from eta_utils.models import cut_at_function_end
 from eta_utils.ppo import PPOSettings
+from eta_utils.sampling import cut_at_function_end
 from eta_utils.tasks import at_token_boundary
 from eta_utils.training import SFTSettings, TimeLeft, run_trainer, shared_arguments
 

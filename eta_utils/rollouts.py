@@ -9,7 +9,6 @@ Leaves out: making models (see `arms`) and comparing them (see `results`).
 
 from __future__ import annotations
 
-import functools
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -18,39 +17,34 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from eta_utils.evaluation import pass_at_k
 from eta_utils.execution import judge
+from eta_utils.families import FAMILY, SPLITS, tasks_of
 from eta_utils.files import read_jsonl, write_jsonl
-from eta_utils.models import device, load_model, sample_completions
+from eta_utils.models import (
+    check_context,
+    device,
+    load_config,
+    load_model,
+    load_tokenizer,
+)
 from eta_utils.outcomes import Outcome
+from eta_utils.sampling import sample_completions
 from eta_utils.stages import Stage
 from eta_utils.study import Study
-from eta_utils.tasks import Task, load_tasks, pipelines
+from eta_utils.tasks import Task, load_tasks
 
 OUTCOMES, EXAMPLES = "outcomes.jsonl.gz", "examples.jsonl.gz"
 EXAMPLES_EACH = 3  # of each status
 SAMPLING = ("temperature", "max_new_tokens", "step_budget")
 
 
-def tasks_of(study: Study, split: str) -> dict[str, Task]:
-    """The study's tasks of one split: `sft`, `align`, `tune` or `test`."""
-    counts = {
-        "sft": study.sft_tasks,
-        "align": study.rounds * study.prompts_per_round,
-        "tune": study.test_tasks,
-        "test": study.test_tasks,
-    }
-    easiest = study.sft_min_steps if split == "sft" else study.align_min_steps
-    steps = (easiest, study.max_steps)
-    # Evaluation tasks do not depend on the seed: all seeds are compared on the same ones.
-    seed = 0 if split in ("tune", "test") else study.seed
-    return dict(_generated(split, counts[split], steps, seed))
-
-
-@functools.cache
-def _generated(
-    split: str, count: int, steps: tuple[int, int], seed: int
-) -> Mapping[str, Task]:
-    """Generated once in a process: a round of DPO asks four times, at seconds each."""
-    return pipelines.generate(split, count, steps=steps, seed=seed)
+def check_model(study: Study) -> None:
+    """Raise BadInput, before anything is made, for a model that is not here, or that cannot
+    see a prompt of the study's tasks and a completion."""
+    tokenizer, config = load_tokenizer(study.model), load_config(study.model)
+    for split in SPLITS:
+        for task in tasks_of(study, split).values():
+            length = len(tokenizer(task.prompt)["input_ids"])
+            check_context(config, length, study.max_new_tokens)
 
 
 def model_of(stage: Stage) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -68,7 +62,8 @@ def draw(study: Study, policy: Stage, number: int) -> Stage:
     """
     names = "rounds prompts_per_round samples_per_prompt align_min_steps max_steps".split()
     name = f"{policy.name}/samples{number}"
-    stage = Stage(study.folder, name, study.only(*names, *SAMPLING), [policy])
+    asked = study.only(*FAMILY, *names, *SAMPLING)
+    stage = Stage(study.folder, name, asked, [policy])
     if stage.must_run():
         tasks = round_tasks(study, number)
         with stage.clock("sampling"):
@@ -81,10 +76,11 @@ def draw(study: Study, policy: Stage, number: int) -> Stage:
 
 
 def round_tasks(study: Study, number: int) -> dict[str, Task]:
-    """The alignment tasks of one round, counted from 1."""
+    """The alignment tasks of one round, counted from 1; a set that has fewer than all
+    rounds want is gone through again."""
     tasks = list(tasks_of(study, "align").items())
-    size = study.prompts_per_round
-    return dict(tasks[(number - 1) * size : number * size])
+    start, size = (number - 1) * study.prompts_per_round, study.prompts_per_round
+    return dict(tasks[place % len(tasks)] for place in range(start, start + size))
 
 
 def evaluate(
@@ -93,7 +89,7 @@ def evaluate(
     """A model on held-out tasks, judged by their hidden tests: sampled, and greedy once."""
     samples = study.test_samples if samples is None else samples
     names = ("test_tasks", "align_min_steps", "max_steps", *SAMPLING)
-    asked = study.only(*names) | {"samples": samples}
+    asked = study.only(*FAMILY, *names) | {"samples": samples}
     test = Stage(study.folder, f"{stage.name}/{split}", asked, [stage])
     if test.must_run():
         tasks = {name: task.hidden() for name, task in tasks_of(study, split).items()}
@@ -102,23 +98,30 @@ def evaluate(
 
 
 def evaluate_on_humaneval(study: Study, stage: Stage) -> Stage:
-    """A model on HumanEval, by the same path as the built-in tasks."""
+    """A model on HumanEval, by the same path as the built-in tasks.  The tiny model cannot
+    see all of the longest prompts: these lose their beginning."""
     tasks = load_tasks("humaneval")
     tasks = dict(list(tasks.items())[: study.limit or None])
     asked = study.only("limit", "humaneval_samples", *SAMPLING)
     test = Stage(study.folder, f"{stage.name}/humaneval", asked, [stage])
     if test.must_run():
         wide = replace(study, step_budget=0)  # HumanEval's own references set the budget
-        _evaluate_on(wide, test, stage, tasks, study.humaneval_samples)
+        _evaluate_on(wide, test, stage, tasks, study.humaneval_samples, cut_prompts=True)
     return test
 
 
 def _evaluate_on(
-    study: Study, test: Stage, stage: Stage, tasks: Mapping[str, Task], samples: int
+    study: Study,
+    test: Stage,
+    stage: Stage,
+    tasks: Mapping[str, Task],
+    samples: int,
+    cut_prompts: bool = False,
 ) -> None:
     with test.clock("evaluation"):
-        greedy = sampled(replace(study, temperature=0.0), stage, tasks, 1, 0)
-        drawn = sampled(study, stage, tasks, samples, 0)
+        asked = {"policy": stage, "tasks": tasks, "salt": 0, "cut_prompts": cut_prompts}
+        greedy = sampled(replace(study, temperature=0.0), n=1, **asked)
+        drawn = sampled(study, n=samples, **asked)
         rows = [
             row | {"mode": mode, "difficulty": tasks[row["task_id"]].difficulty}
             for mode, written in (("greedy", greedy), ("sampled", drawn))
@@ -136,7 +139,12 @@ def _evaluate_on(
 
 
 def sampled(
-    study: Study, policy: Stage, tasks: Mapping[str, Task], n: int, salt: int
+    study: Study,
+    policy: Stage,
+    tasks: Mapping[str, Task],
+    n: int,
+    salt: int,
+    cut_prompts: bool = False,
 ) -> list[dict]:
     """`n` samples for each task, as records for `judge`."""
     model, tokenizer = model_of(policy)
@@ -149,6 +157,7 @@ def sampled(
         temperature=study.temperature,
         max_new_tokens=study.max_new_tokens,
         seed=1_000 * study.seed + salt,
+        cut_prompts=cut_prompts,
     )
     return [
         {"task_id": name, "completion": each.text}

@@ -19,8 +19,8 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 from eta_utils.files import BadInput, read_json, write_json
-from eta_utils.profiles import MINUTES, PROFILES
-from eta_utils.ranges import check_ranges
+from eta_utils.profiles import PROFILES, cost
+from eta_utils.ranges import GENERATED, check_ranges, fitted
 
 ROOT = Path(__file__).resolve().parents[1]
 DEFAULT_PROFILE = "small"
@@ -40,9 +40,12 @@ class Study:
     seed: int = _about(0, "of everything that is drawn")
     outputs: str = _about(str(ROOT / "outputs"), "where run folders lie")
 
-    tasks: str = _about("pipelines", "task family that is trained and tested on")
+    tasks: str = _about("pipelines", "pipelines, repair, or a named set of tasks")
     model: str = _about("tiny", "tiny (built here), a Hub name or a local folder")
-    limit: int = _about(0, "use at most this many HumanEval problems; 0: all")
+    limit: int = _about(0, "use at most this many problems of a named set; 0: all")
+    test_set: str = _about("", "named set to evaluate on instead of the family's own tasks")
+    hidden_set: str = _about("", "named set whose tests are the hidden ones: humaneval+")
+    repair_trace: int = _about(1, "1: a task to repair tells what the program did; 0: not")
 
     corpus_tasks: int = _about(26_000, "programs that the tiny base model is trained on")
     corpus_noise: float = _about(0.35, "share of the steps in the corpus that carry a bug")
@@ -107,6 +110,19 @@ class Study:
         the parameter, for an unknown name (with the closest known one), a value of the
         wrong type or out of range, or a profile other than the run's.
         """
+        study = cls.planned(run, profile, seed, **overrides)
+        study.remember()
+        return study
+
+    @classmethod
+    def planned(
+        cls,
+        run: str | None = None,
+        profile: str | None = None,
+        seed: int = 0,
+        **overrides: object,
+    ) -> Study:
+        """As `begin`, but nothing is written."""
         given = {name: value for name, value in overrides.items() if value is not None}
         for name in given:
             check_name(name)
@@ -120,15 +136,18 @@ class Study:
         values |= {"run": name, "profile": profile, "seed": seed, "outputs": str(outputs)}
         study = cls(**{name: _typed(name, value) for name, value in values.items()})
         check_ranges(study)
-        remembered = {
-            key: value
-            for key, value in asdict(study).items()
-            if key not in ("run", "seed", "outputs")
+        return fitted(study)
+
+    def remember(self) -> None:
+        """Write the run's `study.json`, if it says something else."""
+        values = {
+            name: value
+            for name, value in asdict(self).items()
+            if name not in ("run", "seed", "outputs")
         }
-        if remembered != begun:
-            study.run_folder.mkdir(parents=True, exist_ok=True)
-            write_json(study.run_folder / "study.json", remembered)
-        return study
+        if values != read_study(self.run_folder):
+            self.run_folder.mkdir(parents=True, exist_ok=True)
+            write_json(self.run_folder / "study.json", values)
 
     @property
     def run_folder(self) -> Path:
@@ -138,6 +157,16 @@ class Study:
     def folder(self) -> Path:
         """Where this seed's stages lie."""
         return self.run_folder / f"seed{self.seed}"
+
+    @property
+    def generated(self) -> bool:
+        """Whether the tasks are made here, as many as are wanted."""
+        return self.tasks in GENERATED
+
+    @property
+    def context(self) -> int:
+        """Tokens that the tiny model can see: a task to repair shows a program, too."""
+        return 768 if self.tasks == "repair" else 256
 
     @property
     def programs(self) -> int:
@@ -166,13 +195,7 @@ class Study:
 
     def cost(self, notebook: str) -> str:
         """What to expect of a notebook before it costs it, in one sentence."""
-        minutes = MINUTES[self.profile][notebook]
-        took = f"{minutes:g} minutes" if minutes >= 1 else f"{60 * minutes:.0f} seconds"
-        return (
-            f"In profile {self.profile} this notebook took {took} on two cores, when those "
-            "before it were done; other parameters cost more or less, and what is "
-            "finished is reused."
-        )
+        return cost(self.profile, notebook)
 
     def table(self) -> list[dict]:
         """Each parameter, its value, and what it means: rows for a data frame."""

@@ -29,7 +29,8 @@ from transformers.trainer_callback import PrinterCallback
 from trl import SFTConfig, SFTTrainer
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
-from eta_utils.files import write_csv
+from eta_utils.files import BadInput, write_csv
+from eta_utils.models import context_of
 from eta_utils.tasks import at_token_boundary
 
 LOGS = 20  # lines of a training on the console
@@ -82,9 +83,17 @@ def train_sft(
 ) -> list[dict]:
     """One epoch over examples with `prompt` and `completion`; returns what was logged.
 
-    Prompt and completion are tokenized apart, at the boundary that sampling uses.
+    Prompt and completion are tokenized apart, at the boundary that sampling uses.  Examples
+    that are longer than the model's context are left out, and counted in a line; raises
+    BadInput where none is left.
     """
-    rows = [_tokenized(tokenizer, each) for each in examples]
+    tokenized = [_tokenized(tokenizer, each) for each in examples]
+    rows = [each for each in tokenized if each["length"] <= context_of(model.config)]
+    if len(rows) < len(tokenized):
+        missing, context = len(tokenized) - len(rows), context_of(model.config)
+        print(f"left out {missing} of {len(tokenized)} examples: over {context:,} tokens")
+    if not rows:
+        raise BadInput("SFT: no example fits the model's context; take another model")
     config = SFTConfig(
         max_length=None,
         **_BY_LENGTH,

@@ -20,9 +20,10 @@
 # %%
 import pandas as pd
 
-from eta_utils import arms, figures, results, rollouts
+from eta_utils import arms, families, figures, results, rollouts
 from eta_utils.evaluation import mean_interval
 from eta_utils.study import Study
+from eta_utils.tasks import contamination
 
 # %% [markdown]
 # ## Parameters
@@ -56,15 +57,27 @@ pd.DataFrame(study.table()).style.hide(axis="index")
 # %% [markdown]
 # ## The tasks
 #
-# A task is a function whose docstring numbers the steps to take. Its difficulty is
-# their number. Tests come from the reference solution: five visible asserts, which
-# pairs and rewards may use, and ten hidden ones for evaluation. Prompts of the
-# splits never overlap. Here is a held-out task with its solution and visible tests.
+# A built-in task is a function whose docstring numbers the steps to take; its
+# difficulty is their number. Tests come from the reference solution: five visible
+# asserts, which pairs and rewards may use, and ten hidden ones for evaluation. Tasks
+# of a named set, such as HumanEval, have the tests of the set. Splits never share a
+# prompt. Here is a held-out task with its solution and visible tests.
 
 # %%
-tests = rollouts.tasks_of(study, "test")
+tests = families.tasks_of(study, "test")
 task = next(iter(tests.values()))
 figures.code(task.prompt + task.canonical_solution + "\n\n" + task.test)
+
+# %% [markdown]
+# Is any of them like a task that will be trained on? Alike are two tasks with the same
+# prompt, with the same solution but for names, or with 13 words of the prompts in a
+# row.
+
+# %%
+trained = families.tasks_of(study, "sft") | families.tasks_of(study, "align")
+alike = contamination.overlaps(trained, tests)
+print(f"{len(alike)} of {len(tests)} held-out tasks are like one that is trained on")
+pd.DataFrame(alike, columns=contamination.Overlap._fields).head()
 
 # %% [markdown]
 # Before anything is measured: every reference solution must pass its own tests, or
@@ -89,21 +102,22 @@ assert all(passed), "the judge fails references: see python -m eta_utils doctor"
 # with the probability `corpus_noise`, one of these bugs.
 
 # %%
-corpus = arms.noisy_corpus(study)
-kinds = pd.Series([kind for each in corpus for kind in each["bugs"]])
-clean = sum(not each["bugs"] for each in corpus) / len(corpus)
-print(f"{len(corpus):,} programs, {clean:.0%} without a bug")
+corpus = families.corpus_of(study) if study.model == "tiny" else []
+kinds = pd.Series([kind for each in corpus for kind in each["bugs"]], dtype=str)
+clean = sum(not each["bugs"] for each in corpus)
+print(f"{len(corpus):,} programs, {clean:,} without a bug")
 kinds.value_counts().rename("bugs").to_frame()
 
 # %% [markdown]
 # A program from the corpus, with its bugs. The model learns what is common: at
 # temperature 0 it mostly writes clean lines, and when it samples it makes the
-# corpus' mistakes about as often as the corpus does.
+# corpus' mistakes about as often as the corpus does. (Any other `model` is taken as it
+# is, and has no such corpus.)
 
 # %%
-example = next(each for each in corpus if each["bugs"])
-print("bugs:", ", ".join(example["bugs"]))
-figures.code(example["prompt"] + example["completion"])
+for example in [each for each in corpus if each["bugs"]][:1]:
+    print("bugs:", ", ".join(example["bugs"]))
+    figures.code(example["prompt"] + example["completion"])
 
 # %%
 base = arms.pretrain(study)
@@ -206,10 +220,12 @@ print(f"prompts where all fail   {drawn.metrics['all fail']:.3f}")
 #
 # The same path judges OpenAI's HumanEval. For the built-in model this must give 0:
 # it has read nothing but pipelines of steps. A pass here would be a bug of the judge.
+# (A study of a named set has its own evaluation above.)
 
 # %%
-humaneval = rollouts.evaluate_on_humaneval(study, sft)
-pd.Series(humaneval.metrics).to_frame("HumanEval")
+if study.generated:
+    humaneval = rollouts.evaluate_on_humaneval(study, sft)
+    figures.table(pd.Series(humaneval.metrics).to_frame("HumanEval").T)
 
 # %% [markdown]
 # ## Three programs

@@ -19,7 +19,7 @@
 # %%
 import pandas as pd
 
-from eta_utils import arms, contrasts, figures, results, rewards, rollouts
+from eta_utils import arms, contrasts, families, figures, results, rewards, rollouts
 from eta_utils.study import Study
 
 # %% [markdown]
@@ -67,7 +67,7 @@ print(f"SFT: sampled pass@1 {before.metrics['pass@1']:.3f}")
 # and never counted as 0. Here it sees a right and a wrong program.
 
 # %%
-tasks = rollouts.tasks_of(study, "align")
+tasks = families.tasks_of(study, "align")
 name, task = next(iter(tasks.items()))
 reward = rewards.PassReward(study, tasks)
 completions = [task.canonical_solution, "    return None\n"]
@@ -203,7 +203,7 @@ if "ppo-rm" in others:
 # such).
 
 # %%
-tests = rollouts.tasks_of(study, "test")
+tests = families.tasks_of(study, "test")
 for outcome in figures.three(results.examples(study, "ppo")):
     figures.program(tests[outcome.task_id], outcome)
 

@@ -21,7 +21,16 @@
 # %%
 import pandas as pd
 
-from eta_utils import arms, audit, contrasts, figures, ranking, results, rollouts
+from eta_utils import (
+    arms,
+    audit,
+    contrasts,
+    families,
+    figures,
+    ranking,
+    results,
+    rollouts,
+)
 from eta_utils.orderings import ORDERINGS
 from eta_utils.study import Study
 
@@ -86,7 +95,7 @@ pd.DataFrame(keys).style.hide(axis="index")
 # %%
 pairs = arms.pairs_of(study, drawn, "eta", 1)
 silent = [pair for pair in pairs if not pair["winner_passes"]]
-align = rollouts.tasks_of(study, "align")
+align = families.tasks_of(study, "align")
 
 
 def show(pair: dict) -> None:
@@ -272,7 +281,7 @@ if ranked is not None:
 # such).
 
 # %%
-tests = rollouts.tasks_of(study, "test")
+tests = families.tasks_of(study, "test")
 shown = "eta" if "eta" in rounds else study.arms_of_dpo[0]
 for outcome in figures.three(results.examples(study, f"dpo-{shown}")):
     figures.program(tests[outcome.task_id], outcome)

@@ -21,7 +21,7 @@
 # %%
 from IPython.display import display
 
-from eta_utils import audit, contrasts, crossover, figures, ranking, results, rollouts
+from eta_utils import audit, contrasts, crossover, families, figures, ranking, results
 from eta_utils.study import Study
 
 # %% tags=["parameters"]
@@ -222,7 +222,7 @@ if len(ranked):
 # %%
 example = results.examples(study, "sft").get("assertion")
 if example is not None:
-    tests = rollouts.tasks_of(study, "test")
+    tests = families.tasks_of(study, "test")
     figures.trace(tests[example.task_id], example)
 
 # %% [markdown]

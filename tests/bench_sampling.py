@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from eta_utils import models
+from eta_utils import models, sampling
 from eta_utils.study import ROOT
 from eta_utils.tasks import at_token_boundary, pipelines
 
@@ -44,7 +44,7 @@ def _rate(write, *arguments) -> float:
 
 
 def _ours(model, tokenizer, prompts, turn) -> int:
-    found = models.sample_completions(
+    found = sampling.sample_completions(
         model, tokenizer, prompts, SAMPLES, max_new_tokens=LONGEST, seed=turn
     )
     return sum(len(each.ids) for row in found for each in row)
@@ -56,7 +56,7 @@ def _theirs(model, tokenizer, prompts) -> int:
     tokens = 0
     for start in range(0, len(ids), 256 // SAMPLES):
         batch = ids[start : start + 256 // SAMPLES]
-        rows = models.generate(
+        rows = sampling.generate(
             model, tokenizer, batch, SAMPLES, temperature=1.0, max_new_tokens=LONGEST
         )
         tokens += sum(len(ids) for row in rows for ids in row)

@@ -176,7 +176,10 @@ def test_other_bad_input_is_refused(files, tmp_path, capsys):
     broken = write_rows(tmp_path / "broken.jsonl", without_test)
     nowhere = str(tmp_path / "missing" / "out.jsonl")
     for arguments, message in (
-        (["judge", samples, "--tasks", broken, "--out", out], "line 1: a task needs"),
+        (
+            ["judge", samples, "--tasks", broken, "--out", out],
+            "line 1: a task in",
+        ),
         (["judge", samples, "--tasks", tasks, "--out", nowhere], "cannot be written"),
         (["judge", "missing.jsonl", "--tasks", tasks, "--out", out], "no such file"),
         (["pairs", samples, "--tasks", tasks, "--out", out], "line 1: no field"),

@@ -19,8 +19,8 @@ from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from eta_utils import ppo
 from eta_utils.files import BadInput
-from eta_utils.models import Sampled
 from eta_utils.ppo import PPOSettings, train_ppo
+from eta_utils.sampling import Sampled
 from tests.conftest import ROOT
 
 WORDS = "end a b c d e f g h x".split()

@@ -15,7 +15,7 @@ Leaves out: how training works (`training`, `dpo`, `ppo`, `rloo`) and what model
 from eta_utils.arms.preference import align_by_dpo, pairs_of, programs_of
 from eta_utils.arms.reinforcement import align, align_by_ppo, align_by_rloo, rounds_of_rl
 from eta_utils.arms.reward import judge_eta_rm, train_eta_rm
-from eta_utils.arms.supervised import finetune, noisy_corpus, pretrain
+from eta_utils.arms.supervised import finetune, pretrain
 
 __all__ = [
     "align",
@@ -24,7 +24,6 @@ __all__ = [
     "align_by_rloo",
     "finetune",
     "judge_eta_rm",
-    "noisy_corpus",
     "pairs_of",
     "pretrain",
     "programs_of",

@@ -90,6 +90,7 @@ def programs_of(study: Study, drawn: Stage) -> dict[str, Programs]:
     """
     tasks = round_tasks(study, 1)
     outcomes = read_outcomes(drawn)
-    hidden_tasks = {name: task.hidden() for name, task in tasks.items()}
-    again = judged(study, [each.sample for each in outcomes], hidden_tasks)
+    hidden = {name: task.hidden() for name, task in tasks.items() if task.hidden_test}
+    checked = [each.sample for each in outcomes if each.task_id in hidden]
+    again = judged(study, checked, hidden)
     return by_prompt(outcomes, hidden_fractions(again, tasks), tasks)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from eta_utils.arms.reward import train_eta_rm
+from eta_utils.families import FAMILY, tasks_of
 from eta_utils.models import save_model
 from eta_utils.ppo import PPOSettings, train_ppo
 from eta_utils.rewards import EtaReward, ModelReward, PassReward
 from eta_utils.rloo import train_rloo
-from eta_utils.rollouts import SAMPLING, model_of, tasks_of
+from eta_utils.rollouts import SAMPLING, model_of
 from eta_utils.stages import Stage
 from eta_utils.study import Study
 
@@ -27,7 +28,7 @@ def align(study: Study, sft: Stage, arm: str) -> Stage:
 def align_by_ppo(study: Study, sft: Stage, arm: str = "ppo") -> Stage:
     """PPO on passing, for `ppo-eta` on the gated ETA score, for `ppo-rm` on ETA-RM."""
     made_from = [sft, train_eta_rm(study, sft)] if arm == "ppo-rm" else [sft]
-    stage = Stage(study.folder, arm, study.only(*_SHARED, *SAMPLING), made_from)
+    stage = Stage(study.folder, arm, study.only(*FAMILY, *_SHARED, *SAMPLING), made_from)
     if stage.must_run():
         (policy, tokenizer), (reference, _) = model_of(sft), model_of(sft)
         history = train_ppo(
@@ -50,7 +51,7 @@ def align_by_ppo(study: Study, sft: Stage, arm: str = "ppo") -> Stage:
 
 def align_by_rloo(study: Study, sft: Stage) -> Stage:
     """RLOO by TRL on the binary reward, with PPO's settings where it has them."""
-    stage = Stage(study.folder, "rloo", study.only(*_SHARED, *SAMPLING), [sft])
+    stage = Stage(study.folder, "rloo", study.only(*FAMILY, *_SHARED, *SAMPLING), [sft])
     if stage.must_run():
         policy, tokenizer = model_of(sft)
         reward = PassReward(study, tasks_of(study, "align"))

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 import pandas as pd
 
 from eta_utils.arms.preference import pairs_of
+from eta_utils.families import tasks_of
 from eta_utils.models import save_model
 from eta_utils.orderings import tier
 from eta_utils.outcomes import Outcome
 from eta_utils.ranking import reliability
 from eta_utils.results import write_results
 from eta_utils.reward_model import load_reward_model, score, train_reward_model
-from eta_utils.rollouts import draw, evaluate, judged, read_outcomes, tasks_of
+from eta_utils.rollouts import draw, evaluate, judged, read_outcomes
 from eta_utils.stages import Stage
 from eta_utils.study import Study
 from eta_utils.tasks import Task

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from eta_utils.families import FAMILY, corpus_of, tasks_of
 from eta_utils.models import build_tiny, load_model, parameters, save_model
-from eta_utils.rollouts import model_of, tasks_of
+from eta_utils.rollouts import model_of
 from eta_utils.stages import Stage
 from eta_utils.study import Study
-from eta_utils.tasks import pipelines
 from eta_utils.training import SFTSettings, train_base, train_sft
 
 _TOKENIZER_TEXTS = 4_000  # enough to fill the vocabulary
-_CORPUS = ("corpus_tasks", "corpus_noise", "min_steps", "max_steps")
+_CORPUS = (
+    "tasks",
+    "repair_trace",
+    "corpus_tasks",
+    "corpus_noise",
+    "min_steps",
+    "max_steps",
+)
 
 
 def pretrain(study: Study) -> Stage:
@@ -27,10 +34,10 @@ def pretrain(study: Study) -> Stage:
     stage = Stage(study.folder, "base", study.only("model", *names))
     if stage.must_run():
         with stage.clock("base"):
-            corpus = noisy_corpus(study)
+            corpus = corpus_of(study)
             texts = (each["prompt"] + each["completion"] for each in corpus)
             start = stage.folder / "untrained"
-            build_tiny(start, list(texts)[:_TOKENIZER_TEXTS], study.seed)
+            build_tiny(start, list(texts)[:_TOKENIZER_TEXTS], study.seed, study.context)
             model, tokenizer = load_model(start)
             history = train_base(model, tokenizer, corpus, settings, stage.folder)
             save_model(model, tokenizer, stage.folder / "model")
@@ -45,19 +52,10 @@ def pretrain(study: Study) -> Stage:
     return stage
 
 
-def noisy_corpus(study: Study) -> list[dict]:
-    """What the tiny base model is trained on."""
-    steps = (study.min_steps, study.max_steps)
-    corpus = pipelines.noisy_corpus(
-        study.corpus_tasks, study.corpus_noise, steps=steps, seed=study.seed
-    )
-    return list(corpus)
-
-
 def finetune(study: Study, base: Stage) -> Stage:
     """SFT: one epoch over a small subset of tasks with their clean solutions."""
     names = ("sft_tasks", "sft_batch", "sft_learning_rate", "sft_min_steps", "max_steps")
-    stage = Stage(study.folder, "sft", study.only(*names), [base])
+    stage = Stage(study.folder, "sft", study.only(*FAMILY, *names), [base])
     if stage.must_run():
         settings = SFTSettings(study.sft_learning_rate, study.sft_batch, seed=study.seed)
         model, tokenizer = model_of(base)

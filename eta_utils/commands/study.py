@@ -35,7 +35,12 @@ def run_notebooks(options: Namespace) -> int:
     notebooks = Path(options.notebooks or notebook.NOTEBOOKS).resolve()
     runner.check_seeds(seeds)
     runner.check_notebooks(notebooks)
-    study = Study.begin(run, options.profile, seeds[0], **given)
+    study = Study.planned(run, options.profile, seeds[0], **given)
+    if study.model != "tiny":
+        from eta_utils.rollouts import check_model  # torch takes seconds to load
+
+        check_model(study)
+    study.remember()
     print(f"run {study.run}, profile {study.profile}, seeds {' '.join(map(str, seeds))}")
     command = runner.command_for(study, seeds, options.jobs)
     try:

@@ -40,13 +40,14 @@ def load_tasks(source: str | Path) -> dict[str, Task]:
 
 
 def _parse(wanted: TaskSet, row: dict, where: str) -> Task:
+    form = f"a task in the form of {wanted.name}"
     for name in wanted.fields:
         if row.get(name) is None:
-            raise BadInput(f"{where}: a task of {wanted.name} needs the field '{name}'")
+            raise BadInput(f"{where}: {form} needs the field '{name}'")
     try:
         task = wanted.task(row)
     except (AttributeError, KeyError, SyntaxError, TypeError, ValueError) as error:
-        raise BadInput(f"{where}: is no task of {wanted.name} ({error})") from None
+        raise BadInput(f"{where}: this is not {form} ({error})") from None
     for name in ("task_id", "prompt", "entry_point", "test"):
         if not isinstance(getattr(task, name), str):
             raise BadInput(f"{where}: '{name}' must be text")

@@ -71,21 +71,31 @@ def generate(
 
 
 def noisy_corpus(
-    count: int, noise: float, *, steps: tuple[int, int] = (2, 5), seed: int = 0
+    count: int,
+    noise: float,
+    *,
+    steps: tuple[int, int] = (2, 5),
+    seed: int = 0,
+    with_tasks: bool = False,
 ) -> Iterator[dict]:
     """Programs as found on the web: each step carries a bug with probability `noise`.
 
-    Yields `prompt`, `completion` and `bugs` (a list of kinds, empty for a clean program).
+    Yields `prompt`, `completion` and `bugs` (a list of kinds, empty for a clean program);
+    where they are wanted also the `task`, with clean solution and visible tests.
     """
     rng = random.Random(f"corpus {seed}")
-    for _ in range(count):
+    inputs = random.Random(f"corpus inputs {seed}")  # the programs are the same without
+    for number in range(count):
         prompt, codes = _drawn("corpus", rng.randint(*steps), rng)
-        bugs = []
+        row: dict = {"prompt": prompt, "bugs": []}
+        if with_tasks:
+            name, given = f"pipelines/corpus/{number}", _inputs(prompt, inputs)
+            row["task"] = _task(name, prompt, codes, "corpus", given)
         for step, code in enumerate(codes):
             if rng.random() < noise:
                 codes[step], kind = corrupt(code, rng)
-                bugs.append(kind)
-        yield {"prompt": prompt, "completion": _body(prompt, codes), "bugs": bugs}
+                row["bugs"].append(kind)
+        yield row | {"completion": _body(prompt, codes)}
 
 
 def split_of(prompt: str) -> str:
@@ -146,27 +156,37 @@ def _tested(
     name: str, prompt: str, codes: list[str], split: str, rng: random.Random
 ) -> Task | None:
     """The task with its tests; None where a step does not matter or answers are dull."""
-    source = prompt[prompt.index("(") + 1 : prompt.index(")")]
-    inputs = [_input(source, rng) for _ in range(VISIBLE + HIDDEN)]
-    body = _body(prompt, codes)
-    answers = _answers(prompt + body, inputs)
-    visible = answers[:VISIBLE]
+    inputs = _inputs(prompt, rng)
+    visible = _answers(prompt + _body(prompt, codes), inputs[:VISIBLE])
     if len(set(map(repr, visible))) < VISIBLE - 1:
         return None
     for step in range(len(codes)):
         shorter = prompt + _body(prompt, codes[:step] + codes[step + 1 :])
         if _answers(shorter, inputs[:VISIBLE]) == visible:
             return None
+    return _task(name, prompt, codes, split, inputs)
+
+
+def _task(
+    name: str, prompt: str, codes: Sequence[str], split: str, inputs: Sequence[object]
+) -> Task:
+    body = _body(prompt, codes)
+    answers = _answers(prompt + body, inputs)
     return Task(
         task_id=name,
         prompt=prompt,
         entry_point=ENTRY_POINT,
-        test=_check(inputs[:VISIBLE], visible),
+        test=_check(inputs[:VISIBLE], answers[:VISIBLE]),
         hidden_test=_check(inputs[VISIBLE:], answers[VISIBLE:]),
         canonical_solution=body,
         split=split,
         difficulty=len(codes),
     )
+
+
+def _inputs(prompt: str, rng: random.Random) -> list[object]:
+    source = prompt[prompt.index("(") + 1 : prompt.index(")")]
+    return [_input(source, rng) for _ in range(VISIBLE + HIDDEN)]
 
 
 def _input(source: str, rng: random.Random) -> object:

@@ -102,7 +102,7 @@ def test_a_file_of_another_set_is_named_with_the_field_it_lacks(tmp_path, monkey
     (tmp_path / "quixbugs.jsonl").write_text(json.dumps(row))
     monkeypatch.setenv("ETA_DATA", str(tmp_path))
     with pytest.raises(
-        BadInput, match=r"line 1: a task of quixbugs needs the field 'name'"
+        BadInput, match=r"line 1: a task in the form of quixbugs needs the field 'name'"
     ):
         load_tasks("quixbugs")
 
@@ -111,5 +111,7 @@ def test_a_row_whose_program_does_not_compile_is_named(tmp_path):
     row = {"task_id": 1, "text": "", "code": "def f(:", "test_list": ["assert f(1)"]}
     path = tmp_path / "mine.jsonl"
     path.write_text(json.dumps(row | {"test_setup_code": ""}))
-    with pytest.raises(BadInput, match=r"mine\.jsonl, line 1: is no task of mbpp"):
+    with pytest.raises(
+        BadInput, match=r"mine\.jsonl, line 1: this is not a task in the form"
+    ):
         load_tasks(path)

@@ -1,0 +1,73 @@
+'''Repair: given a program that fails, and what it did, write the function again.
+
+>>> print(as_repair(task, ["assert solve([3]) == 4 fails"]).prompt)
+def solve(nums):
+    """
+    1. add 1 to each number
+    2. sum up
+    """
+    nums = [n - 1 for n in nums]
+    value = sum(nums)
+    return value
+
+# wrong: assert solve([3]) == 4 fails
+def solve(nums):
+
+As in HumanEvalFix (Muennighoff et al. 2023, arXiv 2308.07124): the program that is judged
+is the whole text, in which the second definition replaces the first.
+
+Leaves out: executing the buggy program (see `families`).
+'''
+
+from __future__ import annotations
+
+import random
+import textwrap
+from collections.abc import Sequence
+from dataclasses import replace
+
+from eta_utils.tasks.asserts import assert_texts
+from eta_utils.tasks.bugs import corrupt
+from eta_utils.tasks.functions import last_signature
+from eta_utils.tasks.task import Task
+
+MOST_STATES = 4  # of the buggy program, shown in the prompt
+
+
+def as_repair(task: Task, notes: Sequence[str] = ()) -> Task:
+    """The task of repairing `task.buggy_solution`, told `notes`, one comment each."""
+    comments = "".join(f"# {note}\n" for note in notes or ["wrong"])
+    buggy = f"{task.prompt}{task.buggy_solution}".rstrip("\n")
+    return replace(task, prompt=f"{buggy}\n\n{comments}{last_signature(task.prompt)}")
+
+
+def notes_on(
+    task: Task,
+    first_failed: int | None,
+    exception: str | None,
+    states: Sequence[tuple[int, str, str]],
+) -> list[str]:
+    """What a failing program did, in a few words: the first assert that does not hold, the
+    exception that it raised, and the first states (line, variable, value) of its
+    variables in that assert."""
+    notes = []
+    if first_failed is not None:
+        text = assert_texts(task.test)[first_failed]
+        notes.append(f"wrong: {text.replace('candidate', task.entry_point)}")
+    notes += [exception] if exception else []
+    notes += [
+        f"line {line}: {name} = {value}" for line, name, value in states[:MOST_STATES]
+    ]
+    return [" ".join(note.split()) for note in notes]
+
+
+def with_bugs(task: Task, count: int, rng: random.Random) -> list[Task]:
+    """Up to `count` copies of a built-in task, whose reference ends in its one `return`,
+    each with a bug in the lines before it as `buggy_solution`.  A bug need not show."""
+    *lines, answer = textwrap.dedent(task.canonical_solution).rstrip("\n").split("\n")
+    found: dict[str, Task] = {}
+    for _ in range(count):
+        broken, _ = corrupt("\n".join(lines), rng)
+        text = textwrap.indent(f"{broken}\n{answer}\n", "    ")
+        found.setdefault(text, replace(task, buggy_solution=text))
+    return list(found.values())
