@@ -9,10 +9,12 @@ from eta_utils.commands.samples import run_audit, run_judge, run_pairs
 from eta_utils.orderings import ORDERINGS
 from eta_utils.outcomes import STATUSES
 from eta_utils.sandbox.jail import RUNGS
+from eta_utils.tasks import SETS
 
 _TASKS_HELP = (
-    "humaneval, or a JSON Lines file (may end in .gz) with HumanEval's fields: task_id, "
-    "prompt, entry_point, test, and canonical_solution, which may be empty"
+    f"{', '.join(SETS)}, or a JSON Lines file (may end in .gz) with the fields of one of "
+    "these: HumanEval's are task_id, prompt, entry_point, test, and canonical_solution, "
+    "which may be empty"
 )
 
 
@@ -122,8 +124,10 @@ def add_audit(commands: argparse._SubParsersAction) -> None:
         epilog=(
             "example:\n"
             "  python -m eta_utils audit out.jsonl --tasks humaneval\n"
+            "  python -m eta_utils audit out.jsonl --tasks humaneval --hidden humaneval+\n"
             "\nWithout --hidden the samples are judged again, by the first half of each\n"
-            "task's asserts and by the second; outcomes are cached as in `judge`."
+            "task's asserts and by the second; outcomes are cached as in `judge`.  Of\n"
+            "hidden tests that loop over many inputs, 40 count, spread evenly."
         ),
     )
     audit.add_argument("outcomes", metavar="OUTCOMES", help="a file that `judge` wrote")

@@ -18,6 +18,7 @@ from eta_utils.preferences import make_pairs
 from eta_utils.samples import SampleFile
 from eta_utils.sandbox.isolation import choose_rung, probe, refuse_weak
 from eta_utils.tasks import load_tasks
+from eta_utils.tasks.loops import counted
 
 
 def run_judge(options: Namespace) -> None:
@@ -114,7 +115,9 @@ def run_audit(options: Namespace) -> None:
     if options.hidden is None:
         programs = by_halves([each.sample for each in outcomes], tasks, **settings)
     else:
-        programs = by_hidden(outcomes, load_tasks(options.hidden), tasks, **settings)
+        others = load_tasks(options.hidden).items()
+        hidden = {name: counted(task.hidden()) for name, task in others}
+        programs = by_hidden(outcomes, hidden, tasks, **settings)
     sampled = {each.task_id for each in outcomes}
     print(f"tasks      {len(programs):,} of {len(sampled):,} have visible and hidden tests")
     if not programs:
