@@ -73,7 +73,7 @@ def reliability(ranked: pd.DataFrame, way: str) -> tuple[pd.DataFrame, float]:
         for _, at, part in _prompts(ranked)
     ]
     rows, error = calibration(np.concatenate(margins))
-    return pd.DataFrame(rows), error
+    return pd.DataFrame(rows, columns=["predicted", "right", "pairs"]), error
 
 
 def best_of_n(scores: np.ndarray, passed: np.ndarray, n: int) -> float:

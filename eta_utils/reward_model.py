@@ -39,9 +39,13 @@ def train_reward_model(
     folder: Path,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The model at `start` with a scalar head, after one epoch over pairs of TRL's format,
-    and its tokenizer; `folder` gets `history.csv`."""
+    and its tokenizer; `folder` gets `history.csv`.  Without pairs the head stays as drawn.
+    """
     set_seed(settings.seed)  # the head is drawn when the model is loaded
     model, tokenizer = load_reward_model(start)
+    if not pairs:
+        print("ETA-RM: no pairs, so it prefers nothing", flush=True)
+        return model, tokenizer
     rows = [
         {
             f"{side}_ids": _ids(tokenizer, pair["prompt"], pair[side])

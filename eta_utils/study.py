@@ -166,7 +166,7 @@ class Study:
     @property
     def context(self) -> int:
         """Tokens that the tiny model can see: a task to repair shows a program, too."""
-        return 768 if self.tasks == "repair" else 256
+        return 512 if self.tasks == "repair" else 256
 
     @property
     def programs(self) -> int:

@@ -82,3 +82,9 @@ def test_calibration_compares_what_is_said_with_what_is_seen():
     assert rows[1]["predicted"] == pytest.approx(0.8)
     assert rows[1]["right"] == pytest.approx(0.6)
     assert error == pytest.approx((1 * 0.5 + 5 * 0.2) / 6)
+
+
+def test_where_no_pair_is_told_apart_the_curve_is_empty():
+    curve, error = reliability(ranked().assign(fraction=0.0, passed=0), "ours")
+    assert curve.empty
+    assert error == 0

@@ -43,6 +43,11 @@ def test_a_seed_gives_the_same_scores_twice_and_another_others(tiny_folder, tmp_
     assert first != scores(2)
 
 
+def test_without_pairs_there_is_a_model_all_the_same(tiny_folder, tmp_path):
+    model, tokenizer = train_reward_model(tiny_folder, [], SFTSettings(), tmp_path)
+    assert len(score(model, tokenizer, [TASKS[0].prompt], [WRONG])) == 1
+
+
 def test_a_score_does_not_depend_on_its_batch(tiny_folder):
     model, tokenizer = load_reward_model(tiny_folder)
     prompts = [task.prompt for task in TASKS]

@@ -1,7 +1,7 @@
 """Is something that is evaluated on like something that was trained on?
 
->>> overlaps(trained, tested)
-[Overlap(task='HumanEval/23', like='Mbpp/604', why='the same solution')]
+>>> overlaps(load_tasks("mbpp"), load_tasks("humaneval"))[0]
+Overlap(task='HumanEval/35', like='Mbpp/517', why='the same solution')
 
 Two tasks are alike when their prompts are the same, or their reference solutions but for
 names, or when the prompts share `WORDS` words in a row, as in Brown et al. 2020 (arXiv
@@ -55,13 +55,17 @@ def _marks(task: Task) -> Iterator[tuple[str, Hashable]]:
 
 
 class _Nameless(ast.NodeTransformer):
-    """Numbers functions, arguments and variables in the order in which they appear."""
+    """Numbers the functions, arguments and variables that a program names itself, in the
+    order in which they appear."""
 
-    def __init__(self) -> None:
-        self.names: dict[str, str] = {}
+    def __init__(self, tree: ast.Module) -> None:
+        self.numbers: dict[str, str] = {}
+        self.own = {name for node in ast.walk(tree) if (name := _named(node))}
 
     def _renamed(self, name: str) -> str:
-        return self.names.setdefault(name, f"v{len(self.names)}")
+        if name not in self.own:  # len is not max
+            return name
+        return self.numbers.setdefault(name, f"v{len(self.numbers)}")
 
     def visit_Name(self, node: ast.Name) -> ast.Name:
         return ast.Name(self._renamed(node.id), node.ctx)
@@ -76,10 +80,17 @@ class _Nameless(ast.NodeTransformer):
         return self.generic_visit(node)
 
 
+def _named(node: ast.AST) -> str | None:
+    if isinstance(node, ast.Name):
+        return node.id if isinstance(node.ctx, ast.Store) else None
+    return getattr(node, "arg" if isinstance(node, ast.arg) else "name", None)
+
+
 def _nameless(program: str) -> str:
     """The program's syntax tree without names, docstrings and annotations; the text itself
     where it does not compile."""
     try:
-        return ast.dump(_Nameless().visit(ast.parse(program)))
+        tree = ast.parse(program)
+        return ast.dump(_Nameless(tree).visit(tree))
     except SyntaxError:
         return program

@@ -34,6 +34,12 @@ def test_the_same_solution_under_other_names_is_found():
     assert found.why == "the same solution"
 
 
+def test_other_built_in_functions_are_another_solution():
+    trained = {"t": Task("t", "def f(x):\n", "f", TEST, "    return len(x)\n")}
+    tested = {"e": Task("e", "def g(y):\n", "g", TEST, "    return min(y)\n")}
+    assert not overlaps(trained, tested)
+
+
 def test_another_solution_of_another_task_is_not():
     assert not like(prompt="def g(n):\n", canonical_solution="    return n * 2\n")
 
