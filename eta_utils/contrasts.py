@@ -149,9 +149,15 @@ def _row(
     }
 
 
-def answer(found: pd.DataFrame) -> str:
+def answer(found: pd.DataFrame, scores: pd.DataFrame) -> str:
     """The study's answer in one sentence: the primary contrasts on all tasks after all
-    rounds, of rows of `contrasts`."""
+    rounds, of rows of `contrasts`, and the scores that they are of."""
+    if not (scores["passed"].any() or scores["greedy"].any()):
+        programs = int(scores["samples"].sum())
+        return (
+            f"No model passed one of its {programs:,} sampled programs, so this run can "
+            "say nothing of which feedback is better."
+        )
     asked = found[
         (found["family"] == "primary")
         & (found["tasks"] == ALL_TASKS)

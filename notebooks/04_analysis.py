@@ -42,7 +42,7 @@ print(f"run {study.run}, seeds {seeds}, {scores['task_id'].nunique()} held-out t
 
 # %% tags=["summary"]
 found = contrasts.contrasts(scores)
-figures.sentences([contrasts.answer(found)])
+figures.sentences([contrasts.answer(found, scores)])
 
 # %% tags=["summary"]
 figures.show(

@@ -122,11 +122,19 @@ def test_arms_are_drawn_in_groups_with_sft():
 
 
 def test_the_answer_is_what_the_primary_contrasts_on_all_tasks_say_at_the_end():
-    said = answer(contrasts(STUDY))
+    said = answer(contrasts(STUDY), STUDY)
     # Of every task's 4 samples 2 pass with ETA and binary, 3 with PPO.
     assert "not told apart from binary DPO, +0.0 points" in said
     assert "below PPO, -25.0 points (95 % interval -25.0 to -25.0)" in said
-    assert "has not got the arms" in answer(contrasts(scores(("sft", 0, lambda n: 1))))
+    alone = scores(("sft", 0, lambda n: 1))
+    assert "has not got the arms" in answer(contrasts(alone), alone)
+
+
+def test_where_nothing_passes_the_answer_is_that_nothing_can_be_said():
+    nothing = STUDY.assign(passed=0, greedy=0)
+    said = answer(contrasts(nothing), nothing)
+    assert said.startswith("No model passed one of its ")
+    assert "not told apart" not in said
 
 
 def test_without_the_arms_there_is_nothing_to_say():

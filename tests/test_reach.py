@@ -1,0 +1,90 @@
+"""The study on other models and other tasks, through papermill as a user would run it."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+import torch
+from transformers import GPT2Config, GPT2LMHeadModel, GPT2TokenizerFast
+
+from tests.conftest import ROOT
+
+pytestmark = pytest.mark.slow
+
+MOST_MEMORY = 6 << 20  # KiB, of the largest process
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A function that runs a study and returns its folder and what it printed."""
+
+    def study(*more, code=0):
+        words = [sys.executable, "-m", "eta_utils", "run", "--run", "it", *more]
+        done = subprocess.run(
+            [*words, "-p", f"outputs={tmp_path}"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            env=os.environ | {"ETA_CACHE": str(tmp_path / "cache.sqlite")},
+        )
+        assert done.returncode == code, done.stdout[-2000:] + done.stderr[-2000:]
+        return tmp_path / "it", done.stdout + done.stderr
+
+    return study
+
+
+@pytest.fixture
+def gpt2(data, tmp_path):
+    """A folder with a small GPT-2 of random weights and GPT-2's own tokenizer."""
+    folder = tmp_path / "gpt2"
+    GPT2TokenizerFast.from_pretrained(data("gpt2_tokenizer")).save_pretrained(folder)
+    torch.manual_seed(0)
+    GPT2LMHeadModel(GPT2Config(n_layer=2, n_embd=128, n_head=4)).save_pretrained(folder)
+    return folder
+
+
+def test_the_founding_experiment_runs_at_gpt2s_vocabulary_within_6_gib(run, gpt2):
+    fewer = "rounds=2 samples_per_prompt=2 test_samples=2 max_new_tokens=64".split()
+    options = [word for each in fewer for word in ("-p", each)]
+    folder, said = run(
+        "--profile", "gpt2", "-p", f"model={gpt2}", "-p", "limit=10", *options
+    )
+    assert (folder / "report.html").exists()
+    assert "left out 1 of 2 examples: over 1,024 tokens" in said
+    table = pd.read_csv(folder / "results.csv")
+    assert list(table["arm"]) == [
+        *("base", "SFT", "PPO", "binary DPO", "raw-steps DPO", "ETA-DPO")
+    ]
+    assert (table["pass@1"] == 0).all()  # of random weights
+    assert set(table["programs"]) == {0, 16}  # 2 rounds of 4 prompts and 2 samples
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < MOST_MEMORY
+
+
+def test_the_study_runs_on_repair_by_one_parameter(run):
+    folder, _ = run("--profile", "smoke", "-p", "tasks=repair")
+    table = pd.read_csv(folder / "results.csv").set_index("arm")
+    assert table.loc["ETA-DPO", "pass@1"] > 0
+    assert (folder / "report.html").exists()
+    notebook = json.loads((folder / "seed0" / "01_sft.ipynb").read_text())
+    shown = json.dumps(notebook)
+    assert "# wrong: assert solve(" in shown
+
+
+def test_a_model_that_is_not_there_is_refused_before_anything_is_written(run, tmp_path):
+    missing = tmp_path / "missing"
+    folder, said = run("--profile", "gpt2", "-p", f"model={missing}", code=2)
+    assert f"model {missing}: there is no such folder" in said
+    assert not folder.exists()
+
+
+def test_a_prompt_that_does_not_fit_is_refused_before_anything_is_written(run, gpt2):
+    options = ["-p", f"model={gpt2}", "-p", "max_new_tokens=900"]
+    folder, said = run("--profile", "gpt2", *options, code=2)
+    assert "max_new_tokens: 900 and a prompt of" in said
+    assert not folder.exists()
