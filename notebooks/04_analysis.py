@@ -228,10 +228,10 @@ if example is not None:
 # %% [markdown]
 # ## Limits
 #
-# - A 0.5-million-parameter model on made-up tasks: the mechanism is that of larger
-#   models, the size of the effects need not be.
-# - Alignment and evaluation tasks come from one generator. They share no prompt, but
-#   they share their operations.
+# - The built-in model has half a million parameters and its tasks are made up: the
+#   mechanism is that of larger models, the size of the effects need not be.
+# - Built-in tasks for alignment and evaluation come from one generator. They share no
+#   prompt, but they share their operations.
 # - Visible and hidden tests are drawn alike, so a program that fits the visible ones
 #   by luck is rarer here than with hand-written tests.
 # - Hyper-parameters were chosen on the tuning split with seed 0, which is also a seed
