@@ -42,7 +42,8 @@ reference: $(BIN)/.ready
 	$(BIN)/python -m eta_utils run --profile full --seeds 0 1 2 3 4 --jobs 2
 	rm -rf outputs/reference
 	mkdir -p outputs/reference
-	cp -r outputs/full/*.csv outputs/full/figures outputs/full/report.html outputs/reference
+	cp -r outputs/full/*.csv outputs/full/figures outputs/reference
+	$(BIN)/python -m eta_utils report full --out outputs/reference/report.html
 	cd outputs/reference && gzip -n -9 scores.csv beside.csv labels.csv ranked.csv
 
 lab: $(BIN)/.ready

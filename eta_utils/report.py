@@ -65,15 +65,17 @@ class Chapter(NamedTuple):
     note: str = ""
 
 
-def render(run_folder: Path) -> Path:
-    """Write a run's `report.html` and return its path.
+def render(run_folder: Path, page: Path | None = None) -> Path:
+    """Write a run's `report.html`, or another `page`, and return its path.
 
+    Executed notebooks that do not lie beside the page are named and not linked.
     Raises BadInput when one of the run's records is not what it should be.
     """
-    record = recorded(run_folder)
+    record, page = recorded(run_folder), page or run_folder / "report.html"
+    record["links"] = [each for each in record["files"] if (page.parent / each).exists()]
     first = [f"seed{seed}/{name}" for seed in record["seeds"][:1] for name in EACH_SEED]
     return _write(
-        run_folder / "report.html",
+        page,
         title=f"Execution-Trace Alignment: run {run_folder.name}",
         summary=_summary(run_folder / f"{LAST}.ipynb"),
         chapters=[_chapter(run_folder, name, record) for name in (LAST, *first)],

@@ -100,6 +100,12 @@ def test_the_summary_stands_at_the_top_and_only_there(run):
     assert "answer()" in page.main.text  # its code is where it was
 
 
+def test_a_page_that_travels_alone_names_its_notebooks_without_a_link(run, tmp_path):
+    page = BeautifulSoup(render(run, tmp_path / "alone.html").read_text(), "html.parser")
+    assert "seed1/03_eta_dpo.ipynb" in page.text
+    assert not [a for a in page.find_all("a") if not a["href"].startswith("#")]
+
+
 def test_every_link_leads_somewhere(run):
     page = page_of(run)
     ids = [each["id"] for each in page.find_all(id=True)]

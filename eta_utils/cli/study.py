@@ -116,4 +116,7 @@ def add_report(commands: argparse._SubParsersAction) -> None:
         description="Write outputs/RUN/report.html from the run's executed notebooks.",
     )
     report.add_argument("run", metavar="RUN", help="name of a run, or its folder")
+    report.add_argument(
+        "--out", metavar="PAGE", help="write the page there instead, to travel alone"
+    )
     report.set_defaults(command=run_report)

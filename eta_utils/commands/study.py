@@ -106,4 +106,4 @@ def run_report(options: Namespace) -> None:
     folder = _find_run(options.run, Study.outputs)
     from eta_utils.report import render  # nbconvert takes seconds to load
 
-    print(f"report {render(folder)}")
+    print(f"report {render(folder, options.out and Path(options.out))}")
