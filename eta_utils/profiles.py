@@ -62,8 +62,8 @@ PROFILES: dict[str, dict] = {
 MINUTES: dict[str, dict[str, float]] = {
     "smoke": {"01_sft": 0.6, "02_ppo": 0.3, "03_eta_dpo": 0.5, "04_analysis": 0.2},
     "small": {"01_sft": 2.7, "02_ppo": 2.1, "03_eta_dpo": 3.8, "04_analysis": 0.3},
-    "crossover": {"01_sft": 4.5, "02_ppo": 3, "03_eta_dpo": 5, "04_analysis": 0.5},
-    "full": {"01_sft": 5, "02_ppo": 20, "03_eta_dpo": 15, "04_analysis": 1},
+    "crossover": {"01_sft": 2.5, "02_ppo": 2.7, "03_eta_dpo": 2.5, "04_analysis": 0.3},
+    "full": {"01_sft": 2.7, "02_ppo": 9, "03_eta_dpo": 10, "04_analysis": 0.6},
 }
 
 

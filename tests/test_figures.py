@@ -106,3 +106,16 @@ def test_a_figure_can_be_kept_as_a_file(shown, tmp_path):
     file = tmp_path / "figures" / "rates.png"
     figures.show(figures.pass_fail(SCORES), "Rates by arm.", file)
     assert shown[0][0].data == file.read_bytes()
+
+
+def test_short_rows_stand_on_one_line_and_long_texts_are_broken():
+    short, long = (pd.DataFrame({"x": [text]}) for text in ("a", "a word " * 20))
+    assert 'class="dataframe rows"' in figures.table(short).to_html()
+    assert 'class="dataframe texts"' in figures.table(long).to_html()
+
+
+def test_a_folded_table_is_there_under_its_title(shown):
+    figures.folded("more <rows>", figures.table(pd.DataFrame({"x": [0.25]})))
+    [(page, _)] = shown
+    assert "<details><summary>more &lt;rows&gt;</summary>" in page.data
+    assert "0.250" in page.data

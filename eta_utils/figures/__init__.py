@@ -16,7 +16,16 @@ from eta_utils.figures.comparisons import (
 )
 from eta_utils.figures.learning import best_of_n, drift, reliability, training_curves
 from eta_utils.figures.palette import COLOURS, MARKERS, colour
-from eta_utils.figures.shown import code, program, sentences, show, table, three, trace
+from eta_utils.figures.shown import (
+    code,
+    folded,
+    program,
+    sentences,
+    show,
+    table,
+    three,
+    trace,
+)
 from eta_utils.figures.traces import browse, pair
 
 __all__ = [
@@ -29,6 +38,7 @@ __all__ = [
     "crossover",
     "difficulty",
     "drift",
+    "folded",
     "gains",
     "learning_curves",
     "pair",

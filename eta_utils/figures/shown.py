@@ -23,6 +23,7 @@ from eta_utils.results import joined
 from eta_utils.tasks import Task
 
 COLOURS_KEPT = 128  # of a picture
+ONE_LINE = 48  # letters of a table's cell
 
 
 def show(figure: Figure, caption: str, file: Path | None = None) -> None:
@@ -50,10 +51,20 @@ def _png(figure: Figure) -> bytes:
 
 
 def table(rows: pd.DataFrame, **formats: str) -> Styler:
-    """A data frame for display: shares with three digits, no index."""
+    """A data frame for display: shares with three digits, no index; where all texts are
+    short, each row on one line."""
     rows = joined(rows)
     shown = dict.fromkeys(rows.select_dtypes("float"), "{:.3f}") | formats
-    return rows.style.format(shown, na_rep="").hide(axis="index")
+    longest = max((len(str(value)) for value in rows.to_numpy().ravel()), default=0)
+    styled = rows.style.format(shown, na_rep="").hide(axis="index")
+    kind = "rows" if longest <= ONE_LINE else "texts"
+    return styled.set_table_attributes(f'class="dataframe {kind}"')
+
+
+def folded(title: str, styled: Styler) -> None:
+    """Display a table that is seen when its title is opened."""
+    summary = f"<summary>{html.escape(title)}</summary>"
+    display(HTML(f"<details>{summary}{styled.to_html()}</details>"))
 
 
 def sentences(lines: Iterable[str]) -> None:
