@@ -6,6 +6,7 @@ Judges the distinct CodeGen-16B samples on HumanEval (see `tests/conftest.py`; a
 HumanEval samples will do) by the first half of each task's asserts and by the second, fits
 eta's weights to the even-numbered tasks alone, and prints the audit of each ordering on the
 even-numbered tasks, on the odd-numbered ones, which nothing was chosen on, and on all.
+Then the same with all of HumanEval's asserts visible, and 40 of HumanEval+'s inputs hidden.
 """
 
 from __future__ import annotations
@@ -16,14 +17,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from scipy.optimize import minimize
 
-from eta_utils.audit import Programs, audit_table, by_halves, count
+from eta_utils.audit import Programs, audit_table, by_halves, by_hidden, count
+from eta_utils.execution import judge
 from eta_utils.files import read_jsonl
 from eta_utils.orderings import tier
 from eta_utils.outcomes import Outcome
 from eta_utils.results import joined
 from eta_utils.tasks import load_tasks
+from eta_utils.tasks.loops import counted
 from tests.conftest import ROOT
 
 FEATURES = ("asserts", "closeness", "constant", "fails to load", "raises")
@@ -40,7 +44,9 @@ def main() -> None:
     """Judge, fit, print."""
     folder = Path(os.environ.get("ETA_DATA", ROOT.parent / "shared" / "data"))
     real = folder / "codegen16b_humaneval.jsonl.gz"
-    programs = judged_programs(Path(sys.argv[1]) if len(sys.argv) > 1 else real)
+    samples = read_samples(Path(sys.argv[1]) if len(sys.argv) > 1 else real)
+    os.environ.setdefault("ETA_DATA", str(folder))
+    programs = by_halves(samples, load_tasks("humaneval"), progress=True)
     even = {name: each for name, each in programs.items() if _number(name) % 2 == 0}
     odd = {name: each for name, each in programs.items() if _number(name) % 2}
     weights = fitted(even)
@@ -49,15 +55,33 @@ def main() -> None:
         print(f"  {name:14} {weight:+.2f}")
     counts = count(programs, NAMES)
     for title, part in (("even-numbered", even), ("odd-numbered", odd), ("all", programs)):
-        table = joined(audit_table(counts[counts["task_id"].isin(part)]))
-        print(f"\n{title} tasks: {len(part)}\n{table[SHOWN].to_string(index=False)}")
+        show(f"{title} tasks", counts[counts["task_id"].isin(part)])
+    plus = against_humaneval_plus(samples)
+    show("HumanEval+ hidden, all tasks", count(plus, NAMES))
+    odd = {name: each for name, each in plus.items() if _number(name) % 2}
+    show("HumanEval+ hidden, odd-numbered tasks", count(odd, NAMES))
 
 
-def judged_programs(path: Path) -> dict[str, Programs]:
-    """The distinct programs of tasks with at least 4 asserts, judged by both halves."""
+def show(title: str, counts: pd.DataFrame) -> None:
+    """Print the audit of counted pairs."""
+    table = joined(audit_table(counts))
+    print(
+        f"\n{title}: {counts['task_id'].nunique()}\n{table[SHOWN].to_string(index=False)}"
+    )
+
+
+def read_samples(path: Path) -> list[dict]:
+    """The distinct programs of a file of HumanEval samples."""
     rows = ((row["task_id"], row["completion"]) for _, row in read_jsonl(path))
-    samples = [{"task_id": name, "completion": text} for name, text in dict.fromkeys(rows)]
-    return by_halves(samples, load_tasks("humaneval"), progress=True)
+    return [{"task_id": name, "completion": text} for name, text in dict.fromkeys(rows)]
+
+
+def against_humaneval_plus(samples: list[dict]) -> dict[str, Programs]:
+    """Programs by all of HumanEval's asserts, and by HumanEval+'s inputs as hidden ones."""
+    tasks = load_tasks("humaneval")
+    outcomes = list(judge(samples, tasks, progress=True))
+    hidden = {name: counted(task) for name, task in load_tasks("humaneval+").items()}
+    return by_hidden(outcomes, hidden, tasks, progress=True)
 
 
 def fitted(programs: Mapping[str, Programs]) -> np.ndarray:
