@@ -20,7 +20,7 @@ RL_ARMS = ("ppo", "ppo-eta", "ppo-rm", "rloo")
 HARDEST = 5  # steps: their programs have up to 95 tokens, near max_new_tokens
 _MAY_BE_ZERO = (
     "seed limit workers corpus_noise ppo_kl dpo_nll_weight rounds humaneval_samples eta_rm "
-    "repair_trace step_budget"
+    "repair_trace step_budget pair_margin"
 ).split()
 
 

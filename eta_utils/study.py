@@ -84,6 +84,9 @@ class Study:
 
     dpo_arms: str = _about("eta binary steps", "arms of DPO, see eta_utils/recipes.py")
     pairs_per_prompt: int = _about(2, "most pairs made of one prompt's samples")
+    pair_margin: float = _about(
+        0.0, "least lead of a failing winner, in its ordering's key"
+    )
     dpo_beta: float = _about(0.1, "inverse temperature of DPO")
     dpo_learning_rate: float = _about(1e-4, "peak")
     dpo_batch: int = _about(8, "pairs per step")

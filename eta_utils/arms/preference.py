@@ -26,7 +26,9 @@ def align_by_dpo(study: Study, sft: Stage, arm: str) -> list[Stage]:
 
 
 def _dpo_round(study: Study, arm: str, number: int, policy: Stage, drawn: Stage) -> Stage:
-    names = "pairs_per_prompt dpo_beta dpo_learning_rate dpo_batch dpo_nll_weight".split()
+    names = (
+        "pairs_per_prompt pair_margin dpo_beta dpo_learning_rate dpo_batch dpo_nll_weight"
+    ).split()
     name = f"dpo-{arm}/round{number}"
     stage = Stage(study.folder, name, study.only(*names), [policy, drawn])
     if stage.must_run():
@@ -78,6 +80,7 @@ def _made(
         round_tasks(study, number),
         ordering,
         per_task=most,
+        margin=study.pair_margin,
         seed=study.seed,
         gated=gated,
     )

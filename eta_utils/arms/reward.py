@@ -24,7 +24,7 @@ from eta_utils.training import SFTSettings
 def train_eta_rm(study: Study, sft: Stage) -> Stage:
     """ETA-RM, from as many executed programs of the SFT model as each arm's training."""
     drawn = [draw(study, sft, number) for number in range(1, study.rounds + 1)]
-    asked = study.only("rm_learning_rate", "rm_batch", "rm_pairs_per_prompt")
+    asked = study.only("rm_learning_rate", "rm_batch", "rm_pairs_per_prompt", "pair_margin")
     stage = Stage(study.folder, "rm", asked, [sft, *drawn])
     if stage.must_run():
         pairs = [
