@@ -70,8 +70,8 @@ figures.code(task.prompt + task.canonical_solution + "\n\n" + task.test)
 
 # %% [markdown]
 # Is any of them like a task that will be trained on? Alike are two tasks with the same
-# prompt, with the same solution but for names, or with 13 words of the prompts in a
-# row.
+# prompt, with the same solution but for names, or with 13 words of their docstrings in
+# a row.
 
 # %%
 trained = families.tasks_of(study, "sft") | families.tasks_of(study, "align")

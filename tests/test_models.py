@@ -54,7 +54,7 @@ def test_a_seed_builds_the_same_model_twice_and_another_another(tmp_path):
 def test_a_longer_context_is_seen_whole(tmp_path):
     build_tiny(tmp_path, CORPUS, context=512)
     model, tokenizer = load_model(tmp_path)
-    long = "a = 1\n" * 120
+    long = "a = 1\n" * 100
     assert len(tokenizer(long)["input_ids"]) > 256
     sample_completions(model, tokenizer, [long])
 

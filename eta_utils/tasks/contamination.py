@@ -4,7 +4,7 @@
 Overlap(task='HumanEval/35', like='Mbpp/517', why='the same solution')
 
 Two tasks are alike when their prompts are the same, or their reference solutions but for
-names, or when the prompts share `WORDS` words in a row, as in Brown et al. 2020 (arXiv
+names, or when the docstrings share `WORDS` words in a row, as in Brown et al. 2020 (arXiv
 2005.14165).
 
 Leaves out: what a pretrained model has read before, which nobody can look up here.
@@ -20,6 +20,7 @@ from typing import NamedTuple
 from eta_utils.tasks.task import Task
 
 WORDS = 13
+_DOCSTRING = re.compile(r'"""(.*?)"""', re.DOTALL)
 
 
 class Overlap(NamedTuple):
@@ -49,7 +50,8 @@ def _marks(task: Task) -> Iterator[tuple[str, Hashable]]:
     yield "the same prompt", task.prompt.strip()
     if task.canonical_solution.strip():
         yield "the same solution", _nameless(task.prompt + task.canonical_solution)
-    words = re.findall(r"\w+", task.prompt.lower())
+    told = "\n".join(_DOCSTRING.findall(task.prompt)) or task.prompt
+    words = re.findall(r"\w+", told.lower())
     for start in range(len(words) - WORDS + 1):
         yield f"{WORDS} words in a row", tuple(words[start : start + WORDS])
 

@@ -69,5 +69,14 @@ def with_bugs(task: Task, count: int, rng: random.Random) -> list[Task]:
     for _ in range(count):
         broken, _ = corrupt("\n".join(lines), rng)
         text = textwrap.indent(f"{broken}\n{answer}\n", "    ")
-        found.setdefault(text, replace(task, buggy_solution=text))
+        if _compiles(task.prompt + text):  # the second definition stands in the same text
+            found.setdefault(text, replace(task, buggy_solution=text))
     return list(found.values())
+
+
+def _compiles(program: str) -> bool:
+    try:
+        compile(program, "<buggy>", "exec")
+    except SyntaxError:
+        return False
+    return True
