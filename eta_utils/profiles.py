@@ -61,7 +61,7 @@ PROFILES: dict[str, dict] = {
 # work side by side, each on one core.
 MINUTES: dict[str, dict[str, float]] = {
     "smoke": {"01_sft": 0.6, "02_ppo": 0.3, "03_eta_dpo": 0.5, "04_analysis": 0.2},
-    "small": {"01_sft": 2.7, "02_ppo": 2.1, "03_eta_dpo": 3.8, "04_analysis": 0.3},
+    "small": {"01_sft": 1.2, "02_ppo": 1, "03_eta_dpo": 2.4, "04_analysis": 0.1},
     "crossover": {"01_sft": 2.5, "02_ppo": 2.7, "03_eta_dpo": 2.5, "04_analysis": 0.3},
     "full": {"01_sft": 2.7, "02_ppo": 9, "03_eta_dpo": 10, "04_analysis": 0.6},
 }
@@ -72,7 +72,7 @@ def cost(profile: str, notebook: str) -> str:
     if profile not in MINUTES:
         return f"What this notebook takes in profile {profile} depends on the model."
     minutes = MINUTES[profile][notebook]
-    took = f"{minutes:g} minutes" if minutes >= 1 else f"{60 * minutes:.0f} seconds"
+    took = f"{minutes:g} minutes" if minutes > 1 else f"{60 * minutes:.0f} seconds"
     return (
         f"In profile {profile} this notebook took {took} on two cores, when those before "
         "it were done; other parameters cost more or less, and what is finished is reused."
