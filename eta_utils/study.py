@@ -119,11 +119,7 @@ class Study:
 
     @classmethod
     def planned(
-        cls,
-        run: str | None = None,
-        profile: str | None = None,
-        seed: int = 0,
-        **overrides: object,
+        cls, run: str | None, profile: str | None, seed: int = 0, **overrides: object
     ) -> Study:
         """As `begin`, but nothing is written."""
         given = {name: value for name, value in overrides.items() if value is not None}
