@@ -14,7 +14,7 @@ help:
 	@echo "make reference  the published run: outputs/reference/, hours"
 	@echo "make test       set up .venv, run all tests"
 	@echo "make test-fast  leave out those marked slow"
-	@echo "make test-browser  the tests of of JupyterLab and the report, in chromium"
+	@echo "make test-browser  the tests of JupyterLab and the report, in chromium"
 	@echo "make lab        JupyterLab on the notebooks"
 	@echo "make lint       ruff: style and formatting"
 	@echo "make format     let ruff mend what it can"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 GENERATED = ("pipelines", "repair")
 FAMILIES = (*GENERATED, *SETS)
 RL_ARMS = ("ppo", "ppo-eta", "ppo-rm", "rloo")
+_MAY_BE_PATHS = ("model", "tasks", "test_set", "hidden_set")
 HARDEST = 5  # steps: their programs have up to 95 tokens, near max_new_tokens
 _MAY_BE_ZERO = (
     "seed limit workers corpus_noise ppo_kl dpo_nll_weight rounds humaneval_samples eta_rm "
@@ -87,3 +89,14 @@ def fitted(study: Study) -> Study:
     if round_size == study.prompts_per_round:
         return study
     return replace(study, prompts_per_round=round_size, ppo_prompts=next(divisors))
+
+
+def resolved(values: Mapping[str, object]) -> dict[str, str]:
+    """Those of a study's values that name a folder or file, as whole paths: a notebook is
+    executed in another folder than the command that names it."""
+    texts = {name: values[name] for name in _MAY_BE_PATHS if values.get(name)}
+    return {
+        name: str(Path(text).resolve())
+        for name, text in texts.items()
+        if isinstance(text, str) and Path(text).exists()
+    }

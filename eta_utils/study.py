@@ -20,7 +20,7 @@ from pathlib import Path
 
 from eta_utils.files import BadInput, read_json, write_json
 from eta_utils.profiles import PROFILES, cost
-from eta_utils.ranges import GENERATED, check_ranges, fitted
+from eta_utils.ranges import GENERATED, check_ranges, fitted, resolved
 
 ROOT = Path(__file__).resolve().parents[1]
 DEFAULT_PROFILE = "small"
@@ -40,7 +40,7 @@ class Study:
     seed: int = _about(0, "of everything that is drawn")
     outputs: str = _about(str(ROOT / "outputs"), "where run folders lie")
 
-    tasks: str = _about("pipelines", "pipelines, repair, or a named set of tasks")
+    tasks: str = _about("pipelines", "pipelines, repair, a named set or a file of tasks")
     model: str = _about("tiny", "tiny (built here), a Hub name or a local folder")
     limit: int = _about(0, "use at most this many problems of a named set; 0: all")
     test_set: str = _about("", "named set to evaluate on instead of the family's own tasks")
@@ -133,6 +133,7 @@ class Study:
         profile = _profile_of(name, profile, begun)
         values = PROFILES[profile] | begun | given
         values |= {"run": name, "profile": profile, "seed": seed, "outputs": str(outputs)}
+        values |= resolved(values)
         study = cls(**{name: _typed(name, value) for name, value in values.items()})
         check_ranges(study)
         return fitted(study)

@@ -309,3 +309,10 @@ def test_every_profile_says_what_each_notebook_costs(begin):
 def test_every_notebook_of_the_study_says_its_own_cost():
     for path in sorted((ROOT / "notebooks").glob("0[1-4]_*.py")):
         assert f'print(study.cost("{path.stem}"))' in path.read_text()
+
+
+def test_a_file_or_folder_is_remembered_by_its_whole_path(begin, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    assert begin(model="mine").model == str(tmp_path / "mine")
+    assert begin(model="gpt2").model == "gpt2"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -29,6 +30,8 @@ def run_notebooks(options: Namespace) -> int:
         if folder.parent != Path(Study.outputs):  # named by a path
             given["outputs"] = str(folder.parent)
     seeds = seeds or [0]
+    if "ETA_DATA" in os.environ:  # notebooks are executed in another folder
+        os.environ["ETA_DATA"] = os.path.abspath(os.environ["ETA_DATA"])
     # Loading papermill takes seconds, so a mistyped parameter is refused before.
     from eta_utils import notebook, runner
 
