@@ -84,6 +84,8 @@ def fitted(study: Study) -> Study:
     if study.generated:
         return study
     there = len(splits.split(study.tasks, "align", study.limit))
+    if not there:
+        raise BadInput(f"parameter tasks: {study.tasks} has too few tasks to share out")
     round_size = min(study.prompts_per_round, there)
     divisors = (n for n in range(study.ppo_prompts, 0, -1) if round_size % n == 0)
     if round_size == study.prompts_per_round:
@@ -94,9 +96,10 @@ def fitted(study: Study) -> Study:
 def resolved(values: Mapping[str, object]) -> dict[str, str]:
     """Those of a study's values that name a folder or file, as whole paths: a notebook is
     executed in another folder than the command that names it."""
-    texts = {name: values[name] for name in _MAY_BE_PATHS if values.get(name)}
+    known = ("tiny", *FAMILIES)
+    found = {name: values.get(name) for name in _MAY_BE_PATHS}
     return {
         name: str(Path(text).resolve())
-        for name, text in texts.items()
-        if isinstance(text, str) and Path(text).exists()
+        for name, text in found.items()
+        if isinstance(text, str) and text and text not in known and Path(text).exists()
     }

@@ -224,6 +224,20 @@ def test_a_test_that_cannot_be_asked_across_is_our_error():
     assert "cannot be sent" in outcome.result
 
 
+def test_a_chain_too_long_to_send_is_our_error_and_a_short_one_is_sent():
+    def judged(length):
+        test = (
+            "class Node:\n    def __init__(self, next):\n        self.next = next\n"
+            f"def check(c):\n    node = None\n    for _ in range({length}):\n"
+            "        node = Node(node)\n    assert c(node)\n"
+        )
+        task = Task("chain", "def f(node):\n", "f", test)
+        return judge_one("    return node.next is not None\n", task).status
+
+    assert judged(20) == "passed"
+    assert judged(5_000) == "judge_error"
+
+
 def test_random_numbers_are_the_same_for_every_program():
     # random.seed(0); random.random()
     test = "def check(c):\n    assert c() == 0.8444218515250481\n"

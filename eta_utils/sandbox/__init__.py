@@ -7,7 +7,8 @@ One worker is two processes, each in a jail of its own:
                         calls and answers, plain values only
 
 - `examiner`     compiles the program, runs the tests, reports; `checks` makes a test's
-                 asserts run one by one, `examination` is one program's turn;
+                 asserts run one by one, `examination` is one program's turn,
+                 `failures` how it failed;
 - `zygote`       forks one candidate per program; kills, reaps and wipes after each;
                  `candidates` is the examiner's view of it;
 - `candidate`    the forked process: confined, runs the program, answers calls;

@@ -6,7 +6,7 @@ is told how each assert went.  All statuses but `syntax` and `judge_error` are d
 
 from __future__ import annotations
 
-import builtins
+import contextlib
 import marshal
 import pickle
 from dataclasses import dataclass, field
@@ -15,6 +15,7 @@ from typing import NoReturn
 from eta_utils.sandbox.candidate import LONGEST_TEXT, Loopback
 from eta_utils.sandbox.candidates import ENDED_BY_EXIT, Candidates, status_of_end
 from eta_utils.sandbox.channel import Channel, ProtocolError
+from eta_utils.sandbox.failures import Failure, Stop, as_exception, failure_of
 from eta_utils.sandbox.values import Records, decode, encode
 from eta_utils.tracing.alignment import Trace
 from eta_utils.tracing.answers import marks
@@ -25,27 +26,8 @@ from eta_utils.tracing.texts import texts_only
 TRACED_CALLS = 64  # of the candidate by one test; further calls leave no states
 
 
-class Stop(BaseException):
-    """The program cannot be asked anything more; `status` says why."""
-
-    def __init__(self, status: str, exception: str = "") -> None:
-        self.status, self.exception = status, exception
-
-
 class Unanswerable(BaseException):
     """A test passes on something that cannot cross: our limit, not the program's fault."""
-
-
-@dataclass
-class Failure:
-    """The first failure of a program, and how far the program had got by then."""
-
-    status: str
-    exception: str = ""
-    message: str = ""
-    line: int = 0
-    steps: int = 0
-    lines_reached: int = 0
 
 
 @dataclass
@@ -133,7 +115,7 @@ class Examination:
         if isinstance(error, Unanswerable):
             raise error
         if self.failure is None:
-            self.failure = _failure(error)
+            self.failure = failure_of(error)
             self.failure.steps = self.steps
             self.failure.lines_reached = self.lines_reached()
         if isinstance(error, Stop):
@@ -172,7 +154,7 @@ class Examination:
                     self._tampering = (
                         f"a result of class {comparing}, which compares itself"
                     )
-                if isinstance(answer, tuple) and len(answer) == 7:
+                if _is_report(answer):
                     return answer
                 if not isinstance(answer, str):
                     raise ProtocolError("no answer")
@@ -192,7 +174,7 @@ class Examination:
                 self._keep(words)
             self._book(hits, used_up, states)
         if raised:
-            raise _as_exception(*raised)
+            raise as_exception(*raised)
         return value
 
     def _keep(self, words: list) -> None:
@@ -223,11 +205,24 @@ class Examination:
         raise self.stop(*status_of_end(ending, self.job["processor_seconds"])) from None
 
 
+def _is_report(answer: object) -> bool:
+    """Whether it is what a candidate reports of a call, down to what goes into outcomes."""
+    if type(answer) is not tuple or len(answer) != 7:
+        return False
+    raised, _, hits, _, states, words, tampering = answer
+    if raised is not None and [*map(type, raised)] != [str, str, int]:
+        return False
+    kinds = type(hits), type(states), type(words), type(tampering)
+    return kinds == (list, bytes, list, str) and all(type(each) is int for each in hits)
+
+
 def _question(asked: tuple, records: Records) -> bytes:
     try:
         return pickle.dumps(asked)  # the usual, plain arguments
     except Exception:
-        question, opaque = encode(asked, records)
+        opaque = True
+        with contextlib.suppress(RecursionError, ValueError):  # too deep, or too large
+            question, opaque = encode(asked, records)
     if opaque:
         raise Unanswerable(f"its test passes {asked[0]} a value that cannot be sent")
     return question
@@ -242,29 +237,3 @@ def _take_over(ours: object, theirs: object) -> None:
     elif isinstance(ours, (dict, set)) and ours != theirs:
         ours.clear()
         ours.update(theirs)
-
-
-def _as_exception(name: str, message: str, line: int) -> BaseException:
-    """The exception that the program raised, of the same built-in class if it has one."""
-    kind = getattr(builtins, name, None)
-    if not (isinstance(kind, type) and issubclass(kind, BaseException)):
-        kind = Exception
-    try:
-        error = kind(message)
-    except TypeError:  # UnicodeDecodeError and the like want more than a message
-        error = Exception(message)
-    error.raised_by_program = name, message, line
-    return error
-
-
-def _failure(error: BaseException) -> Failure:
-    if isinstance(error, Stop):
-        return Failure(error.status, error.exception)
-    if not hasattr(error, "raised_by_program"):
-        name, message = type(error).__name__, str(error)[:LONGEST_TEXT]
-        if isinstance(error, AssertionError):
-            return Failure("assertion", "", message)
-        return Failure("exception", name, message)
-    name, message, line = error.raised_by_program
-    status = {"SystemExit": "exit", "MemoryError": "memory"}.get(name, "exception")
-    return Failure(status, name, message, line)

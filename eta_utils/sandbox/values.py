@@ -56,11 +56,6 @@ _PLAIN_TYPES = frozenset(
         ("datetime", "timedelta"),
         ("decimal", "Decimal"),
         ("fractions", "Fraction"),
-        ("numpy", "dtype"),
-        ("numpy", "ndarray"),
-        ("numpy._core.multiarray", "_reconstruct"),
-        ("numpy._core.multiarray", "scalar"),
-        ("numpy._core.numeric", "_frombuffer"),
     }
 )
 
@@ -76,17 +71,28 @@ class Opaque:
 
 
 class Record:
-    """What a program is given for an object of a test's own class: its attributes."""
+    """What a program is given for an object of a test's own class: its attributes.  A copy
+    that the program makes of it is another object, not the test's."""
 
-    __slots__ = ("__dict__", "__weakref__", "_number")
+    __slots__ = ("__dict__", "__weakref__", "_is_copy", "_number")
 
-    def __init__(self, number: int) -> None:
-        self._number = number
+    def __init__(self, *_: object) -> None:
+        raise TypeError("only a test can make an object of its own class")
+
+    def __reduce_ex__(self, _protocol: int) -> tuple:
+        return copied, (self._number,), self.__dict__  # for `copy`; see also `_Encoder`
 
 
-def record(number: int) -> Record:
+def record(number: int, is_copy: bool = False) -> Record:
     """The object that the examiner knows by this number; pickles name this function."""
-    return Record(number)
+    made = Record.__new__(Record)
+    made._number, made._is_copy = number, is_copy
+    return made
+
+
+def copied(number: int) -> Record:
+    """A copy of that object; pickles name this function."""
+    return record(number, is_copy=True)
 
 
 class Records:
@@ -112,7 +118,20 @@ def stand_in(kind: str, compares: bool, shape: str, base: object) -> object:
     """What became of a foreign value; pickles name this function (see `_Encoder`)."""
     if shape == "base":
         return base
+    if shape == "array":
+        return _array(*base)
     return iter(base) if shape == "iterator" else Opaque(kind)
+
+
+def _array(dtype: str, size: tuple, data: bytes, scalar: bool) -> object:
+    """An array of plain numbers or texts: numpy's own pickles can forge pointers."""
+    import numpy
+
+    kind = numpy.dtype(str(dtype))
+    if kind.hasobject or kind.fields or kind.subdtype:
+        raise ProtocolError("an array of something else than plain values")
+    array = numpy.frombuffer(bytes(data), kind).reshape(size).copy()
+    return array[()] if scalar else array
 
 
 class _Encoder(Pickler):
@@ -121,11 +140,12 @@ class _Encoder(Pickler):
 
     def reducer_override(self, value: object) -> object:
         """Called by pickle for each value whose type is not exactly a built-in one."""
-        if value is stand_in or value is record:
+        if value is stand_in or value is record or value is copied:
             return NotImplemented  # pickle's own way
         kind = type(value)
         if kind is Record:
-            return record, (value._number,), value.__dict__
+            made_by = copied if value._is_copy else record
+            return made_by, (value._number,), value.__dict__
         if self.records is not None and _is_plain_class(kind):
             return record, (self.records.number(value),), vars(value)
         named = (
@@ -133,16 +153,25 @@ class _Encoder(Pickler):
         )
         if (named.__module__, named.__name__) in _PLAIN_TYPES:
             return NotImplemented
-        if named is kind and str(kind.__module__).partition(".")[0] == "numpy":
-            return NotImplemented
         name, compares = str(kind.__name__)[:100], _defines_comparison(kind)
         for base, convert in _AS_BASE.items():
             if base in kind.__mro__:
                 return stand_in, (name, compares, "base", convert(value))
+        if str(kind.__module__).partition(".")[0] == "numpy" and hasattr(kind, "tobytes"):
+            return stand_in, (name, compares, *_shape_of(value))
         if hasattr(kind, "__next__"):
             return stand_in, (name, compares, "iterator", _take_items(value))
         self.opaque = True
         return stand_in, (name, compares, "opaque", None)
+
+
+def _shape_of(value: object) -> tuple[str, object]:
+    """How a numpy value crosses: its bytes, or its items where these are objects."""
+    dtype = value.dtype
+    if dtype.hasobject or dtype.fields:
+        return "base", value.tolist()
+    scalar = not hasattr(type(value), "__setitem__")
+    return "array", (dtype.str, value.shape, value.tobytes(), scalar)
 
 
 def _is_plain_class(kind: type) -> bool:
@@ -197,13 +226,26 @@ class _Decoder(Unpickler):
     def find_class(self, module: str, name: str) -> object:
         if (module, name) == (stand_in.__module__, stand_in.__name__):
             return self._stand_in
-        if (module, name) == (record.__module__, record.__name__):
-            return self.records.object
+        if module == record.__module__ and name in (record.__name__, copied.__name__):
+            return self._record if name == record.__name__ else self._copied
         if (module, name) in _PLAIN_TYPES:
-            return super().find_class(module, name)
+            found = super().find_class(module, name)
+            # What the pickle gets can be called, and not be written to: a class could be.
+            return type.__call__.__get__(found)
         raise ProtocolError(f"a value names {module}.{name}")
 
+    def _record(self, number: int) -> object:
+        """The test's own object, ready for the attributes that the program left it."""
+        found = self.records.object(number)
+        vars(found).clear()
+        return found
+
+    def _copied(self, number: int) -> object:
+        return object.__new__(type(self.records.object(number)))
+
     def _stand_in(self, kind: str, compares: bool, shape: str, base: object) -> object:
+        if type(kind) is not str:
+            raise ProtocolError("a class without a name")
         if compares:
             self.comparing = kind
         return stand_in(kind, compares, shape, base)

@@ -37,7 +37,12 @@ def in_two(code: str, entry_point: str, docstring: str) -> tuple[str, str]:
         for node in tree.body
         if node is not function and not _assigned(node) & given  # or it would hide them
     ]
-    outside = [node for node in others if _imports_everything(node)]  # not allowed inside
+    # Not allowed inside, or needed before: what the signature names.
+    signed = (*ast.walk(function.args), *ast.walk(function.returns or ast.Pass()))
+    wanted = {node.id for node in signed if isinstance(node, ast.Name)}
+    outside = [
+        node for node in others if _imports_everything(node) or _binds(node) & wanted
+    ]
     inside = [node for node in others if node not in outside]
     if ast.get_docstring(function) is not None:
         function.body = function.body[1:]
@@ -136,6 +141,13 @@ def _defines(node: ast.stmt) -> bool:
 
 def _imports_everything(node: ast.stmt) -> bool:
     return isinstance(node, ast.ImportFrom) and node.names[0].name == "*"
+
+
+def _binds(node: ast.stmt) -> set[str]:
+    """The names that a statement gives a meaning."""
+    if isinstance(node, (ast.Import, ast.ImportFrom)):
+        return {(each.asname or each.name).partition(".")[0] for each in node.names}
+    return _assigned(node) | {getattr(node, "name", "")}
 
 
 def _signature(function: ast.FunctionDef) -> str:

@@ -27,6 +27,9 @@ def counted(task: Task, most: int = MOST) -> Task:
     check, rounds = check_of(tree), _rounds(tree)
     if not rounds or not isinstance(check.body[-1], ast.For):
         return task
+    leaves = (ast.Break, ast.Continue, ast.Return)
+    if any(isinstance(node, leaves) for node in ast.walk(check.body[-1])):
+        return task
     loop = check.body.pop()
     step = f"def _step({_EACH}):\n    pass\n    return True\n"
     [function] = ast.parse(step).body

@@ -51,8 +51,9 @@ def notes_on(
     exception that it raised, and the first states (line, variable, value) of its
     variables in that assert."""
     notes = []
-    if first_failed is not None:
-        text = assert_texts(task.test)[first_failed]
+    texts = assert_texts(task.test)
+    if first_failed is not None and first_failed < len(texts):
+        text = texts[first_failed]
         notes.append(f"wrong: {text.replace('candidate', task.entry_point)}")
     notes += [exception] if exception else []
     notes += [

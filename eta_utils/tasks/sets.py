@@ -56,8 +56,8 @@ class TaskSet:
         name, configuration, splits = self.hub
         try:
             parts = [datasets.load_dataset(name, configuration, split=s) for s in splits]
-        except (OSError, ValueError) as error:
-            reason = str(error).strip().splitlines()[0]
+        except (OSError, RuntimeError, ValueError) as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise BadInput(
                 f"task set {self.name}: {wanted} is not there, and {name} cannot be "
                 f"fetched from the Hub now ({reason}); download it and put it there"
@@ -90,7 +90,7 @@ def _mbpp(row: dict) -> Task:
     number = int(row["task_id"])
     task = _of_asserts(row, row["text"], [row["test_setup_code"], *row["test_list"]])
     return replace(
-        task, split=next(s for s, last in _MBPP_SPLITS.items() if number <= last)
+        task, split=next((s for s, last in _MBPP_SPLITS.items() if number <= last), "")
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import copy
 import datetime
 import decimal
 import fractions
@@ -11,7 +12,7 @@ import pickle
 import pytest
 
 from eta_utils.sandbox.channel import ProtocolError
-from eta_utils.sandbox.values import Opaque, Records, decode, encode
+from eta_utils.sandbox.values import Opaque, Records, decode, encode, stand_in
 
 
 def cross(value):
@@ -134,6 +135,25 @@ def test_an_object_that_was_never_sent_cannot_come_back():
         decode(encode(invented)[0], Records())
 
 
+def test_what_the_program_deletes_is_gone():
+    (first, _), records = linked_nodes(), Records()
+    arrived = pickle.loads(encode(first, records)[0])
+    del arrived.value
+    decode(encode(arrived)[0], records)
+    assert not hasattr(first, "value")
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy])
+def test_a_programs_copy_is_another_object(duplicate):
+    (first, second), records = linked_nodes(), Records()
+    made = duplicate(pickle.loads(encode(first, records)[0]))
+    made.value, made.next = 9, None
+    back, _ = decode(encode(made)[0], records)
+    assert back is not first
+    assert type(back) is type(first)
+    assert (back.value, first.value, first.next) == (9, 1, second)
+
+
 def test_a_class_with_methods_does_not_cross_as_attributes():
     thing = program_class("Thing", size=lambda self: 3)()
     _, opaque = encode(thing, Records())
@@ -159,6 +179,47 @@ class Bomb:
 def test_reading_a_hostile_answer_runs_nothing(payload):
     with pytest.raises(ProtocolError):
         decode(payload)
+
+
+PATCH = b"N}X\x06\x00\x00\x00__eq__K\x01s\x86b."  # BUILD with the slot state {"__eq__": 1}
+
+
+@pytest.mark.parametrize("name", ["collections\nCounter", "fractions\nFraction"])
+def test_a_hostile_answer_cannot_write_to_a_class(name):
+    payload = b"\x80\x05c" + name.encode() + b"\n" + PATCH
+    assert not isinstance(vars(fractions.Fraction)["__eq__"], int)
+    with pytest.raises(ProtocolError):
+        decode(payload)
+    assert not isinstance(vars(fractions.Fraction)["__eq__"], int)
+    assert not isinstance(vars(collections.Counter)["__eq__"], int)
+
+
+@pytest.mark.parametrize("dtype", ["O", "i4,O", "(2,)i4"])
+def test_an_answer_cannot_make_an_array_of_pointers(dtype):
+    pytest.importorskip("numpy")
+    forged = stand_in, ("ndarray", False, "array", (dtype, (1,), b"AAAAAAAA", False))
+    payload = pickle.dumps(_Reduced(forged))
+    with pytest.raises(ProtocolError):
+        decode(payload)
+
+
+def test_numpys_own_pickles_are_refused():
+    numpy = pytest.importorskip("numpy")
+    with pytest.raises(ProtocolError):
+        decode(pickle.dumps(numpy.arange(3)))
+
+
+class _Reduced:
+    def __init__(self, to):
+        self.to = to
+
+    def __reduce__(self):
+        return self.to
+
+
+def test_arrays_of_objects_arrive_as_lists():
+    numpy = pytest.importorskip("numpy")
+    assert cross(numpy.array([1, None], dtype=object)) == [1, None]
 
 
 def test_numpy_values_cross_whole():

@@ -102,3 +102,10 @@ def test_classes_of_the_reference_can_be_used_by_the_test():
 def test_a_script_that_tests_nothing_is_refused():
     with pytest.raises(ValueError, match="asserts nothing"):
         as_check("x = 1\n", "f")
+
+
+def test_what_the_signature_names_stands_before_it():
+    code = "import sys\nfrom typing import List\nMOST = 3\ndef f(x: List[int], m=MOST):\n"
+    prompt, body = in_two(f"{code}    return min(x[0], m, sys.maxsize)\n", "f", "")
+    assert run(prompt + body)["f"]([7]) == 3
+    assert "import sys" in body

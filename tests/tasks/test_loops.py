@@ -47,6 +47,12 @@ def test_a_test_without_such_a_loop_stays_as_it_is():
     assert counted(ADD) == ADD
 
 
+def test_a_loop_that_is_left_early_stays_as_it_is():
+    left = TEST.replace("        assertion(", "        if i > 3: break\n        assertion(")
+    task = Task("double", "def double(n):\n", "double", left)
+    assert counted(task) == task
+
+
 def test_evalplus_checks_can_be_counted(data, monkeypatch):
     monkeypatch.setenv("ETA_DATA", str(data("humaneval_plus.jsonl.gz").parent))
     tasks = [counted(task) for task in load_tasks("humaneval+").values()]
