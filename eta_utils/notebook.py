@@ -23,8 +23,9 @@ from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
 from eta_utils.kernels import ThisPython
+from eta_utils.parameters import ROOT
 from eta_utils.report import LAST, render_notebook
-from eta_utils.study import ROOT, Study
+from eta_utils.study import Study
 
 FAILED = 1
 INTERRUPTED = 130

@@ -18,7 +18,8 @@ from pathlib import Path
 from eta_utils.doctor import LIBRARIES
 from eta_utils.execution import cores
 from eta_utils.files import read_json, write_json
-from eta_utils.study import ROOT, Study, check_name, read_study
+from eta_utils.parameters import ROOT
+from eta_utils.study import Study, check_name, read_study
 
 _DONE = "seed*/**/done.json"
 

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from eta_utils import models, sampling
-from eta_utils.study import ROOT
+from eta_utils.parameters import ROOT
 from eta_utils.tasks import at_token_boundary, pipelines
 
 PROMPTS, SAMPLES, LONGEST, TURNS = 128, 8, 96, 3

@@ -7,8 +7,9 @@ import textwrap
 
 from eta_utils.cli.types import positive
 from eta_utils.commands.study import run_notebooks, run_report, run_table
+from eta_utils.parameters import DEFAULT_PROFILE
 from eta_utils.profiles import PROFILES
-from eta_utils.study import DEFAULT_PROFILE, Study
+from eta_utils.study import Study
 
 
 def add_run(commands: argparse._SubParsersAction) -> None:
