@@ -3,6 +3,8 @@
 >>> for number, row in read_jsonl("samples.jsonl.gz"): ...
 >>> with write_jsonl("out.jsonl") as write: write({"task_id": "HumanEval/0"})
 
+Of several processes of one training (see `processes`) only the first writes.
+
 Leaves out: appending (a half-written file must never exist).
 """
 
@@ -84,8 +86,12 @@ def write_jsonl(path: str | Path) -> Iterator[Callable[[dict], None]]:
 @contextlib.contextmanager
 def write_whole(path: str | Path, binary: bool = False) -> Iterator:
     """Open a temporary file, of text unless `binary` (gzip for `.gz`), that replaces `path`
-    if all goes well."""
-    path = Path(path)
+    if all goes well.  What another process than the first writes goes nowhere."""
+    path, how = Path(path), ("wb", None) if binary else ("wt", "utf-8")
+    if os.environ.get("RANK", "0") != "0":
+        with open(os.devnull, how[0], encoding=how[1]) as nowhere:
+            yield nowhere
+        return
     if path.is_dir():
         raise BadInput(f"{path}: is a folder; name a file to write")
     try:
@@ -95,7 +101,6 @@ def write_whole(path: str | Path, binary: bool = False) -> Iterator:
         raise BadInput(f"{path}: cannot be written ({error.strerror})") from None
     try:
         opener = gzip.open if path.suffix == ".gz" else open
-        how = ("wb", None) if binary else ("wt", "utf-8")
         with opener(name, how[0], encoding=how[1]) as file:
             yield file
         os.chmod(name, 0o666 & ~_umask())

@@ -6,8 +6,11 @@
 ...         ...                           # write into stage.folder
 ...     stage.finish({"loss": 0.3})
 
-`done.json` is written last: a stage without it is not finished.  A stage is current when
+`done.json` is written last: a stage without it is not finished.  While one process makes a
+stage, another that asks for it waits, and then reuses it.  A stage is current when
 its own parameters and those of everything it was made from are what they were.
+
+Of several processes of one training (see `processes`) the first decides and writes.
 
 Leaves out: noticing that the code changed; delete the folder, or take a new run name.
 """
@@ -23,7 +26,9 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from eta_utils import locks
 from eta_utils.files import read_json, write_json
+from eta_utils.processes import from_first
 
 
 class Stage:
@@ -59,10 +64,17 @@ class Stage:
 
         What an interrupted run of the same stage left is kept, for it to go on from.
         """
-        done, started = self._read("done.json"), self._read("started.json")
-        if done and self._same(done):
-            print(f"reuse {self.name}: same parameters, made {done['made']}", flush=True)
+        return from_first(self._must_run)
+
+    def _must_run(self) -> bool:
+        if self._is_current():
             return False
+        wait = f"wait for {self.name}: another process is at it, perhaps an open notebook"
+        locks.hold(self._lock, on_wait=lambda: print(wait, flush=True))
+        if self._is_current():  # made while we waited
+            locks.release(self._lock)
+            return False
+        done, started = self._read("done.json"), self._read("started.json")
         if started and self._same(started) and not done:
             print(f"go on with {self.name}: it was interrupted", flush=True)
             return True
@@ -71,6 +83,17 @@ class Stage:
         self._clear()
         self.folder.mkdir(parents=True, exist_ok=True)
         write_json(self.folder / "started.json", self.identity)
+        return True
+
+    @property
+    def _lock(self) -> Path:
+        return self.folder.parent / f".{self.folder.name}.lock"
+
+    def _is_current(self) -> bool:
+        done = self._read("done.json")
+        if done is None or not self._same(done):
+            return False
+        print(f"reuse {self.name}: same parameters, made {done['made']}", flush=True)
         return True
 
     def _clear(self) -> None:
@@ -94,8 +117,12 @@ class Stage:
         made = datetime.datetime.now().isoformat(" ", "seconds")
         seconds = {kind: round(spent, 2) for kind, spent in self.seconds.items()}
         done = self.identity | {"made": made, "seconds": seconds, "metrics": dict(metrics)}
+        from_first(lambda: self._close(done))  # no process goes on before it is there
+
+    def _close(self, done: dict) -> None:
         write_json(self.folder / "done.json", done)
         (self.folder / "started.json").unlink()
+        locks.release(self._lock)
 
     def _read(self, name: str) -> dict | None:
         path = self.folder / name
