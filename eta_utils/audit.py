@@ -137,7 +137,10 @@ def audit_table(counts: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_margin(programs: Mapping[str, Programs], ordering: str) -> list[dict[str, object]]:
-    """How often fail/fail pairs are right, in thirds of all decided pairs by margin."""
+    """How often fail/fail pairs are right, in thirds of all decided pairs by margin; no row
+    without programs."""
+    if not programs:
+        return []
     margins, rights, tasks = [], [], []
     for number, each in enumerate(programs.values()):
         margin, truth, failing = _compared(each, ORDERINGS[ordering])

@@ -42,6 +42,7 @@ class DPOSettings:
     nll_weight: float = 1.0
     loss_on: str = "all"
     seed: int = 0
+    bf16: bool = False
 
 
 def train_dpo(

@@ -8,6 +8,7 @@ Leaves out: what they write (see `sampling`), and training (see `training`, `ppo
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -26,8 +27,11 @@ from transformers import (
     set_seed,
 )
 
+from eta_utils.adapters import merged
 from eta_utils.files import BadInput
+from eta_utils.processes import is_first
 
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 END_OF_TEXT = "<|endoftext|>"
 # GPT-2's architecture at a size that two cores train in minutes: 0.5 million parameters.
 # Many small heads, and weights that begin larger than GPT-2's 0.02, find the right step to
@@ -74,16 +78,19 @@ def build_tiny(
     tokenizer.save_pretrained(folder)
 
 
-def load_model(name: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """A causal language model in float32 and its tokenizer, padded on the left.
+def load_model(
+    name: str | Path, precision: str = "fp32"
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """A causal language model and its tokenizer, padded on the left.
 
-    `name` is a local folder or a name on the Hub.  Raises BadInput, saying what to do,
-    where neither is there, or the two do not belong together.
+    `name` is a local folder or a name on the Hub; `precision` is of the weights, bf16 to
+    sample faster.  Raises BadInput, saying what to do, where neither is there, or the two
+    do not belong together.
     """
     tokenizer = load_tokenizer(name)
     load_config(name)
     try:
-        model = AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32)
+        model = AutoModelForCausalLM.from_pretrained(name, dtype=DTYPES[precision])
     except (OSError, ValueError) as error:
         raise BadInput(f"model {name}: has no weights here ({_reason(error)})") from None
     if len(tokenizer) > model.get_input_embeddings().weight.shape[0]:
@@ -137,9 +144,11 @@ def _reason(error: Exception) -> str:
 def save_model(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path
 ) -> None:
-    """Write both so that `load_model(folder)` gives them back."""
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    """Write both so that `load_model(folder)` gives them back, adapters merged.  Of several
+    processes the first does."""
+    if is_first():
+        merged(model).save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
 
 
 def parameters(model: PreTrainedModel) -> int:
@@ -147,9 +156,17 @@ def parameters(model: PreTrainedModel) -> int:
     return sum(each.numel() for each in model.parameters())
 
 
-def device() -> torch.device:
-    """The GPU where there is one."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+def device(wanted: str = "auto") -> torch.device:
+    """This process' GPU where there is one.  Raises BadInput where there is none and
+    `wanted` is cuda."""
+    if torch.cuda.is_available():
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    if wanted == "cuda":
+        raise BadInput(
+            f"parameter device: cuda was asked for, but torch {torch.__version__} sees no "
+            "GPU here; -p device=auto runs on the processor"
+        )
+    return torch.device("cpu")
 
 
 def context_of(config: PretrainedConfig) -> int:

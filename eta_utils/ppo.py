@@ -33,7 +33,9 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from eta_utils import processes
 from eta_utils.files import BadInput, write_csv
+from eta_utils.models import save_model
 from eta_utils.ppo_steps import (
     ActorCritic,
     Episode,
@@ -71,7 +73,7 @@ RANDOM_STATES = [
 @dataclass(frozen=True)
 class PPOSettings:
     """`minibatch_size` counts episodes of all processes, `checkpoint_every` updates;
-    `kl_coefficient` is reward per nat."""
+    `kl_coefficient` is reward per nat; `bf16` is autocast where the models are trained."""
 
     updates: int = 30
     prompts_per_update: int = 32
@@ -90,15 +92,18 @@ class PPOSettings:
     max_new_tokens: int = 96
     checkpoint_every: int = 5
     seed: int = 0
+    bf16: bool = False
 
 
 class _Trainer:
     """The models and the optimizer, and what is done with them in one update."""
 
     def __init__(self, policy, reference, tokenizer, reward, settings: PPOSettings) -> None:
-        self.accelerator = Accelerator()
+        processes.join()
+        self.accelerator = Accelerator(mixed_precision="bf16" if settings.bf16 else "no")
         actor = ActorCritic(policy).to(policy.device).eval()
-        optimizer = torch.optim.Adam(actor.parameters(), settings.learning_rate, eps=1e-5)
+        learning = [each for each in actor.parameters() if each.requires_grad]
+        optimizer = torch.optim.Adam(learning, settings.learning_rate, eps=1e-5)
         self.actor, self.optimizer = self.accelerator.prepare(actor, optimizer)
         self.plain = self.accelerator.unwrap_model(self.actor)
         self.reference = reference.to(self.accelerator.device).eval()
@@ -156,7 +161,8 @@ class _Trainer:
             part = [episodes[k] for k in piece]
             batch = self.batch(part)
             logprobs, values, entropies = self.plain(*batch, temperature=temperature)
-            ref = read(self.reference, *batch, temperature)[1]
+            with self.accelerator.autocast():
+                ref = read(self.reference, *batch, temperature)[1]
             steps = torch.stack([logprobs, ref, values, entropies]).cpu()
             split = steps.split([len(each.ids) for each in part], dim=1)
             for episode, its_steps in zip(part, split, strict=True):
@@ -292,8 +298,7 @@ def train_ppo(
         write_csv(folder / "history.csv", history)
         _log_progress(log, history, settings, first, time.perf_counter() - start)
         if len(history) in snapshots:
-            trainer.plain.model.save_pretrained(folder / f"update{len(history)}")
-            tokenizer.save_pretrained(folder / f"update{len(history)}")
+            save_model(trainer.plain.model, tokenizer, folder / f"update{len(history)}")
         if len(history) % settings.checkpoint_every == 0:
             trainer.save(saved, history)
     if main:

@@ -18,11 +18,18 @@ if TYPE_CHECKING:
 GENERATED = ("pipelines", "repair")
 FAMILIES = (*GENERATED, *SETS)
 RL_ARMS = ("ppo", "ppo-eta", "ppo-rm", "rloo")
+CHOICES = {
+    "device": ("auto", "cuda"),
+    "precision": ("fp32", "bf16"),
+    "sampler": ("transformers", "vllm", "auto"),
+    "eta_rm": (0, 1),
+    "repair_trace": (0, 1),
+}
 _MAY_BE_PATHS = ("model", "tasks", "test_set", "hidden_set")
 HARDEST = 5  # steps: their programs have up to 95 tokens, near max_new_tokens
 _MAY_BE_ZERO = (
     "seed limit workers corpus_noise ppo_kl dpo_nll_weight rounds humaneval_samples eta_rm "
-    "repair_trace step_budget pair_margin"
+    "repair_trace step_budget pair_margin lora_rank"
 ).split()
 
 
@@ -49,9 +56,10 @@ def check_ranges(study: Study) -> None:
     if study.generated and (study.test_set or study.hidden_set):
         name = "test_set" if study.test_set else "hidden_set"
         raise BadInput(f"parameter {name}: the family {study.tasks} has tests of its own")
-    for name in ("eta_rm", "repair_trace"):
-        if getattr(study, name) not in (0, 1):
-            raise BadInput(f"parameter {name}: {getattr(study, name)} is neither 0 nor 1")
+    for name, known in CHOICES.items():
+        if getattr(study, name) not in known:
+            there = " or ".join(map(str, known))
+            raise BadInput(f"parameter {name}: {getattr(study, name)} is not {there}")
     for name in study.arms_of_rl:
         if name not in RL_ARMS:
             raise BadInput(

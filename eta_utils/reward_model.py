@@ -24,6 +24,7 @@ from transformers import (
 )
 from trl import RewardConfig, RewardTrainer
 
+from eta_utils.adapters import adapt
 from eta_utils.models import device, load_tokenizer
 from eta_utils.tasks import at_token_boundary
 from eta_utils.training import SFTSettings, TimeLeft, run_trainer, shared_arguments
@@ -37,15 +38,18 @@ def train_reward_model(
     pairs: Sequence[dict],
     settings: SFTSettings,
     folder: Path,
+    lora_rank: int = 0,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The model at `start` with a scalar head, after one epoch over pairs of TRL's format,
     and its tokenizer; `folder` gets `history.csv`.  Without pairs the head stays as drawn.
+    With a `lora_rank` adapters learn, and the head.
     """
     set_seed(settings.seed)  # the head is drawn when the model is loaded
     model, tokenizer = load_reward_model(start)
     if not pairs:
         print("ETA-RM: no pairs, so it prefers nothing", flush=True)
         return model, tokenizer
+    adapt(model, lora_rank, settings.seed)
     rows = [
         {
             f"{side}_ids": _ids(tokenizer, pair["prompt"], pair[side])

@@ -42,7 +42,7 @@ def train_rloo(
     episodes = settings.prompts_per_update * settings.samples_per_prompt
     steps = episodes // settings.minibatch_size
     common = SFTSettings(
-        settings.learning_rate, settings.minibatch_size, seed=settings.seed
+        settings.learning_rate, settings.minibatch_size, settings.seed, settings.bf16
     )
     config = RLOOConfig(
         num_generations=settings.samples_per_prompt,

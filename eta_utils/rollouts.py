@@ -15,18 +15,14 @@ from dataclasses import replace
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from eta_utils.engines import Engine
 from eta_utils.evaluation import pass_at_k
 from eta_utils.execution import judge
-from eta_utils.families import FAMILY, SPLITS, tasks_of
+from eta_utils.families import FAMILY, tasks_of
 from eta_utils.files import read_jsonl, write_jsonl
-from eta_utils.models import (
-    check_context,
-    device,
-    load_config,
-    load_model,
-    load_tokenizer,
-)
 from eta_utils.outcomes import Outcome
+from eta_utils.policies import SAMPLING, writer_of
+from eta_utils.processes import from_first
 from eta_utils.sampling import sample_completions
 from eta_utils.stages import Stage
 from eta_utils.study import Study
@@ -34,25 +30,6 @@ from eta_utils.tasks import Task, load_tasks
 
 OUTCOMES, EXAMPLES = "outcomes.jsonl.gz", "examples.jsonl.gz"
 EXAMPLES_EACH = 3  # of each status
-SAMPLING = ("temperature", "max_new_tokens", "step_budget")
-
-
-def check_model(study: Study) -> None:
-    """Raise BadInput, before anything is made, for a model that is not here, or that cannot
-    see a prompt of the study's tasks and a completion."""
-    tokenizer, config = load_tokenizer(study.model), load_config(study.model)
-    for split in SPLITS:
-        for task in tasks_of(study, split).values():
-            length = len(tokenizer(task.prompt)["input_ids"])
-            check_context(config, length, study.max_new_tokens)
-
-
-def model_of(stage: Stage) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """The model that a stage made, or names, on the GPU where there is one."""
-    name = stage.metrics.get("model", "model")
-    inside = stage.folder / name
-    model, tokenizer = load_model(inside if inside.exists() else name)
-    return model.to(device()), tokenizer
 
 
 def draw(study: Study, policy: Stage, number: int) -> Stage:
@@ -66,10 +43,10 @@ def draw(study: Study, policy: Stage, number: int) -> Stage:
     stage = Stage(study.folder, name, asked, [policy])
     if stage.must_run():
         tasks = round_tasks(study, number)
-        with stage.clock("sampling"):
-            samples = sampled(study, policy, tasks, study.samples_per_prompt, number)
+        with stage.clock("sampling"), writer_of(study, policy) as writer:
+            samples = sampled(study, writer, tasks, study.samples_per_prompt, number)
         with stage.clock("judging"):
-            outcomes = judged(study, samples, tasks)
+            outcomes = from_first(lambda: judged(study, samples, tasks))
         write_outcomes(stage, outcomes)
         stage.finish({"programs": len(outcomes), **summary(outcomes)})
     return stage
@@ -110,6 +87,14 @@ def evaluate_on_humaneval(study: Study, stage: Stage) -> Stage:
     return test
 
 
+def evaluate_rounds(study: Study, rounds: Sequence[Stage]) -> None:
+    """The models of an arm, in their order, for the learning curve: with few samples until
+    the last."""
+    for stage in rounds[:-1]:
+        evaluate(study, stage, study.curve_samples)
+    evaluate(study, rounds[-1])
+
+
 def _evaluate_on(
     study: Study,
     test: Stage,
@@ -119,17 +104,19 @@ def _evaluate_on(
     cut_prompts: bool = False,
 ) -> None:
     with test.clock("evaluation"):
-        asked = {"policy": stage, "tasks": tasks, "salt": 0, "cut_prompts": cut_prompts}
-        greedy = sampled(replace(study, temperature=0.0), n=1, **asked)
-        drawn = sampled(study, n=samples, **asked)
+        with writer_of(study, stage) as writer:
+            asked = {"writer": writer, "tasks": tasks, "cut_prompts": cut_prompts}
+            greedy = sampled(replace(study, temperature=0.0), n=1, salt=0, **asked)
+            drawn = sampled(study, n=samples, salt=0, **asked)
         rows = [
             row | {"mode": mode, "difficulty": tasks[row["task_id"]].difficulty}
             for mode, written in (("greedy", greedy), ("sampled", drawn))
             for row in written
         ]
-        outcomes = judged(study, rows, tasks)
+        outcomes = from_first(lambda: judged(study, rows, tasks))
     write_outcomes(test, outcomes)
-    write_outcomes(test, _traced(study, outcomes, tasks), EXAMPLES)
+    traced = from_first(lambda: _traced(study, outcomes, tasks))
+    write_outcomes(test, traced, EXAMPLES)
     by_mode = {
         mode: [each for each in outcomes if each.sample["mode"] == mode]
         for mode in ("greedy", "sampled")
@@ -140,14 +127,14 @@ def _evaluate_on(
 
 def sampled(
     study: Study,
-    policy: Stage,
+    writer: tuple[PreTrainedModel | Engine, PreTrainedTokenizerBase],
     tasks: Mapping[str, Task],
     n: int,
     salt: int,
     cut_prompts: bool = False,
 ) -> list[dict]:
-    """`n` samples for each task, as records for `judge`."""
-    model, tokenizer = model_of(policy)
+    """`n` samples of a writer for each task, as records for `judge`."""
+    model, tokenizer = writer
     prompts = [task.prompt for task in tasks.values()]
     written = sample_completions(
         model,
@@ -158,6 +145,7 @@ def sampled(
         max_new_tokens=study.max_new_tokens,
         seed=1_000 * study.seed + salt,
         cut_prompts=cut_prompts,
+        share_out=True,
     )
     return [
         {"task_id": name, "completion": each.text}
@@ -172,16 +160,13 @@ def judged(
     tasks: Mapping[str, Task],
     keep_trace: bool = False,
 ) -> list[Outcome]:
-    """The outcomes of samples, within the study's step budget."""
-    return list(
-        judge(
-            samples,
-            tasks,
-            workers=study.workers or None,
-            step_budget=study.step_budget or None,
-            keep_trace=keep_trace,
-        )
-    )
+    """The outcomes of samples, within the study's step budget; judged by this process."""
+    settings = {
+        "workers": study.workers or None,
+        "step_budget": study.step_budget or None,
+        "keep_trace": keep_trace,
+    }
+    return list(judge(samples, tasks, **settings))
 
 
 def _traced(

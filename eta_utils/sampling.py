@@ -1,4 +1,4 @@
-"""What models write: completions of prompts, by our loop for GPT-2 and `generate` else.
+"""What models write: by our loop for GPT-2, by vLLM if wanted, and `generate` else.
 
 >>> model, tokenizer = load_model(folder)
 >>> [[sampled]] = sample_completions(model, tokenizer, [task.prompt], n=1)
@@ -9,7 +9,9 @@ Leaves out: judging it (see `execution`).
 
 from __future__ import annotations
 
+import random
 import re
+import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -22,11 +24,13 @@ from transformers import (
     set_seed,
 )
 
+from eta_utils import processes
 from eta_utils.decoding import decode
+from eta_utils.engines import Engine
 from eta_utils.models import check_context, context_of
 from eta_utils.tasks import at_token_boundary
 
-CACHE_BYTES = 1 << 30  # of attention caches
+CACHE_BYTES = {"cpu": 1 << 30, "cuda": 8 << 30}  # of attention caches
 
 
 class Sampled(NamedTuple):
@@ -39,7 +43,7 @@ class Sampled(NamedTuple):
 
 
 def sample_completions(
-    model: PreTrainedModel,
+    model: PreTrainedModel | Engine,
     tokenizer: PreTrainedTokenizerBase,
     prompts: Sequence[str],
     n: int = 1,
@@ -49,14 +53,17 @@ def sample_completions(
     seed: int = 0,
     batch_size: int = 256,
     cut_prompts: bool = False,
+    share_out: bool = False,
 ) -> list[list[Sampled]]:
     """For each prompt `n` completions, at temperature 0 greedy ones.
 
     A prompt ends before its last newlines and the completion begins with them, as in
     training (`tasks.at_token_boundary`); the text is given without them, so that
     `prompt + text` is the program.  Similar lengths share a batch of at most `batch_size`
-    rows and `CACHE_BYTES`.  Raises BadInput for a prompt that is too long for the model's
-    context beside `max_new_tokens`; with `cut_prompts` it loses tokens at its start.
+    rows and `CACHE_BYTES`, and each batch has a seed of its own: with `share_out` the
+    processes of a training (see `processes`) take turns at them and all get the samples
+    that one would have drawn.  Raises BadInput for a prompt that is too long for the
+    model's context beside `max_new_tokens`; with `cut_prompts` it loses its start.
     """
     if not prompts:
         return []
@@ -65,24 +72,39 @@ def sample_completions(
     room = context_of(model.config) - max_new_tokens
     if cut_prompts and room > 0:
         ids = [each[-room:] for each in ids]
-    check_context(model.config, max(map(len, ids)), max_new_tokens)
-    order = sorted(range(len(ids)), key=lambda number: (len(ids[number]), number))
-    generator = torch.Generator(model.device).manual_seed(seed)
-    found: list[list[Sampled]] = [[] for _ in ids]
     longest = max(map(len, ids)) + max_new_tokens
-    rows = min(batch_size, CACHE_BYTES // (longest * _cache_bytes(model.config)))
-    at_once = max(1, rows // n)
+    check_context(model.config, longest - max_new_tokens, max_new_tokens)
+    rows = _rows_at_once(model, longest, batch_size)
     settings = {"temperature": temperature, "max_new_tokens": max_new_tokens}
-    for start in range(0, len(order), at_once):
-        batch = order[start : start + at_once]
+    written: dict[int, list[list[int]]] = {}
+    for number, batch in enumerate(_batches(ids, max(1, rows // n))):
+        if share_out and number % processes.count() != processes.rank():
+            continue
+        own_seed = random.Random(f"{seed} {number}").getrandbits(31)
         given = [ids[each] for each in batch]
-        written = _complete(model, tokenizer, given, n, generator, **settings)
-        for number, rows in zip(batch, written, strict=True):
-            found[number] = [
-                Sampled(ids[number], row, _text(tokenizer, row, newlines[number]))
-                for row in rows
-            ]
-    return found
+        found = _complete(model, tokenizer, given, n, own_seed, **settings)
+        written |= zip(batch, found, strict=True)
+    if share_out:
+        written = processes.merged(written)
+    return [
+        [Sampled(ids[k], row, _text(tokenizer, row, newlines[k])) for row in written[k]]
+        for k in range(len(ids))
+    ]
+
+
+def _batches(ids: list[list[int]], size: int) -> list[list[int]]:
+    """Numbers of prompts, those of similar length together."""
+    order = sorted(range(len(ids)), key=lambda number: (len(ids[number]), number))
+    return [order[start : start + size] for start in range(0, len(order), size)]
+
+
+def _rows_at_once(model: PreTrainedModel | Engine, longest: int, most: int) -> int:
+    """How many samples of so many tokens, at most `most`, have attention caches within
+    CACHE_BYTES; vLLM takes all and sees to that itself."""
+    if isinstance(model, Engine):
+        return sys.maxsize
+    room = CACHE_BYTES.get(model.device.type, CACHE_BYTES["cpu"])
+    return min(most, room // (longest * _cache_bytes(model.config)))
 
 
 def _cache_bytes(config: PretrainedConfig) -> int:
@@ -93,18 +115,19 @@ def _cache_bytes(config: PretrainedConfig) -> int:
 
 
 def _complete(
-    model: PreTrainedModel,
+    model: PreTrainedModel | Engine,
     tokenizer: PreTrainedTokenizerBase,
     prompts: list[list[int]],
     n: int,
-    generator: torch.Generator,
+    seed: int,
     **settings: float,
 ) -> list[list[list[int]]]:
+    if isinstance(model, Engine):
+        return model.complete(prompts, n, seed, **settings)
     if isinstance(model, GPT2LMHeadModel):
+        generator = torch.Generator(model.device).manual_seed(seed)
         return decode(model, prompts, n, generator=generator, **settings)
-    # generate draws from the global generator, so that is seeded from ours
-    drawn = torch.randint(1 << 31, (1,), generator=generator, device=generator.device)
-    set_seed(int(drawn))
+    set_seed(seed)  # generate draws from the global generator
     return generate(model, tokenizer, prompts, n, **settings)
 
 

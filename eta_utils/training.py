@@ -18,6 +18,7 @@ from pathlib import Path
 
 import torch
 from datasets import Dataset
+from torch.utils.data import Sampler
 from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -26,26 +27,31 @@ from transformers import (
     TrainingArguments,
 )
 from transformers.trainer_callback import PrinterCallback
+from transformers.trainer_pt_utils import LengthGroupedSampler
 from trl import SFTConfig, SFTTrainer
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
+from eta_utils import processes
 from eta_utils.files import BadInput, write_csv
 from eta_utils.models import context_of
 from eta_utils.tasks import at_token_boundary
 
 LOGS = 20  # lines of a training on the console
-# No batch pays for one long example.
-_BY_LENGTH = {"train_sampling_strategy": "group_by_length", "length_column_name": "length"}
 IGNORED = -100  # the label of a token that is not to be learnt
 
 
 @dataclass(frozen=True)
 class SFTSettings:
-    """One epoch; the learning rate is the peak of a cosine with a warm-up of a tenth."""
+    """One epoch; the learning rate is the peak of a cosine with a warm-up of a tenth.
+
+    `batch_size` is that of all processes together; `bf16` is autocast, with weights that
+    stay in float32.
+    """
 
     learning_rate: float = 2e-4
     batch_size: int = 32
     seed: int = 0
+    bf16: bool = False
 
 
 def train_base(
@@ -58,10 +64,9 @@ def train_base(
     """`train_sft` for many more examples: without TRL's metrics of every batch, which cost
     a tiny model a quarter of the time."""
     rows = [_tokenized(tokenizer, each) for each in examples]
-    config = TrainingArguments(
-        **_BY_LENGTH, **shared_arguments(settings, folder, len(rows)), weight_decay=0.01
-    )
-    trainer = Trainer(
+    arguments = shared_arguments(settings, folder, len(rows))
+    config = TrainingArguments(**arguments, weight_decay=0.01)
+    trainer = _BaseTrainer(
         model=model,
         args=config,
         train_dataset=Dataset.from_list(rows),
@@ -96,10 +101,9 @@ def train_sft(
         raise BadInput("SFT: no example fits the model's context; take another model")
     config = SFTConfig(
         max_length=None,
-        **_BY_LENGTH,
         **shared_arguments(settings, folder, len(rows)),
     )
-    trainer = SFTTrainer(
+    trainer = _SFTTrainer(
         model=model,
         args=config,
         train_dataset=Dataset.from_list(rows),
@@ -107,6 +111,23 @@ def train_sft(
         callbacks=[TimeLeft("SFT")],
     )
     return run_trainer(trainer, model, folder)
+
+
+class _ByLength:
+    """No batch pays for one long example; the batches are those of a single process."""
+
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler:
+        lengths = [len(each) for each in self.train_dataset["input_ids"]]
+        size = self.args.per_device_train_batch_size * processes.count()
+        return LengthGroupedSampler(size, lengths=lengths)
+
+
+class _BaseTrainer(_ByLength, Trainer):
+    pass
+
+
+class _SFTTrainer(_ByLength, SFTTrainer):
+    pass
 
 
 class TimeLeft(TrainerCallback):
@@ -133,19 +154,19 @@ class TimeLeft(TrainerCallback):
 
 def shared_arguments(settings: SFTSettings, folder: Path, rows: int) -> dict:
     """Arguments that all trainers take, their defaults made explicit; of the settings
-    `learning_rate`, `batch_size` and `seed`."""
+    `learning_rate`, `batch_size`, `seed` and `bf16`."""
+    processes.join()
     steps = -(-rows // settings.batch_size)
-    bf16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
     return {
         "output_dir": str(folder),
         "num_train_epochs": 1,
-        "per_device_train_batch_size": settings.batch_size,
+        "per_device_train_batch_size": processes.share_of(settings.batch_size),
         "learning_rate": settings.learning_rate,
         "lr_scheduler_type": "cosine",
         "adam_beta2": 0.95,  # trainings of a few hundred steps forget faster
         "warmup_steps": steps // 10,
         "seed": settings.seed,
-        "bf16": bf16,  # TRL's default is on, which a CPU makes slow
+        "bf16": settings.bf16,  # TRL's default is on, which a CPU makes slow
         "use_cpu": not torch.cuda.is_available(),
         "activation_checkpointing": False,  # TRL's default is on: slower, to save memory
         "logging_steps": max(1, steps // LOGS),

@@ -209,7 +209,7 @@ def test_a_seed_that_fails_beside_another_is_one_sentence(study, capfd):
         (["-p", "seed=2"], "-p seed=2: is given with --seeds"),
         (["-p", "profile=full"], "-p profile=full: is given with --profile"),
         (["--profile", "tiny"], "parameter profile: there is no tiny; there are smoke"),
-        (["-p", "eta_rm=2"], "parameter eta_rm: 2 is neither 0 nor 1"),
+        (["-p", "eta_rm=2"], "parameter eta_rm: 2 is not 0 or 1"),
         (["--seeds", "0", "-1"], "seeds: -1 is negative"),
         (["--seeds", "1", "2", "1"], "seeds: 1 2 1 names one twice"),
         (["--resume", "x", "--run", "y"], "--resume names the run; leave out --run"),

@@ -299,7 +299,7 @@ def test_a_stages_parameters_are_those_named_and_the_seed(begin):
 
 def test_every_profile_says_what_each_notebook_costs(begin):
     for profile, changed in PROFILES.items():
-        known = "took" if "model" not in changed else "takes in profile gpt2 depends on"
+        known = "took" if "model" not in changed else f"takes in profile {profile} depends"
         for path in sorted((ROOT / "notebooks").glob("0[1-4]_*.py")):
             said = begin(run=profile, profile=profile).cost(path.stem)
             assert profile in said

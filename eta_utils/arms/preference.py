@@ -8,9 +8,11 @@ from eta_utils.audit import Programs, by_prompt, hidden_fractions
 from eta_utils.dpo import DPOSettings, train_dpo
 from eta_utils.files import write_jsonl
 from eta_utils.models import save_model
+from eta_utils.policies import TRAINING, learner_of, model_of
 from eta_utils.preferences import make_pairs
+from eta_utils.processes import from_first
 from eta_utils.recipes import recipe
-from eta_utils.rollouts import draw, judged, model_of, read_outcomes, round_tasks
+from eta_utils.rollouts import draw, judged, read_outcomes, round_tasks
 from eta_utils.stages import Stage
 from eta_utils.study import Study
 
@@ -30,7 +32,7 @@ def _dpo_round(study: Study, arm: str, number: int, policy: Stage, drawn: Stage)
         "pairs_per_prompt pair_margin dpo_beta dpo_learning_rate dpo_batch dpo_nll_weight"
     ).split()
     name = f"dpo-{arm}/round{number}"
-    stage = Stage(study.folder, name, study.only(*names), [policy, drawn])
+    stage = Stage(study.folder, name, study.only(*names, *TRAINING), [policy, drawn])
     if stage.must_run():
         settings = DPOSettings(
             study.dpo_learning_rate,
@@ -39,12 +41,14 @@ def _dpo_round(study: Study, arm: str, number: int, policy: Stage, drawn: Stage)
             study.dpo_nll_weight * recipe(arm).nll,
             recipe(arm).loss_on,
             seed=study.seed,
+            bf16=study.precision == "bf16",
         )
         pairs = pairs_of(study, drawn, arm, number)
         with write_jsonl(stage.folder / "pairs.jsonl.gz") as write:
             for pair in pairs:
                 write(pair)
-        (model, tokenizer), (reference, _) = model_of(policy), model_of(policy)
+        model, tokenizer = learner_of(study, policy)
+        reference, _ = model_of(study, policy)
         if pairs:
             with stage.clock("training"):
                 train_dpo(model, reference, tokenizer, pairs, settings, stage.folder)
@@ -95,5 +99,5 @@ def programs_of(study: Study, drawn: Stage) -> dict[str, Programs]:
     outcomes = read_outcomes(drawn)
     hidden = {name: task.hidden() for name, task in tasks.items() if task.hidden_test}
     checked = [each.sample for each in outcomes if each.task_id in hidden]
-    again = judged(study, checked, hidden)
+    again = from_first(lambda: judged(study, checked, hidden))
     return by_prompt(outcomes, hidden_fractions(again, tasks), tasks)

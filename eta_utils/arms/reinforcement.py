@@ -7,10 +7,10 @@ from collections.abc import Callable
 from eta_utils.arms.reward import train_eta_rm
 from eta_utils.families import FAMILY, tasks_of
 from eta_utils.models import save_model
+from eta_utils.policies import SAMPLING, TRAINING, learner_of, model_of
 from eta_utils.ppo import PPOSettings, train_ppo
 from eta_utils.rewards import EtaReward, ModelReward, PassReward
 from eta_utils.rloo import train_rloo
-from eta_utils.rollouts import SAMPLING, model_of
 from eta_utils.stages import Stage
 from eta_utils.study import Study
 
@@ -18,6 +18,7 @@ _SHARED = (
     "rounds prompts_per_round samples_per_prompt ppo_prompts ppo_learning_rate "
     "ppo_epochs ppo_minibatch ppo_clip ppo_kl align_min_steps max_steps"
 ).split()
+_HOW = dict.fromkeys((*SAMPLING, *TRAINING))
 
 
 def align(study: Study, sft: Stage, arm: str) -> Stage:
@@ -28,9 +29,10 @@ def align(study: Study, sft: Stage, arm: str) -> Stage:
 def align_by_ppo(study: Study, sft: Stage, arm: str = "ppo") -> Stage:
     """PPO on passing, for `ppo-eta` on the gated ETA score, for `ppo-rm` on ETA-RM."""
     made_from = [sft, train_eta_rm(study, sft)] if arm == "ppo-rm" else [sft]
-    stage = Stage(study.folder, arm, study.only(*FAMILY, *_SHARED, *SAMPLING), made_from)
+    stage = Stage(study.folder, arm, study.only(*FAMILY, *_SHARED, *_HOW), made_from)
     if stage.must_run():
-        (policy, tokenizer), (reference, _) = model_of(sft), model_of(sft)
+        policy, tokenizer = learner_of(study, sft)
+        reference, _ = model_of(study, sft)
         history = train_ppo(
             policy,
             reference,
@@ -51,9 +53,9 @@ def align_by_ppo(study: Study, sft: Stage, arm: str = "ppo") -> Stage:
 
 def align_by_rloo(study: Study, sft: Stage) -> Stage:
     """RLOO by TRL on the binary reward, with PPO's settings where it has them."""
-    stage = Stage(study.folder, "rloo", study.only(*FAMILY, *_SHARED, *SAMPLING), [sft])
+    stage = Stage(study.folder, "rloo", study.only(*FAMILY, *_SHARED, *_HOW), [sft])
     if stage.must_run():
-        policy, tokenizer = model_of(sft)
+        policy, tokenizer = learner_of(study, sft)
         reward = PassReward(study, tasks_of(study, "align"))
         with stage.clock("training"):  # TRL samples and judges within it
             train_rloo(
@@ -78,6 +80,7 @@ def _settings(study: Study) -> PPOSettings:
         temperature=study.temperature,
         max_new_tokens=study.max_new_tokens,
         seed=study.seed,
+        bf16=study.precision == "bf16",
     )
 
 

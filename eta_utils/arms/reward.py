@@ -11,6 +11,8 @@ from eta_utils.families import tasks_of
 from eta_utils.models import save_model
 from eta_utils.orderings import tier
 from eta_utils.outcomes import Outcome
+from eta_utils.policies import TRAINING, settings_of
+from eta_utils.processes import from_first
 from eta_utils.ranking import reliability
 from eta_utils.results import write_results
 from eta_utils.reward_model import load_reward_model, score, train_reward_model
@@ -18,13 +20,13 @@ from eta_utils.rollouts import draw, evaluate, judged, read_outcomes
 from eta_utils.stages import Stage
 from eta_utils.study import Study
 from eta_utils.tasks import Task
-from eta_utils.training import SFTSettings
 
 
 def train_eta_rm(study: Study, sft: Stage) -> Stage:
     """ETA-RM, from as many executed programs of the SFT model as each arm's training."""
     drawn = [draw(study, sft, number) for number in range(1, study.rounds + 1)]
-    asked = study.only("rm_learning_rate", "rm_batch", "rm_pairs_per_prompt", "pair_margin")
+    names = ("rm_learning_rate", "rm_batch", "rm_pairs_per_prompt", "pair_margin")
+    asked = study.only(*names, *TRAINING)
     stage = Stage(study.folder, "rm", asked, [sft, *drawn])
     if stage.must_run():
         pairs = [
@@ -32,10 +34,10 @@ def train_eta_rm(study: Study, sft: Stage) -> Stage:
             for number, each in enumerate(drawn, 1)
             for pair in pairs_of(study, each, "eta", number, study.rm_pairs_per_prompt)
         ]
-        settings = SFTSettings(study.rm_learning_rate, study.rm_batch, seed=study.seed)
+        settings = settings_of(study, study.rm_learning_rate, study.rm_batch)
         with stage.clock("training"):
             model, tokenizer = train_reward_model(
-                sft.folder / "model", pairs, settings, stage.folder
+                sft.folder / "model", pairs, settings, stage.folder, study.lora_rank
             )
         save_model(model, tokenizer, stage.folder / "model")
         stage.finish({"programs": study.programs, "pairs": len(pairs)})
@@ -52,7 +54,7 @@ def judge_eta_rm(study: Study, sft: Stage, rm: Stage) -> Stage:
         outcomes = [o for o in read_outcomes(test) if o.sample["mode"] == "sampled"]
         with stage.clock("evaluation"):
             samples = [each.sample for each in outcomes]
-            visible = judged(study, samples, tasks)
+            visible = from_first(lambda: judged(study, samples, tasks))
             ranked = _ranked(rm, outcomes, visible, tasks)
         write_results(stage.folder, ranked=ranked)
         _, error = reliability(ranked.assign(seed=study.seed), "ETA-RM")

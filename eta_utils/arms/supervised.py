@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from eta_utils.families import FAMILY, corpus_of, tasks_of
 from eta_utils.models import build_tiny, load_model, parameters, save_model
-from eta_utils.rollouts import model_of
+from eta_utils.policies import TRAINING, learner_of, settings_of
+from eta_utils.processes import from_first
 from eta_utils.stages import Stage
 from eta_utils.study import Study
-from eta_utils.training import SFTSettings, train_base, train_sft
+from eta_utils.training import train_base, train_sft
 
 _TOKENIZER_TEXTS = 4_000  # enough to fill the vocabulary
 _CORPUS = (
@@ -29,15 +30,16 @@ def pretrain(study: Study) -> Stage:
                 model, _ = load_model(study.model)
             stage.finish({"model": study.model, "parameters": parameters(model)})
         return stage
-    settings = SFTSettings(study.base_learning_rate, study.base_batch, seed=study.seed)
+    settings = settings_of(study, study.base_learning_rate, study.base_batch)
     names = (*_CORPUS, "base_batch", "base_learning_rate")
-    stage = Stage(study.folder, "base", study.only("model", *names))
+    stage = Stage(study.folder, "base", study.only("model", "precision", *names))
     if stage.must_run():
         with stage.clock("base"):
             corpus = corpus_of(study)
             texts = (each["prompt"] + each["completion"] for each in corpus)
             start = stage.folder / "untrained"
-            build_tiny(start, list(texts)[:_TOKENIZER_TEXTS], study.seed, study.context)
+            some = list(texts)[:_TOKENIZER_TEXTS]
+            from_first(lambda: build_tiny(start, some, study.seed, study.context))
             model, tokenizer = load_model(start)
             history = train_base(model, tokenizer, corpus, settings, stage.folder)
             save_model(model, tokenizer, stage.folder / "model")
@@ -55,10 +57,10 @@ def pretrain(study: Study) -> Stage:
 def finetune(study: Study, base: Stage) -> Stage:
     """SFT: one epoch over a small subset of tasks with their clean solutions."""
     names = ("sft_tasks", "sft_batch", "sft_learning_rate", "sft_min_steps", "max_steps")
-    stage = Stage(study.folder, "sft", study.only(*FAMILY, *names), [base])
+    stage = Stage(study.folder, "sft", study.only(*FAMILY, *names, *TRAINING), [base])
     if stage.must_run():
-        settings = SFTSettings(study.sft_learning_rate, study.sft_batch, seed=study.seed)
-        model, tokenizer = model_of(base)
+        settings = settings_of(study, study.sft_learning_rate, study.sft_batch)
+        model, tokenizer = learner_of(study, base)
         examples = [
             {"prompt": task.prompt, "completion": task.canonical_solution}
             for task in tasks_of(study, "sft").values()
