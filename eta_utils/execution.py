@@ -23,8 +23,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from eta_utils import processes
 from eta_utils.cache import OutcomeCache, default_path, key_of
-from eta_utils.dispatch import Dispatcher
+from eta_utils.dispatch import BATCH, FAR_BATCH, Dispatcher
 from eta_utils.outcomes import Outcome, from_raw
 from eta_utils.sandbox.isolation import choose_rung
 from eta_utils.tasks import Task
@@ -86,10 +87,11 @@ def judge(
     """Judge samples (`task_id` and `completion` or `solution`); yield Outcomes in order.
 
     `samples` is gone through twice, so it is a list or another re-iterable.  `workers`
-    defaults to the cores; with an `executor` the work goes there instead and `workers`
-    says how many batches to keep under way.  `step_budget`, the steps (see `tracing`) that
-    each assert may take, replaces the default: 700,000, or 4 times the steps of the
-    reference in all asserts where that is more; 3 million where there is no reference.
+    defaults to the cores, shared by the processes of a training; with an `executor` the
+    work goes there instead and `workers` says for how many to keep batches under way.
+    `step_budget`, the steps (see `tracing`) that each assert may take, replaces the
+    default: 700,000, or 4 times the steps of the reference in all asserts where that is
+    more; 3 million where there is no reference.
     All asserts together may take 4 times as much (or those 4 times of the reference);
     those after the first failure, which no longer matter to the verdict, a quarter.
     `isolation` is `auto` or a rung of `sandbox.jail`.  `cache` is a file, True for the
@@ -106,11 +108,12 @@ def judge(
             stacklevel=2,
         )
     place = default_path() if cache is True else (cache or None)
-    workers = workers or cores()
+    workers = workers or max(1, cores() // processes.count_here())
+    batch = FAR_BATCH if executor else BATCH
     executor = executor or _local_pool(workers)
     with (
         OutcomeCache(place) as known,
-        Dispatcher(executor, workers, rung, known) as dispatcher,
+        Dispatcher(executor, workers, rung, known, batch) as dispatcher,
     ):
         settings = {"traced": traced, "keep_trace": keep_trace, "trusted": False}
         wanted = dict.fromkeys(sample["task_id"] for sample in samples)

@@ -12,7 +12,7 @@ from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 
 # Library chatter buries what the notebooks print, and bars come out as hundreds of lines.
-_KERNEL_ENVIRONMENT = {
+ENVIRONMENT = {
     "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "TOKENIZERS_PARALLELISM": "false",
@@ -39,4 +39,4 @@ class ThisPython(AsyncKernelManager):
     def kernel_spec(self) -> KernelSpec:
         """The same for every name."""
         spec = get_kernel_dict(["--log-level=CRITICAL"])  # no chatter as it starts and ends
-        return KernelSpec(**spec, env=_KERNEL_ENVIRONMENT)
+        return KernelSpec(**spec, env=ENVIRONMENT)

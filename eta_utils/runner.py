@@ -22,6 +22,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from dataclasses import asdict
 from multiprocessing import get_context
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from eta_utils.execution import cores
 from eta_utils.files import BadInput, read_json, write_json
@@ -29,9 +30,11 @@ from eta_utils.notebook import NOTEBOOKS, Step, execute
 from eta_utils.profiles import PROFILES
 from eta_utils.provenance import record_environment
 from eta_utils.report import EACH_SEED, LAST, render
+from eta_utils.spread import Executed, spread
 from eta_utils.study import Study
 
-Executed = Iterator[tuple[Step, float]]  # with the seconds it took
+if TYPE_CHECKING:
+    from distributed import Client
 
 
 def run_study(
@@ -41,11 +44,13 @@ def run_study(
     notebooks: Path = NOTEBOOKS,
     cell_timeout: int | None = None,
     jobs: int = 1,
+    client: Client | None = None,
 ) -> Path:
     """Execute the notebooks of each seed, then the analysis; return the report's path.
 
     `command` is recorded; `cell_timeout` is the most seconds that one cell may take; `jobs`
-    is how many seeds are at work at a time, each with its share of the cores.
+    is how many seeds are at work at a time, each with its share of the cores.  With a
+    `client` of a Dask cluster its workers do everything, arms of a seed at the same time.
     Raises BadInput, before anything runs, for seeds that make no sense or a missing
     notebook, and NotebookFailed when a notebook does not reach its end.
     """
@@ -60,7 +65,11 @@ def run_study(
     seconds = {key: spent for key, spent in _seconds(folder).items() if key not in planned}
     record = {"command": command, "seeds": list(seeds), "seconds": seconds}
     write_json(folder / "run.json", record)
-    for step, spent in _executed(chains, jobs, cell_timeout):
+    if client is None:
+        executed = _executed(chains, jobs, cell_timeout)
+    else:
+        executed = spread(client, chains, cell_timeout)
+    for step, spent in executed:
         seconds[step.key] = spent
         write_json(folder / "run.json", record)
         print(f"{step.label}: {_duration(seconds[step.key])}", flush=True)

@@ -167,9 +167,7 @@ others = {arm: arms.align(study, sft, arm) for arm in study.arms_of_rl if arm !=
 
 # %%
 for stage in (ppo, *others.values()):
-    for part in arms.rounds_of_rl(study, stage)[:-1]:
-        rollouts.evaluate(study, part, study.curve_samples)
-    rollouts.evaluate(study, stage)
+    rollouts.evaluate_rounds(study, arms.rounds_of_rl(study, stage))
 scores = results.read_scores(study)
 wanted = ["sft", *study.arms_of_rl]
 scores = scores[(scores["seed"] == seed) & scores["arm"].isin(wanted)]

@@ -211,9 +211,7 @@ for arm, stages in rounds.items():
 
 # %%
 for stages in rounds.values():
-    for stage in stages[:-1]:
-        rollouts.evaluate(study, stage, study.curve_samples)
-    rollouts.evaluate(study, stages[-1])
+    rollouts.evaluate_rounds(study, stages)
 rollouts.evaluate(study, sft)
 scores = results.read_scores(study)
 wanted = ["sft", *(f"dpo-{arm}" for arm in study.arms_of_dpo)]

@@ -11,9 +11,10 @@ import os
 import sys
 
 from eta_utils.cli.samples import add_audit, add_judge, add_pairs
-from eta_utils.cli.study import add_report, add_run, add_table
+from eta_utils.cli.study import add_report, add_run, add_table, add_train
 from eta_utils.commands.study import run_doctor
 from eta_utils.files import BadInput
+from eta_utils.processes import is_first
 from eta_utils.sandbox.isolation import IsolationError
 
 BAD_INPUT = 2
@@ -27,7 +28,8 @@ def main(arguments: list[str] | None = None) -> int:
         code = options.command(options)
         sys.stdout.flush()
     except (BadInput, IsolationError) as error:
-        print(f"eta_utils {options.name}: {error}", file=sys.stderr)
+        if is_first():  # of several processes all find the same
+            print(f"eta_utils {options.name}: {error}", file=sys.stderr)
         return BAD_INPUT
     except BrokenPipeError:  # the reader of our output, `head` for one, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -51,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="name", required=True, metavar="COMMAND")
     add_run(commands)
+    add_train(commands)
     add_report(commands)
     add_table(commands)
     add_judge(commands)

@@ -67,6 +67,12 @@ def add_judge(commands: argparse._SubParsersAction) -> None:
         help="auto (default): jail (bubblewrap) where it holds, else process (seccomp and "
         "Landlock); weak, which protects from nothing, only when named",
     )
+    judge.add_argument(
+        "--dask",
+        metavar="ADDRESS",
+        help="judge on the workers of the Dask scheduler there, such as tcp://host:8786, "
+        "--workers batches at a time (as many as they have threads); see docs/scaling.md",
+    )
     judge.set_defaults(command=run_judge)
 
 

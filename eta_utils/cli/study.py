@@ -1,4 +1,4 @@
-"""Arguments of the commands about a study: run and report."""
+"""Arguments of the commands about a study: run, train, table and report."""
 
 from __future__ import annotations
 
@@ -6,7 +6,12 @@ import argparse
 import textwrap
 
 from eta_utils.cli.types import positive
-from eta_utils.commands.study import run_notebooks, run_report, run_table
+from eta_utils.commands.study import (
+    run_notebooks,
+    run_report,
+    run_table,
+    run_training,
+)
 from eta_utils.parameters import DEFAULT_PROFILE
 from eta_utils.profiles import PROFILES
 from eta_utils.study import Study
@@ -40,28 +45,7 @@ def add_run(commands: argparse._SubParsersAction) -> None:
             f"{parameters}"
         ),
     )
-    run.add_argument(
-        "--profile", metavar="P", help=f"a named set of parameters ({DEFAULT_PROFILE})"
-    )
-    run.add_argument(
-        "--run", metavar="RUN", help="folder under outputs (the profile's name)"
-    )
-    run.add_argument(
-        "--seeds", type=int, nargs="+", metavar="S", help="one pass each, all different (0)"
-    )
-    run.add_argument(
-        "-p",
-        dest="parameters",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="set a parameter; may be repeated",
-    )
-    run.add_argument(
-        "--resume",
-        metavar="RUN",
-        help="go on with a run, with the profile, seeds and parameters it was begun with",
-    )
+    _add_which(run)
     run.add_argument(
         "--notebooks", metavar="FOLDER", help="execute those in FOLDER (notebooks)"
     )
@@ -78,7 +62,68 @@ def add_run(commands: argparse._SubParsersAction) -> None:
         metavar="N",
         help="seeds at work at a time, each with its share of the cores (1)",
     )
+    run.add_argument(
+        "--dask",
+        metavar="ADDRESS",
+        help="spread seeds and arms over the workers of the Dask scheduler there, such as "
+        "tcp://host:8786; they must see the run's folder (docs/scaling.md)",
+    )
     run.set_defaults(command=run_notebooks)
+
+
+def _add_which(parser: argparse.ArgumentParser) -> None:
+    """The options that say which study, and which seeds of it."""
+    parser.add_argument(
+        "--profile", metavar="P", help=f"a named set of parameters ({DEFAULT_PROFILE})"
+    )
+    parser.add_argument(
+        "--run", metavar="RUN", help="folder under outputs (the profile's name)"
+    )
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", metavar="S", help="one pass each, all different (0)"
+    )
+    parser.add_argument(
+        "-p",
+        dest="parameters",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="set a parameter; may be repeated",
+    )
+    parser.add_argument(
+        "--resume",
+        metavar="RUN",
+        help="go on with a run, with the profile, seeds and parameters it was begun with",
+    )
+
+
+def add_train(commands: argparse._SubParsersAction) -> None:
+    """`train`: the stages without the notebooks."""
+    train = commands.add_parser(
+        "train",
+        help="make the models of a study without notebooks, also in several processes",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=(
+            "Make what the notebooks would: models, samples, evaluations, as stages under\n"
+            "outputs/RUN.  `run` with the same parameters then reuses them all.  Under\n"
+            "`accelerate launch` each training is spread over its processes, with the\n"
+            "batches, and but for rounding the losses, of one."
+        ),
+        epilog=(
+            "examples:\n"
+            "  python -m eta_utils train --profile smoke --arms sft dpo-eta\n"
+            "  accelerate launch --num_processes 2 --cpu -m eta_utils train --run two\n"
+            "  python -m eta_utils run --run two       # the report, from what is there"
+        ),
+    )
+    _add_which(train)
+    train.add_argument(
+        "--arms",
+        nargs="+",
+        metavar="ARM",
+        help="sft, rm, ppo, dpo-eta, ... (all that the study has)",
+    )
+    train.set_defaults(command=run_training)
 
 
 def _changes(profile: str) -> str:

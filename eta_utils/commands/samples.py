@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import resource
 import sys
 import time
 from argparse import Namespace
 from collections import Counter, defaultdict
-from collections.abc import Container
+from collections.abc import Container, Iterator
+from concurrent.futures import Executor
 from pathlib import Path
 
 from eta_utils.execution import judge
@@ -31,17 +33,19 @@ def run_judge(options: Namespace) -> None:
     statuses: Counter[str] = Counter()
     judged: Counter[str] = Counter()
     passed: Counter[str] = Counter()
+    settings = {
+        "step_budget": options.step_budget,
+        "isolation": rung,
+        "cache": not options.no_cache,
+        "progress": True,
+    }
     start = time.monotonic()
-    with write_jsonl(options.out) as write:
-        for outcome in judge(
-            samples,
-            tasks,
-            workers=options.workers,
-            step_budget=options.step_budget,
-            isolation=rung,
-            cache=not options.no_cache,
-            progress=True,
-        ):
+    with (
+        _place(options.dask, rung) as (executor, there),
+        write_jsonl(options.out) as write,
+    ):
+        settings |= {"workers": options.workers or there, "executor": executor}
+        for outcome in judge(samples, tasks, **settings):
             write(outcome.record())
             statuses[outcome.status] += 1
             judged[outcome.task_id] += outcome.passed is not None
@@ -52,6 +56,20 @@ def run_judge(options: Namespace) -> None:
     print(f"memory     {_peak_mebibytes():.0f} MiB at most in the judging process")
     _print_summary(statuses, judged, passed)
     print(f"written    {options.out}")
+
+
+@contextlib.contextmanager
+def _place(address: str | None, rung: str) -> Iterator[tuple[Executor | None, int | None]]:
+    """Where programs are judged: an executor and its size, or neither for this machine."""
+    if address is None:
+        yield None, None
+        return
+    from eta_utils.cluster import connected, judges  # a second to load
+
+    with connected(address) as client:
+        executor, workers = judges(client, rung)
+        print(f"cluster    {address}, {workers} programs at a time")
+        yield executor, workers
 
 
 def _peak_mebibytes() -> float:

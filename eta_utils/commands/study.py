@@ -1,14 +1,17 @@
-"""The commands about a study: run, report, and doctor."""
+"""The commands about a study: run, train, table and report; and doctor."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from argparse import Namespace
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from eta_utils.doctor import findings
 from eta_utils.files import BadInput, read_json
+from eta_utils.processes import count, from_first, is_first
 from eta_utils.study import Study, parse, read_study
 
 
@@ -20,6 +23,69 @@ def run_doctor(_options: Namespace) -> None:
 
 def run_notebooks(options: Namespace) -> int:
     """Execute the study's notebooks and render the report; return the exit code."""
+    if options.dask and options.jobs > 1:
+        raise BadInput("--jobs: with --dask, as much runs at a time as it has workers")
+    study, seeds = _asked(options)
+    # Loading papermill takes seconds, so a mistyped parameter is refused before.
+    from eta_utils import notebook, runner
+
+    notebooks = Path(options.notebooks or notebook.NOTEBOOKS).resolve()
+    runner.check_seeds(seeds)
+    runner.check_notebooks(notebooks)
+    with _client(options.dask) as client:
+        if client is None:  # else the workers look for their own
+            _check_machine(study)
+        study.remember()
+        if client is not None:
+            from eta_utils.cluster import check_folder
+
+            check_folder(client, study.run_folder)
+        listed = " ".join(map(str, seeds))
+        print(f"run {study.run}, profile {study.profile}, seeds {listed}")
+        command = runner.command_for(study, seeds, options.jobs)
+        try:
+            report = runner.run_study(
+                study,
+                seeds,
+                command,
+                notebooks,
+                options.cell_timeout,
+                options.jobs,
+                client,
+            )
+        except notebook.NotebookFailed as failure:
+            print(f"eta_utils run: {failure}", file=sys.stderr)
+            return failure.code
+    print(f"report {report}")
+    return 0
+
+
+def run_training(options: Namespace) -> None:
+    """Make the stages of a study without notebooks: in one process, or in those that
+    `accelerate launch` starts."""
+    study, seeds = _asked(options)
+    from eta_utils.kernels import ENVIRONMENT
+
+    os.environ.update(ENVIRONMENT)
+    _check_machine(study)
+    from eta_utils.arms import jobs  # torch takes seconds to load
+
+    names = options.arms or jobs.names_of(study)
+    for name in names:
+        jobs.check(study, name)
+    from_first(study.remember)
+    with open(os.devnull, "w") as nowhere:
+        said = sys.stdout if is_first() else nowhere  # one line of each is enough
+        with contextlib.redirect_stdout(said):
+            print(f"run {study.run}, profile {study.profile}, {count()} process(es)")
+            for seed in seeds:
+                for name in names:
+                    print(f"seed {seed}, {name}", flush=True)
+                    jobs.do(study.with_seed(seed), name)
+
+
+def _asked(options: Namespace) -> tuple[Study, list[int]]:
+    """The study that the options name, with its first seed, and all its seeds."""
     given = _parse_parameters(options.parameters)
     run, seeds = options.run, options.seeds
     if options.resume is not None:
@@ -32,29 +98,25 @@ def run_notebooks(options: Namespace) -> int:
     seeds = seeds or [0]
     if "ETA_DATA" in os.environ:  # notebooks are executed in another folder
         os.environ["ETA_DATA"] = os.path.abspath(os.environ["ETA_DATA"])
-    # Loading papermill takes seconds, so a mistyped parameter is refused before.
-    from eta_utils import notebook, runner
+    return Study.planned(run, options.profile, seeds[0], **given), seeds
 
-    notebooks = Path(options.notebooks or notebook.NOTEBOOKS).resolve()
-    runner.check_seeds(seeds)
-    runner.check_notebooks(notebooks)
-    study = Study.planned(run, options.profile, seeds[0], **given)
-    if study.model != "tiny":
-        from eta_utils.rollouts import check_model  # torch takes seconds to load
+
+def _client(address: str | None) -> AbstractContextManager:
+    """A client of a Dask cluster, or None where none is named."""
+    if address is None:
+        return contextlib.nullcontext()
+    from eta_utils.cluster import connected  # a second to load
+
+    return connected(address)
+
+
+def _check_machine(study: Study) -> None:
+    """Raise BadInput where the study's model, GPU or sampler is not here."""
+    plain = {"model": "tiny", "device": "auto", "sampler": "transformers"}
+    if any(getattr(study, name) != value for name, value in plain.items()):
+        from eta_utils.policies import check_model  # torch takes seconds to load
 
         check_model(study)
-    study.remember()
-    print(f"run {study.run}, profile {study.profile}, seeds {' '.join(map(str, seeds))}")
-    command = runner.command_for(study, seeds, options.jobs)
-    try:
-        report = runner.run_study(
-            study, seeds, command, notebooks, options.cell_timeout, options.jobs
-        )
-    except notebook.NotebookFailed as failure:
-        print(f"eta_utils run: {failure}", file=sys.stderr)
-        return failure.code
-    print(f"report {report}")
-    return 0
 
 
 def _parse_parameters(given: list[str]) -> dict[str, object]:

@@ -1,0 +1,128 @@
+"""A study on a Dask cluster: seeds and arms as jobs, then the notebooks that reuse them.
+
+>>> for step, seconds in spread(client, chains, cell_timeout=None): ...
+
+For each seed a job makes the SFT model; then one for each arm, all at the same time where
+there are workers; then notebooks 01 to 03, which find everything done; at last 04.  A job
+is `python -m eta_utils train` in a process of its own (a worker keeps neither memory nor
+random state of it), and what it prints is in the run's folder, `seed0/ppo.log`.
+
+Leaves out: when and where a job runs, and doing it again when its worker is lost (Dask);
+what was finished before is reused (`stages`).
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from eta_utils.kernels import ENVIRONMENT
+from eta_utils.notebook import FAILED, NotebookFailed, Step, execute
+from eta_utils.study import Study
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+
+class Job(NamedTuple):
+    """The work of one arm for one seed."""
+
+    study: Study
+    name: str
+
+    @property
+    def key(self) -> str:
+        return f"seed{self.study.seed}/{self.name}"
+
+    @property
+    def label(self) -> str:
+        return f"{self.name}, seed {self.study.seed}"
+
+    @property
+    def command(self) -> list[str]:
+        """What a user would type to do it by hand."""
+        study = self.study
+        words = ["-m", "eta_utils", "train", "--run", study.run, "--arms", self.name]
+        outputs = os.path.abspath(study.outputs)
+        return [*words, "--seeds", str(study.seed), "-p", f"outputs={outputs}"]
+
+
+Executed = Iterator[tuple[Step | Job, float]]  # with the seconds it took
+
+
+def spread(
+    client: Client, chains: Sequence[Sequence[Step]], cell_timeout: int | None
+) -> Executed:
+    """Do the jobs of each seed and execute its notebooks, and the last chain after all.
+
+    Raises NotebookFailed for the first notebook or job that does not reach its end; what
+    waits for it, or for nothing, is called off.
+    """
+    from distributed import as_completed  # a second to load, and needed here alone
+
+    *seeds, [analysis] = chains
+    planned: dict[Future, Step | Job] = {}
+    ends = [_submit_seed(client, chain, cell_timeout, planned) for chain in seeds]
+    planned[client.submit(_execute, analysis, cell_timeout, ends, pure=False)] = analysis
+    try:
+        for future in as_completed(planned, loop=client.loop):
+            yield planned[future], future.result()
+    finally:
+        client.cancel(list(planned))
+
+
+def _submit_seed(
+    client: Client,
+    chain: Sequence[Step],
+    cell_timeout: int | None,
+    planned: dict[Future, Step | Job],
+) -> Future:
+    """Add the jobs and notebooks of one seed to those that are planned; the last one."""
+    # Workers load this module too, and have no use for torch: their jobs are processes.
+    from eta_utils.arms.jobs import names_of, needs
+
+    study, data = chain[0].study, os.environ.get("ETA_DATA")
+    done: dict[str, Future] = {}
+    for name in names_of(study):
+        job, before = Job(study, name), [done[each] for each in needs(name)]
+        done[name] = client.submit(_do, job, data, before, pure=False)
+        planned[done[name]] = job
+    last = list(done.values())
+    for step in chain:
+        last = [client.submit(_execute, step, cell_timeout, last, pure=False)]
+        planned[last[0]] = step
+    return last[0]
+
+
+def _do(job: Job, data: str | None, _before: list[float]) -> float:
+    """Do a job in a process of its own; the seconds it took."""
+    start, folder = time.monotonic(), job.study.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    environment = os.environ | ENVIRONMENT | ({"ETA_DATA": data} if data else {})
+    log = folder / f"{job.name}.log"
+    with log.open("w") as said:
+        done = subprocess.run(
+            [sys.executable, *job.command],
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            env=environment,
+        )
+    if done.returncode:
+        last = (log.read_text().strip().splitlines() or ["it said nothing"])[-1]
+        command = shlex.join(["python", *job.command])
+        raise NotebookFailed(
+            f"{job.label} stopped: {last}; all it said is in {log}; to do it by hand: "
+            f"{command}",
+            FAILED,
+        )
+    return round(time.monotonic() - start, 1)
+
+
+def _execute(step: Step, cell_timeout: int | None, _before: list[float]) -> float:
+    return execute(step, cell_timeout)
