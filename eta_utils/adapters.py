@@ -31,7 +31,7 @@ def adapt(model: PreTrainedModel, rank: int, seed: int = 0) -> None:
         lora_alpha=2 * rank,
         lora_dropout=0.0,  # PPO and DPO compare probabilities: they must be those sampled
         target_modules="all-linear",
-        exclude_modules=[_HEAD],
+        exclude_modules=[_HEAD] if hasattr(model, _HEAD) else None,
     )
     set_seed(seed)  # half of the adapters' weights are drawn
     with warnings.catch_warnings():

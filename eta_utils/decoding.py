@@ -63,7 +63,7 @@ def _draw(logits: Tensor, temperature: float, generator: torch.Generator) -> Ten
         return logits.argmax(-1)
     # One uniform number for each row: `torch.multinomial` draws one for each token of the
     # vocabulary, which took a quarter of the time of sampling.
-    sums = (logits / temperature).softmax(-1).cumsum(-1)
+    sums = (logits.float() / temperature).softmax(-1).cumsum(-1)  # bf16 cannot add up
     chance = torch.rand(*sums.shape[:2], 1, device=sums.device, generator=generator)
     drawn = torch.searchsorted(sums, chance * sums[..., -1:], right=True)[..., 0]
     return drawn.clamp(max=sums.shape[-1] - 1)  # a chance may be rounded up to 1

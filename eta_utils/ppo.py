@@ -28,6 +28,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from accelerate.utils import gather_object, set_seed
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
@@ -100,6 +101,8 @@ class _Trainer:
 
     def __init__(self, policy, reference, tokenizer, reward, settings: PPOSettings) -> None:
         processes.join()
+        # As transformers does: a training before this one may have had another precision.
+        AcceleratorState._reset_state()
         self.accelerator = Accelerator(mixed_precision="bf16" if settings.bf16 else "no")
         actor = ActorCritic(policy).to(policy.device).eval()
         learning = [each for each in actor.parameters() if each.requires_grad]

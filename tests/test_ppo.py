@@ -433,6 +433,21 @@ def test_the_log_has_at_most_twenty_lines(tmp_path, tokenizer):
     assert "episodes/s, 0:00:00 left" in lines[-1]
 
 
+def test_bf16_makes_nearly_the_updates_of_fp32(tmp_path, tokenizer):
+    (_, exact), (policy, rounded) = (
+        run(tmp_path / str(bf16), tokenizer, bf16=bf16) for bf16 in (False, True)
+    )
+    assert {each.dtype for each in policy.parameters()} == {torch.float32}
+    # The first batch is drawn from the same weights, and looked at in less exact ways.
+    first, nearly = exact[0], rounded[0]
+    assert nearly["objective/scores"] == first["objective/scores"]
+    assert nearly["objective/entropy"] == pytest.approx(
+        first["objective/entropy"], rel=0.02
+    )
+    assert nearly["loss/value"] == pytest.approx(first["loss/value"], rel=0.05)
+    assert nearly["objective/entropy"] != first["objective/entropy"]
+
+
 def by_prompt(model, tokenizer, prompts, n, **settings):
     """Completions that depend on the prompt alone, not on which process draws them."""
     found = []

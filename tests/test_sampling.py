@@ -249,6 +249,15 @@ def test_second_tokens_are_drawn_with_the_models_probabilities_given_the_first(
     assert agreement(tokens, first) < 1e-9
 
 
+def test_half_precision_draws_with_the_models_probabilities(loaded, tokenizer):
+    """In bf16 alone, sums of chances would stop at 1/256: rare tokens would be lost."""
+    model = copy.deepcopy(loaded[0]).bfloat16()
+    ids, found = drawn_often(model, tokenizer, max_new_tokens=1)
+    with torch.inference_mode():
+        expected = model(torch.tensor([ids])).logits[0, -1].float().softmax(-1)
+    assert agreement([each[0] for each in found], expected) > 0.001
+
+
 def test_a_seed_gives_the_same_completions_twice_and_another_others(model, tokenizer):
     def drawn(seed):
         return sample_completions(

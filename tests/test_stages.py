@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
 import time
 
 import pytest
@@ -216,3 +218,34 @@ def test_the_digest_depends_on_the_inputs_digests_not_on_their_order(stage_of):
     assert stage_of(inputs=[one, changed]).digest != digest
     assert stage_of(inputs=[one]).digest != digest
     assert stage_of().digest != digest
+
+
+def make_slowly(root, ends):
+    """Begin the stage in this process; finish it, or die before that."""
+    stage = Stage(root, "sft", PARAMETERS)
+    assert stage.must_run()
+    (root / "begun").touch()
+    time.sleep(0.5)
+    if ends == "dies":
+        os._exit(1)
+    stage.finish({})
+
+
+@pytest.mark.parametrize(("ends", "must"), [("finishes", False), ("dies", True)])
+def test_of_two_processes_that_want_a_stage_one_waits(tmp_path, capsys, ends, must):
+    other = multiprocessing.get_context("fork").Process(
+        target=make_slowly, args=(tmp_path, ends)
+    )
+    other.start()
+    while not (tmp_path / "begun").exists():
+        time.sleep(0.01)
+    assert Stage(tmp_path, "sft", PARAMETERS).must_run() is must
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("wait for sft: another process is at it")
+    assert said[1].startswith("go on with sft" if must else "reuse sft")
+    other.join()
+
+
+def test_a_stage_that_was_interrupted_here_does_not_wait_for_itself(stage_of):
+    assert stage_of().must_run()
+    assert stage_of().must_run()  # the notebook's cell is run again
