@@ -46,7 +46,8 @@ class Dispatcher:
         for future in self._batches:
             future.cancel()
         wait(self._batches)
-        self.keep_finished()
+        for future in list(self._batches):
+            self._keep(future)
 
     def run(
         self, jobs: Iterable[dict], described: Mapping[str, Description]
@@ -94,19 +95,19 @@ class Dispatcher:
             return found
         future, index = found
         raw = future.result()[index]
-        self.keep_finished()
+        if future in self._batches:
+            self._keep(future)
         return raw
 
-    def keep_finished(self) -> None:
-        """Put what finished batches found into the cache (but not our own failures)."""
-        for future in [future for future in self._batches if future.done()]:
-            keys = self._batches.pop(future)
-            failed = future.cancelled() or future.exception() is not None
-            for index, key in enumerate(keys):
-                del self._under_way[key]
-                raw = {} if failed else future.result()[index]
-                if raw.get("status", "judge_error") != "judge_error":
-                    self.known.put(key, raw)
+    def _keep(self, future: Future) -> None:
+        """Put what a finished batch found into the cache (but not our own failures)."""
+        keys = self._batches.pop(future)
+        failed = future.cancelled() or future.exception() is not None
+        for index, key in enumerate(keys):
+            del self._under_way[key]
+            raw = {} if failed else future.result()[index]
+            if raw.get("status", "judge_error") != "judge_error":
+                self.known.put(key, raw)
 
 
 def _batched(items: Iterable, size: int) -> Iterator[list]:
