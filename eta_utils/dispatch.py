@@ -10,8 +10,9 @@ from __future__ import annotations
 import itertools
 import platform
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from concurrent.futures import Executor, Future, wait
+from threading import Condition
 
 from eta_utils.cache import OutcomeCache, key_of
 from eta_utils.sandbox.pool import Batch, run_batch
@@ -22,9 +23,14 @@ BATCH = 16  # jobs
 # A batch brings its tasks and their traces along: fewer of them where each crosses Dask's
 # scheduler (with 16 jobs judging took a fifth longer on two workers, with 64 nothing).
 FAR_BATCH = 64
-_AHEAD = 4  # batches in flight per worker
+AHEAD = 4  # batches under way for each worker
+# Outcomes that wait for an earlier, slow program before they can be handed on: so many
+# times what is under way.  One program that the clock stops keeps a worker for seconds, in
+# which the others must not run dry.
+BEHIND = 8
 
 Description = tuple[dict, str]
+Place = tuple[Future, int] | dict  # where an outcome will be: in a batch, or known already
 
 
 class Dispatcher:
@@ -34,7 +40,10 @@ class Dispatcher:
         self, executor: Executor, workers: int, rung: str, known: OutcomeCache, batch: int
     ) -> None:
         self.executor, self.rung, self.known = executor, rung, known
-        self.batch, self.most_waiting = batch, workers * _AHEAD * batch
+        self.batch, self.most_under_way = batch, workers * AHEAD
+        self.most_waiting = BEHIND * self.most_under_way * batch
+        self._progress = Condition()  # a batch is finished
+        self._unfinished = 0  # batches
         self._under_way: dict[bytes, tuple[Future, int]] = {}
         self._batches: dict[Future, list[bytes]] = {}
 
@@ -57,25 +66,45 @@ class Dispatcher:
         `described` gives for each task what a worker is told about it (see `pool.Batch`)
         and a digest of that.
         """
-        waiting: deque[tuple[Future, int] | dict] = deque()
-        for batch in _batched(jobs, self.batch):
-            fresh: dict[bytes, dict] = {}
-            places = []
-            for job in batch:
-                digest = described[job["task_id"]][1]
-                key = key_of(_FORMAT, _PYTHON, self.rung, digest, job)
-                found = self._under_way.get(key) or self.known.get(key)
-                if found is None:
-                    fresh.setdefault(key, job)
-                places.append(found or key)
-            self._submit(fresh, described)
-            waiting += (
-                self._under_way[at] if isinstance(at, bytes) else at for at in places
-            )
-            while len(waiting) > self.most_waiting:
+        waiting: deque[Place] = deque()
+        batches = _batched(jobs, self.batch)
+        batch = next(batches, None)
+        while batch or waiting:
+            if batch and self._has_room(waiting):
+                waiting += self._begin(batch, described)
+                batch = next(batches, None)
+            elif waiting and _is_there(waiting[0]):
                 yield self._take(waiting.popleft())
-        while waiting:
-            yield self._take(waiting.popleft())
+            else:
+                self._await_progress(waiting, more=batch is not None)
+
+    def _has_room(self, waiting: Sized) -> bool:
+        under_way = self._unfinished < self.most_under_way
+        return under_way and len(waiting) < self.most_waiting
+
+    def _await_progress(self, waiting: Sequence[Place], more: bool) -> None:
+        """Until the first that waits is there, or, if there are more, room for them."""
+        with self._progress:
+            while not (waiting and _is_there(waiting[0])):
+                if more and self._has_room(waiting):
+                    return
+                self._progress.wait()
+
+    def _begin(
+        self, batch: list[dict], described: Mapping[str, Description]
+    ) -> Iterator[Place]:
+        """Submit what is neither known nor under way; where each job's outcome will be."""
+        fresh: dict[bytes, dict] = {}
+        places = []
+        for job in batch:
+            digest = described[job["task_id"]][1]
+            key = key_of(_FORMAT, _PYTHON, self.rung, digest, job)
+            found = self._under_way.get(key) or self.known.get(key)
+            if found is None:
+                fresh.setdefault(key, job)
+            places.append(found or key)
+        self._submit(fresh, described)
+        return (self._under_way[at] if isinstance(at, bytes) else at for at in places)
 
     def _submit(
         self, fresh: dict[bytes, dict], described: Mapping[str, Description]
@@ -89,8 +118,16 @@ class Dispatcher:
         self._batches[future] = list(fresh)
         for index, key in enumerate(fresh):
             self._under_way[key] = future, index
+        with self._progress:
+            self._unfinished += 1
+        future.add_done_callback(self._finished)
 
-    def _take(self, found: tuple[Future, int] | dict) -> dict:
+    def _finished(self, _future: Future) -> None:
+        with self._progress:
+            self._unfinished -= 1
+            self._progress.notify_all()
+
+    def _take(self, found: Place) -> dict:
         if isinstance(found, dict):
             return found
         future, index = found
@@ -108,6 +145,10 @@ class Dispatcher:
             raw = {} if failed else future.result()[index]
             if raw.get("status", "judge_error") != "judge_error":
                 self.known.put(key, raw)
+
+
+def _is_there(place: Place) -> bool:
+    return isinstance(place, dict) or place[0].done()
 
 
 def _batched(items: Iterable, size: int) -> Iterator[list]:

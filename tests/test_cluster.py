@@ -72,6 +72,13 @@ def test_a_worker_that_is_killed_loses_nothing(client):
     assert set(client.run(os.getpid).values()) != set(before.values())
 
 
+def test_judging_on_a_cluster_can_be_stopped_and_begun_again(client):
+    there = on(client)
+    next(there)
+    there.close()
+    assert [each.passed for each in on(client, SAMPLES[:5])] == [True, *[False] * 4]
+
+
 def test_judge_spreads_its_file_by_one_option(address, tmp_path, capsys):
     with write_jsonl(tmp_path / "samples.jsonl") as write:
         for number in range(20):
