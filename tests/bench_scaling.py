@@ -19,10 +19,12 @@ import itertools
 import random
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from statistics import fmean
 from typing import NamedTuple
 
-from eta_utils.dispatch import AHEAD, BATCH, BEHIND, FAR_BATCH
+from eta_utils.cache import OutcomeCache
+from eta_utils.dispatch import AHEAD, BATCH, BEHIND, FAR_BATCH, Dispatcher
 from eta_utils.execution import Limits, judge
 from eta_utils.sandbox import pool
 from eta_utils.tasks import load_tasks
@@ -35,8 +37,8 @@ SLOW = {"budget": "x = 0\n    while True:\n        x += 1", "clock": "sum(range(
 SHORT = Limits(processor_seconds=1)
 TASKS = load_tasks("humaneval")
 COLUMNS = f"""A million programs: a second, and how much of the workers' time is used.
-A: batches of {BATCH}, all handed out at once.  B: at most {AHEAD} for each worker not taken back.
-C: as `dispatch` has it, and with its own time.  D: C with batches of {FAR_BATCH}, as for Dask."""
+A: batches of {BATCH}, all handed out at once.  B: {AHEAD} for each worker not taken back.
+C: as `dispatch` does it, with its own time.  D: C by {FAR_BATCH} to a batch, as for Dask."""
 PRICES = "A million programs: hours, core-hours of workers, as D; last by 64 judges of 64."
 
 
@@ -180,6 +182,43 @@ def check(costs: dict[str, list[float]], per_program: float) -> None:
         row(kind, f"{share:.1%}", *(f"{cell:.2f}" for cell in (run.wall, *cells)))
 
 
+class Sleepers(ThreadPoolExecutor):
+    """Workers that sleep for as long as a program is said to take them."""
+
+    def submit(self, _function: object, batch: pool.Batch) -> Future:
+        """As `concurrent.futures` has it."""
+        return super().submit(self._sleep, [float(each["program"]) for each in batch.jobs])
+
+    def _sleep(self, seconds: list[float]) -> list[dict]:
+        time.sleep(sum(seconds))
+        return [{"status": "passed"}] * len(seconds)
+
+
+def check_many(workers: int = 64, count: int = 10_000) -> None:
+    """The real dispatcher with more workers than there are cores: they sleep."""
+    names = "took, s", "simulated, s", "ratio", "B, s"
+    row(
+        "slow",
+        *names,
+        title=f"{count:,} programs of 10 ms, some of 2 s, {workers} workers:",
+    )
+    for share in (0.0, 0.005, 0.01, 0.05):
+        usual = [0.01 + number * 1e-9 for number in range(count)]  # no two are one job
+        seconds = mix(usual, [2 + number * 1e-6 for number in range(count)], share)
+        jobs = ({"task_id": "", "program": repr(each)} for each in seconds)
+        start = time.perf_counter()
+        with (
+            Sleepers(workers) as executor,
+            OutcomeCache(None) as known,
+            Dispatcher(executor, workers, "", known, BATCH) as dispatcher,
+        ):
+            assert sum(1 for _ in dispatcher.run(jobs, {"": ({}, "")})) == count
+            took = time.perf_counter() - start
+        simulated, earlier = (simulate(seconds, workers, behind=n) for n in (BEHIND, 1))
+        cells = took, simulated, took / simulated, earlier
+        row(f"{share:.1%}", *(f"{cell:.2f}" for cell in cells))
+
+
 def millions(costs: dict, shares: Iterable[float]) -> Iterator[tuple[str, float, list]]:
     """(Kind, share, seconds of a million programs): usual ones drawn, slow ones a mean."""
     usual = random.Random(0).choices(costs["usual"], k=MILLION)
@@ -228,6 +267,7 @@ def main() -> None:
     pool.Worker = Stopwatch
     costs, per_program = measure(), measure_dispatcher()
     check(costs, per_program)
+    check_many()
     show_throughput(costs, per_program)
     show_price(costs, per_program)
 
