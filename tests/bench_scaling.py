@@ -38,7 +38,7 @@ SHORT = Limits(processor_seconds=1)
 TASKS = load_tasks("humaneval")
 COLUMNS = f"""A million programs: a second, and how much of the workers' time is used.
 A: batches of {BATCH}, all handed out at once.  B: {AHEAD} for each worker not taken back.
-C: as `dispatch` does it, with its own time.  D: C by {FAR_BATCH} to a batch, as for Dask."""
+C: as `dispatch` does it, with its own time.  D: C with {FAR_BATCH} to a batch (Dask)."""
 PRICES = "A million programs: hours, core-hours of workers, as D; last by 64 judges of 64."
 
 
