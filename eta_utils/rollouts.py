@@ -194,14 +194,20 @@ def read_outcomes(stage: Stage, file: str = OUTCOMES) -> list[Outcome]:
 
 
 def summary(outcomes: Sequence[Outcome]) -> dict:
-    """pass@k, the share of prompts where all samples fail, and counts of statuses."""
+    """pass@k, the share of prompts where all samples fail, and counts of statuses.
+
+    Programs that the judge itself failed at are left out, and tasks that have no others.
+    Raises RuntimeError where that leaves none.
+    """
     totals: Counter[str] = Counter()
     passes: Counter[str] = Counter()
     for outcome in outcomes:
-        totals[outcome.task_id] += outcome.passed is not None
-        passes[outcome.task_id] += bool(outcome.passed)
-    counts = [(total, passes[name]) for name, total in totals.items()]
-    rates = pass_at_k(counts, ks=(1, 2, 4, 8))
+        if outcome.passed is not None:
+            totals[outcome.task_id] += 1
+            passes[outcome.task_id] += outcome.passed
+    if not totals:
+        raise RuntimeError(f"the judge failed at every program: {outcomes[0].result}")
+    rates = pass_at_k([(n, passes[name]) for name, n in totals.items()], ks=(1, 2, 4, 8))
     silent = sum(passes[name] == 0 for name in totals) / len(totals)
     statuses = Counter(outcome.status for outcome in outcomes)
     return {

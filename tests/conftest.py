@@ -67,6 +67,26 @@ def tiny_folder(tmp_path_factory):
     return place
 
 
+def tiny_qwen(tokenizer):
+    """A model of Qwen2's architecture for this tokenizer, small and of random weights."""
+    import torch
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    torch.manual_seed(0)
+    config = Qwen2Config(
+        vocab_size=len(tokenizer),
+        hidden_size=128,
+        intermediate_size=256,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=1024,
+        bos_token_id=tokenizer.eos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    return Qwen2ForCausalLM(config).eval()
+
+
 ADD = Task(
     task_id="add",
     prompt="def add(a, b):\n",

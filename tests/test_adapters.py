@@ -6,7 +6,6 @@ import copy
 
 import pytest
 import torch
-from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from eta_utils.adapters import adapt, merged
 from eta_utils.dpo import DPOSettings, train_dpo
@@ -16,6 +15,7 @@ from eta_utils.reward_model import load_reward_model, score, train_reward_model
 from eta_utils.sampling import sample_completions
 from eta_utils.tasks import at_token_boundary, pipelines
 from eta_utils.training import SFTSettings, train_sft
+from tests.conftest import tiny_qwen
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -40,20 +40,7 @@ def loaded(request, tiny_folder):
     """A small model of each architecture, with the tokenizer of the built-in one."""
     model, tokenizer = load_model(tiny_folder)
     if request.param == "qwen2":
-        torch.manual_seed(0)
-        end = tokenizer.eos_token_id
-        config = Qwen2Config(
-            vocab_size=len(tokenizer),
-            hidden_size=64,
-            intermediate_size=128,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-            max_position_embeddings=256,
-            bos_token_id=end,
-            eos_token_id=end,
-        )
-        model = Qwen2ForCausalLM(config).eval()
+        model = tiny_qwen(tokenizer)
     return model, tokenizer
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import importlib.util
 
 import pytest
-import torch
-from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from eta_utils.engines import Engine, uses_vllm
 from eta_utils.files import BadInput
 from eta_utils.models import load_model
 from eta_utils.sampling import sample_completions
 from eta_utils.tasks import pipelines
+from tests.conftest import tiny_qwen
 
 THERE = importlib.util.find_spec("vllm") is not None
 PROMPTS = [task.prompt for task in pipelines.generate("sft", 6, steps=(1, 3)).values()]
@@ -41,20 +40,7 @@ def test_vllm_is_not_for_several_processes(monkeypatch):
 @pytest.mark.skipif(not THERE, reason="vLLM is not installed here: docs/scaling.md")
 def test_vllm_writes_what_generate_writes(tiny_folder, tmp_path):
     _, tokenizer = load_model(tiny_folder)
-    torch.manual_seed(0)
-    end = tokenizer.eos_token_id
-    config = Qwen2Config(
-        vocab_size=len(tokenizer),
-        hidden_size=128,
-        intermediate_size=256,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=512,
-        bos_token_id=end,
-        eos_token_id=end,
-    )
-    Qwen2ForCausalLM(config).save_pretrained(tmp_path)
+    tiny_qwen(tokenizer).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     model, tokenizer = load_model(tmp_path)
     greedy = {"n": 1, "temperature": 0.0, "max_new_tokens": 12}

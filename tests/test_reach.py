@@ -13,7 +13,7 @@ import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel, GPT2TokenizerFast
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, tiny_qwen
 
 pytestmark = pytest.mark.slow
 
@@ -64,6 +64,39 @@ def test_the_founding_experiment_runs_at_gpt2s_vocabulary_within_6_gib(run, gpt2
     assert (table["pass@1"] == 0).all()  # of random weights
     assert set(table["programs"]) == {0, 16}  # 2 rounds of 4 prompts and 2 samples
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < MOST_MEMORY
+
+
+@pytest.fixture
+def qwen(data, tmp_path, monkeypatch):
+    """A folder with a small Qwen2 of random weights and GPT-2's tokenizer; MBPP is here."""
+    monkeypatch.setenv("ETA_DATA", str(data("mbpp.jsonl.gz").parent))
+    folder = tmp_path / "qwen"
+    tokenizer = GPT2TokenizerFast.from_pretrained(data("gpt2_tokenizer"))
+    tokenizer.save_pretrained(folder)
+    tiny_qwen(tokenizer).save_pretrained(folder)
+    return folder
+
+
+def test_profile_gpu_runs_on_a_processor_when_it_may(run, qwen):
+    """In bf16, with adapters, trained on MBPP and evaluated on HumanEval with HumanEval+'s
+    tests; vLLM is left out where it is not installed."""
+    fewer = "rounds=1 samples_per_prompt=2 test_samples=1 max_new_tokens=32 dpo_arms=eta"
+    given = f"model={qwen} device=auto lora_rank=4 limit=4 {fewer}".split()
+    options = [word for each in given for word in ("-p", each)]
+    folder, said = run("--profile", "gpu", *options)
+    assert (folder / "report.html").exists()
+    table = pd.read_csv(folder / "results.csv")
+    assert list(table["arm"]) == ["base", "SFT", "PPO", "ETA-DPO"]
+    assert "4 held-out tasks" in said
+    config = json.loads((folder / "seed0/ppo/model/config.json").read_text())
+    assert config["model_type"] == "qwen2" and config["dtype"] == "float32"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_a_gpu_that_is_not_there_is_named_before_anything_is_written(run, qwen):
+    folder, said = run("--profile", "gpu", "-p", f"model={qwen}", code=2)
+    assert "parameter device: cuda was asked for, but torch" in said
+    assert not folder.exists()
 
 
 def test_the_study_runs_on_repair_by_one_parameter(run):
