@@ -1,7 +1,7 @@
 """Low-rank adapters (LoRA) by peft: train a few weights, save the whole model.
 
 >>> adapt(model, rank=16, seed=0)      # in place: from here on only adapters learn
->>> merged(model)                      # a copy that needs no peft to be loaded
+>>> model.save_pretrained(folder, state_dict=merged(model))
 
 Hu et al. 2021, arXiv 2106.09685, on every linear layer but the output, and with twice the
 rank as alpha.  What is saved has the adapters merged, so each stage starts from a plain
@@ -12,14 +12,16 @@ Leaves out: adapters kept apart, quantised weights.
 
 from __future__ import annotations
 
-import copy
 import warnings
 
 from peft import LoraConfig, LoraModel
 from peft.tuners.lora import LoraLayer
+from torch import Tensor
 from transformers import PreTrainedModel, set_seed
 
 _HEAD = "score"  # of a reward model: drawn anew, so it learns as a whole
+_ADAPTER = "default"
+_INSIDE = ".base_layer."  # where peft keeps a layer's own weights
 
 
 def adapt(model: PreTrainedModel, rank: int, seed: int = 0) -> None:
@@ -36,21 +38,24 @@ def adapt(model: PreTrainedModel, rank: int, seed: int = 0) -> None:
     set_seed(seed)  # half of the adapters' weights are drawn
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "fan_in_fan_out")  # GPT-2's layers: peft mends it
-        LoraModel(model, config, "default")
+        LoraModel(model, config, _ADAPTER)
     if hasattr(model, _HEAD):
         model.get_submodule(_HEAD).requires_grad_(True)
 
 
-def merged(model: PreTrainedModel) -> PreTrainedModel:
-    """The model with its adapters merged into the weights: a copy, or itself if it has
-    none."""
-    if not any(isinstance(each, LoraLayer) for each in model.modules()):
-        return model
-    whole = copy.deepcopy(model)
-    for name, layer in list(whole.named_modules()):
-        if isinstance(layer, LoraLayer):
-            layer.merge()
-            parent, _, child = name.rpartition(".")
-            setattr(whole.get_submodule(parent), child, layer.get_base_layer())
-    del whole.peft_config
-    return whole.requires_grad_(True)
+def merged(model: PreTrainedModel) -> dict[str, Tensor] | None:
+    """The weights of the plain model with its adapters merged, in main memory (a GPU may
+    have no room for them a second time); None where it has no adapters."""
+    layers = {
+        name: each for name, each in model.named_modules() if isinstance(each, LoraLayer)
+    }
+    if not layers:
+        return None
+    weights = {}
+    for name, weight in model.state_dict().items():
+        layer, inside, own = name.rpartition(_INSIDE)
+        if layer in layers and own == "weight":
+            weight = weight + layers[layer].get_delta_weight(_ADAPTER)
+        if not any(name.startswith(f"{each}.lora_") for each in layers):
+            weights[f"{layer}.{own}" if inside else name] = weight.detach().cpu()
+    return weights

@@ -100,8 +100,8 @@ class _Batch:
         self.bias = self.bias[:, None, None, :]
         heads, size = layers[0].keys.shape[1], layers[0].keys.shape[3]
         shape = len(prompts), heads, n, longest, size
-        self.keys = [torch.empty(shape, device=device) for _ in layers]
-        self.values = [torch.empty(shape, device=device) for _ in layers]
+        self.keys = [layers[0].keys.new_empty(shape) for _ in layers]
+        self.values = [layers[0].values.new_empty(shape) for _ in layers]
         self.positions = lengths[:, None].expand(-1, n)
         last = seen.last_hidden_state[torch.arange(len(prompts)), lengths - 1]
         self.logits = model.lm_head(last)[:, None].expand(-1, n, -1)
@@ -128,7 +128,8 @@ class _Batch:
         query = query * size**-0.5
         to_prompt = query @ self.prompt_keys[number] + self.bias
         to_own = (keys @ query.unsqueeze(-1)).squeeze(-1)
-        weights = F.softmax(torch.cat((to_prompt, to_own), -1), -1)
+        # In float32, as transformers has it, whatever the model's precision.
+        weights = F.softmax(torch.cat((to_prompt, to_own), -1).float(), -1).to(key.dtype)
         ours = weights[..., to_prompt.shape[-1] :].unsqueeze(-2)
         mixed = weights[..., : to_prompt.shape[-1]] @ self.prompt_values[number]
         mixed = mixed + (ours @ values).squeeze(-2)

@@ -2,7 +2,8 @@
 
 What `execution.judge` decides for each program arrives here as a job (see `sandbox.pool`);
 what comes back is the raw outcome.  A job whose key is in the cache does not run; one that
-is under way already is waited for.  Memory stays flat however many jobs there are.
+is under way already is waited for.  Memory depends on the workers, not on the jobs: at
+most `BEHIND` times what they have under way waits to be handed on.
 """
 
 from __future__ import annotations

@@ -56,6 +56,10 @@ class Engine:
     def __init__(self, weights: str | Path, precision: str) -> None:
         import vllm  # not required, and takes seconds
 
+        # What a training before this one left would be missing to vLLM's own process.
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
         self.config = AutoConfig.from_pretrained(weights)
         self._parameters_of = vllm.SamplingParams
         self._llm = vllm.LLM(

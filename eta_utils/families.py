@@ -18,6 +18,7 @@ from dataclasses import replace
 
 from eta_utils.execution import judge
 from eta_utils.outcomes import Outcome
+from eta_utils.processes import from_first
 from eta_utils.study import Study
 from eta_utils.tasks import Task, load_tasks, pipelines, splits
 from eta_utils.tasks.halves import in_halves
@@ -124,7 +125,7 @@ def _executed(study: Study, tasks: Sequence[Task]) -> list[Outcome]:
         number: replace(task, task_id=number, canonical_solution="")
         for number, task in numbered.items()
     }
-    return list(judge(samples, plain, **settings, keep_trace=True))
+    return from_first(lambda: list(judge(samples, plain, **settings, keep_trace=True)))
 
 
 def _notes(task: Task, outcome: Outcome) -> list[str]:

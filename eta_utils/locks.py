@@ -5,7 +5,7 @@
 
 The kernel releases a lock when its owner dies, so none is ever left behind.  They hold
 between machines too where the shared file system supports `flock` (NFS 4 does).  Where
-there is no `flock` (Windows) nobody waits.
+there is no `flock` (Windows, Lustre unless it is mounted with it) nobody waits.
 """
 
 from __future__ import annotations
@@ -38,10 +38,14 @@ def hold(path: Path, on_wait: Callable[[], object]) -> None:
     except BlockingIOError:
         on_wait()
         fcntl.flock(file, fcntl.LOCK_EX)
+    except OSError:  # a file system without locks: nobody waits
+        file.close()
+        return
     _held[path] = file
 
 
 def release(path: Path) -> None:
     """Let others have the lock on `path`."""
     if file := _held.pop(path.resolve(), None):
+        fcntl.flock(file, fcntl.LOCK_UN)  # a forked child may have it open still
         file.close()

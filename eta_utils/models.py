@@ -147,7 +147,7 @@ def save_model(
     """Write both so that `load_model(folder)` gives them back, adapters merged.  Of several
     processes the first does."""
     if is_first():
-        merged(model).save_pretrained(folder)
+        model.save_pretrained(folder, state_dict=merged(model))
         tokenizer.save_pretrained(folder)
 
 

@@ -291,7 +291,7 @@ def train_ppo(
     set_seed(settings.seed)
     trainer = _Trainer(policy, reference, tokenizer, reward, settings)
     main, saved = trainer.accelerator.is_main_process, folder / "checkpoint.pt"
-    history = trainer.load(saved) if saved.exists() else []
+    history = trainer.load(saved) if processes.from_first(saved.exists) else []
     first, start = len(history), time.perf_counter()
     for number in range(first, settings.updates):
         chosen = drawn(rows, settings.prompts_per_update, number, settings.seed)
@@ -304,6 +304,7 @@ def train_ppo(
             save_model(trainer.plain.model, tokenizer, folder / f"update{len(history)}")
         if len(history) % settings.checkpoint_every == 0:
             trainer.save(saved, history)
+    processes.from_first(lambda: None)  # all have read it
     if main:
         saved.unlink(missing_ok=True)
     return history

@@ -45,9 +45,11 @@ def is_first() -> bool:
 def join() -> None:
     """Meet the other processes, before anything else does so with less patience."""
     if count() > 1:
-        from accelerate import PartialState  # torch takes seconds, and is needed here alone
+        import torch  # takes seconds, and is needed here alone
+        from accelerate import PartialState
 
-        PartialState(timeout=PATIENCE)
+        # Without a GPU accelerate has to be told that processes are wanted all the same.
+        PartialState(cpu=not torch.cuda.is_available(), timeout=PATIENCE)
 
 
 def from_first(make: Callable[[], Made]) -> Made:

@@ -98,6 +98,8 @@ def score(
         _ids(tokenizer, *at_token_boundary(prompt, completion))
         for prompt, completion in zip(prompts, completions, strict=True)
     ]
+    if not texts:  # a process' share of a small batch
+        return np.empty(0)
     order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
     found = np.empty(len(texts))
     most = max(1, _TOKENS_AT_ONCE // max(map(len, texts)))

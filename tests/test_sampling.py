@@ -249,6 +249,17 @@ def test_second_tokens_are_drawn_with_the_models_probabilities_given_the_first(
     assert agreement(tokens, first) < 1e-9
 
 
+def test_half_precision_writes_what_transformers_write_in_it(drilled, tokenizer, tasks):
+    model = copy.deepcopy(drilled).bfloat16()
+    prompts = [task.prompt for task in tasks[:4]]
+    found = sample_completions(
+        model, tokenizer, prompts, temperature=0.0, max_new_tokens=40
+    )
+    ids = tokenizer([at_token_boundary(each, "")[0] for each in prompts])["input_ids"]
+    theirs = generate(model, tokenizer, ids, 1, temperature=0.0, max_new_tokens=40)
+    assert [row[0].ids for row in found] == [row[0] for row in theirs]
+
+
 def test_half_precision_draws_with_the_models_probabilities(loaded, tokenizer):
     """In bf16 alone, sums of chances would stop at 1/256: rare tokens would be lost."""
     model = copy.deepcopy(loaded[0]).bfloat16()

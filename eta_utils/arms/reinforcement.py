@@ -18,7 +18,7 @@ _SHARED = (
     "rounds prompts_per_round samples_per_prompt ppo_prompts ppo_learning_rate "
     "ppo_epochs ppo_minibatch ppo_clip ppo_kl align_min_steps max_steps"
 ).split()
-_HOW = dict.fromkeys((*SAMPLING, *TRAINING))
+_HOW = sorted({*SAMPLING, *TRAINING} - {"sampler"})  # it samples by transformers
 
 
 def align(study: Study, sft: Stage, arm: str) -> Stage:
