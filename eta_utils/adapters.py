@@ -54,8 +54,9 @@ def merged(model: PreTrainedModel) -> dict[str, Tensor] | None:
     weights = {}
     for name, weight in model.state_dict().items():
         layer, inside, own = name.rpartition(_INSIDE)
-        if layer in layers and own == "weight":
-            weight = weight + layers[layer].get_delta_weight(_ADAPTER)
-        if not any(name.startswith(f"{each}.lora_") for each in layers):
-            weights[f"{layer}.{own}" if inside else name] = weight.detach().cpu()
+        if any(name.startswith(f"{each}.lora_") for each in layers):
+            continue
+        learnt = layer in layers and own == "weight"
+        whole = weight + layers[layer].get_delta_weight(_ADAPTER) if learnt else weight
+        weights[f"{layer}.{own}" if inside else name] = whole.detach().cpu()
     return weights

@@ -1,7 +1,7 @@
 """A Dask cluster, as the place where programs are judged and the jobs of a study run.
 
 >>> with connected("tcp://host:8786") as client:
-...     executor, workers = judges(client, "jail")
+...     executor, workers = judges(client, "auto")
 ...     outcomes = list(judge(samples, tasks, executor=executor, workers=workers))
 
 Dask schedules, retries what a lost worker was at, and moves the data.  What is added here
@@ -18,19 +18,23 @@ import functools
 import hashlib
 import logging
 import platform
+import re
+import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future
+from concurrent.futures import CancelledError, Executor, Future
 from pathlib import Path
 
-from distributed import Client
+from distributed import Client, KilledWorker
 
 import eta_utils
-from eta_utils.files import BadInput
+from eta_utils.files import BadInput, Failed
 from eta_utils.sandbox.isolation import choose_rung
 
 PACKAGE = Path(__file__).parent
 CONNECT_SECONDS = 15
 FIRST_WORKER_SECONDS = 600  # a batch system may let a worker wait
+COUNT_SECONDS = 5  # between two looks at how many workers there are
+_ADDRESS = re.compile(r"(tcp|tls|ucx|ws|wss)://\S+:\d+")
 
 
 @contextlib.contextmanager
@@ -39,6 +43,8 @@ def connected(address: str) -> Iterator[Client]:
 
     Raises BadInput where no scheduler answers, no worker comes, or a worker differs.
     """
+    if not _ADDRESS.fullmatch(address):
+        raise BadInput(f"--dask {address!r}: is not an address such as tcp://host:8786")
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # one sentence is enough
     try:
         client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
@@ -87,8 +93,9 @@ def _check_code(client: Client) -> None:
             )
 
 
-def judges(client: Client, isolation: str) -> tuple[Executor, int]:
-    """An executor for `judge` and the number of programs that it can run at a time.
+def judges(client: Client, isolation: str) -> tuple[Executor, Callable[[], int]]:
+    """An executor for `judge`, and how many programs it can run at a time, which grows and
+    shrinks with the cluster.
 
     Raises BadInput where a worker cannot isolate programs as this machine does.
     """
@@ -100,26 +107,68 @@ def judges(client: Client, isolation: str) -> tuple[Executor, int]:
                 f"({_first_line(found)}); install what `python -m eta_utils doctor` asks "
                 "for there, or name a lower rung that holds everywhere (--isolation)"
             )
-    return _SameCode(client), sum(client.nthreads().values())
+    return _Judges(client, rung), _Threads(client)
 
 
-class _SameCode(Executor):
-    """Dask's executor; a worker that joined later is checked before it does anything."""
+class _Judges(Executor):
+    """Dask's executor, of workers that are like us, whenever they joined."""
 
-    def __init__(self, client: Client) -> None:
-        self._executor = client.get_executor(pure=False)
+    def __init__(self, client: Client, rung: str) -> None:
+        self._executor, self._rung = client.get_executor(pure=False), rung
 
     def submit(self, function: Callable, /, *args: object, **kwargs: object) -> Future:
-        """As `concurrent.futures` has it."""
-        checked = functools.partial(_here, fingerprint(), function)
-        return self._executor.submit(checked, *args, **kwargs)
+        """As `concurrent.futures` has it; what was submitted cannot be called off, since
+        Dask would forget what it is at."""
+        checked = functools.partial(_isolated, self._rung, function)
+        theirs = self._executor.submit(alike, fingerprint(), checked, *args, **kwargs)
+        ours: Future = Future()
+        ours.set_running_or_notify_cancel()
+        theirs.add_done_callback(functools.partial(_hand_over, ours))
+        return ours
 
 
-def _here(expected: str, function: Callable, *args: object, **kwargs: object) -> object:
-    """Call a function on a worker, if it has the code that is expected."""
+def _hand_over(ours: Future, theirs: Future) -> None:
+    """Give our future what became of Dask's."""
+    try:
+        ours.set_result(theirs.result())
+    except (CancelledError, KilledWorker) as error:
+        ours.set_exception(lost(error))
+    except Exception as error:  # the batch's own
+        ours.set_exception(error)
+
+
+def lost(error: BaseException) -> Failed:
+    """What to say when the cluster gives up."""
+    return Failed(
+        f"the Dask cluster lost what it was at ({type(error).__name__}: "
+        f"{_first_line(error)}); the same command goes on from what is done"
+    )
+
+
+class _Threads:
+    """The workers' threads, counted now and then."""
+
+    def __init__(self, client: Client) -> None:
+        self._client, self._until, self._count = client, 0.0, 1
+
+    def __call__(self) -> int:
+        if time.monotonic() > self._until:
+            self._count = max(1, sum(self._client.nthreads().values()))
+            self._until = time.monotonic() + COUNT_SECONDS
+        return self._count
+
+
+def _isolated(rung: str, function: Callable, *args: object) -> object:
+    """Call a function on a worker, if the rung holds there."""
+    choose_rung(rung)
+    return function(*args)
+
+
+def alike(expected: str, function: Callable, *args: object, **kwargs: object) -> object:
+    """Call a function on a worker, if its code is that of the `fingerprint` expected."""
     if fingerprint() != expected:
         raise BadInput(
-            f"--dask: worker {platform.node()} joined with {fingerprint()}, the judge has "
+            f"--dask: worker {platform.node()} joined with {fingerprint()}, here is "
             f"{expected}; install the same version there"
         )
     return function(*args, **kwargs)
@@ -130,8 +179,8 @@ def check_folder(client: Client, folder: Path) -> None:
     for worker, found in _on_each(client, Path.is_dir, folder.resolve()).items():
         if found is not True:
             raise BadInput(
-                f"--dask: worker {worker} does not see {folder.resolve()}; runs must lie "
-                "on a file system that all machines share (-p outputs=FOLDER)"
+                f"--dask: worker {worker} does not see {folder.resolve()}; notebooks and "
+                "runs (-p outputs=FOLDER) must lie where all machines see them"
             )
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import platform
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from concurrent.futures import Executor, Future, wait
 from threading import Condition
 
@@ -38,11 +38,15 @@ class Dispatcher:
     """Runs jobs through the cache and an executor, a bounded number at a time."""
 
     def __init__(
-        self, executor: Executor, workers: int, rung: str, known: OutcomeCache, batch: int
+        self,
+        executor: Executor,
+        workers: Callable[[], int],
+        rung: str,
+        known: OutcomeCache,
+        batch: int,
     ) -> None:
-        self.executor, self.rung, self.known = executor, rung, known
-        self.batch, self.most_under_way = batch, workers * AHEAD
-        self.most_waiting = BEHIND * self.most_under_way * batch
+        self.executor, self.workers, self.rung = executor, workers, rung
+        self.known, self.batch = known, batch
         self._progress = Condition()  # a batch is finished
         self._unfinished = 0  # batches
         self._under_way: dict[bytes, tuple[Future, int]] = {}
@@ -80,8 +84,8 @@ class Dispatcher:
                 self._await_progress(waiting, more=batch is not None)
 
     def _has_room(self, waiting: Sized) -> bool:
-        under_way = self._unfinished < self.most_under_way
-        return under_way and len(waiting) < self.most_waiting
+        most = AHEAD * self.workers()
+        return self._unfinished < most and len(waiting) < BEHIND * most * self.batch
 
     def _await_progress(self, waiting: Sequence[Place], more: bool) -> None:
         """Until the first that waits is there, or, if there are more, room for them."""

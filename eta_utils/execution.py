@@ -16,7 +16,7 @@ from __future__ import annotations
 import functools
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,7 +74,7 @@ def judge(
     samples: Iterable[dict],
     tasks: Mapping[str, Task],
     *,
-    workers: int | None = None,
+    workers: int | Callable[[], int] | None = None,
     step_budget: int | None = None,
     limits: Limits = Limits(),
     isolation: str = "auto",
@@ -88,7 +88,8 @@ def judge(
 
     `samples` is gone through twice, so it is a list or another re-iterable.  `workers`
     defaults to the cores, shared by the processes of a training; with an `executor` the
-    work goes there instead and `workers` says for how many to keep batches under way.
+    work goes there instead and `workers` says for how many to keep batches under way, as
+    a number or, where that changes, a function.
     `step_budget`, the steps (see `tracing`) that each assert may take, replaces the
     default: 700,000, or 4 times the steps of the reference in all asserts where that is
     more; 3 million where there is no reference.
@@ -109,11 +110,12 @@ def judge(
         )
     place = default_path() if cache is True else (cache or None)
     workers = workers or max(1, cores() // processes.count_here())
+    size = workers if callable(workers) else lambda: workers
     batch = FAR_BATCH if executor else BATCH
-    executor = executor or _local_pool(workers)
+    executor = executor or _local_pool(size())
     with (
         OutcomeCache(place) as known,
-        Dispatcher(executor, workers, rung, known, batch) as dispatcher,
+        Dispatcher(executor, size, rung, known, batch) as dispatcher,
     ):
         settings = {"traced": traced, "keep_trace": keep_trace, "trusted": False}
         wanted = dict.fromkeys(sample["task_id"] for sample in samples)

@@ -26,6 +26,10 @@ class BadInput(ValueError):
     the command line prints it and exits with code 2."""
 
 
+class Failed(RuntimeError):
+    """What we depend on has failed.  The message is one sentence; exit code 1."""
+
+
 def read_jsonl(path: str | Path) -> Iterator[tuple[int, dict]]:
     """Yield (line number from 1, object) for each non-blank line of `path`.
 

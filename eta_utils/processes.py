@@ -84,12 +84,18 @@ def merged(part: dict) -> dict:
     return {key: value for each in gather_object([part]) for key, value in each.items()}
 
 
-def share_of(batch: int) -> int:
+def share_of(batch: int, what: str = "batches") -> int:
     """What one process takes of a batch.  Raises BadInput where it cannot be shared out."""
     share, rest = divmod(batch, count())
     if rest:
         raise BadInput(
-            f"batches of {batch} cannot be shared evenly by {count()} processes; take a "
+            f"{what} of {batch} cannot be shared evenly by {count()} processes; take a "
             "number of processes that divides it"
         )
     return share
+
+
+def check_batches(study: object) -> None:
+    """Raise BadInput, naming the parameter, for a batch that cannot be shared out."""
+    for name in ("base_batch", "sft_batch", "dpo_batch", "rm_batch", "ppo_minibatch"):
+        share_of(getattr(study, name), f"parameter {name}: batches")

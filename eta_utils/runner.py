@@ -70,9 +70,10 @@ def run_study(
     else:
         executed = spread(client, chains, cell_timeout)
     for step, spent in executed:
-        seconds[step.key] = spent
+        if isinstance(step, Step):  # the seconds of a job are those of its stages
+            seconds[step.key] = spent
         write_json(folder / "run.json", record)
-        print(f"{step.label}: {_duration(seconds[step.key])}", flush=True)
+        print(f"{step.label}: {_duration(spent)}", flush=True)
     return render(folder)
 
 

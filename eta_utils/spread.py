@@ -18,9 +18,11 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, NamedTuple
 
+from eta_utils.cluster import alike, fingerprint, lost
 from eta_utils.kernels import ENVIRONMENT
 from eta_utils.notebook import FAILED, NotebookFailed, Step, execute
 from eta_utils.study import Study
@@ -61,17 +63,19 @@ def spread(
     """Do the jobs of each seed and execute its notebooks, and the last chain after all.
 
     Raises NotebookFailed for the first notebook or job that does not reach its end; what
-    waits for it, or for nothing, is called off.
+    has not begun is called off, what is under way goes on to its end.
     """
-    from distributed import as_completed  # a second to load, and needed here alone
+    from distributed import KilledWorker, as_completed  # a second to load
 
     *seeds, [analysis] = chains
     planned: dict[Future, Step | Job] = {}
     ends = [_submit_seed(client, chain, cell_timeout, planned) for chain in seeds]
-    planned[client.submit(_execute, analysis, cell_timeout, ends, pure=False)] = analysis
+    planned[_submit(client, _execute, analysis, cell_timeout, ends)] = analysis
     try:
         for future in as_completed(planned, loop=client.loop):
             yield planned[future], future.result()
+    except (CancelledError, KilledWorker) as error:
+        raise lost(error) from None
     finally:
         client.cancel(list(planned))
 
@@ -86,32 +90,45 @@ def _submit_seed(
     # Workers load this module too, and have no use for torch: their jobs are processes.
     from eta_utils.arms.jobs import names_of, needs
 
-    study, data = chain[0].study, os.environ.get("ETA_DATA")
+    study = chain[0].study
     done: dict[str, Future] = {}
     for name in names_of(study):
         job, before = Job(study, name), [done[each] for each in needs(name)]
-        done[name] = client.submit(_do, job, data, before, pure=False)
+        done[name] = _submit(client, _do, job, before)
         planned[done[name]] = job
     last = list(done.values())
     for step in chain:
-        last = [client.submit(_execute, step, cell_timeout, last, pure=False)]
+        last = [_submit(client, _execute, step, cell_timeout, last)]
         planned[last[0]] = step
     return last[0]
 
 
-def _do(job: Job, data: str | None, _before: list[float]) -> float:
+def _submit(client: Client, function: Callable, *args: object) -> Future:
+    """Have a worker with our code call a function, where `ETA_DATA` is what it is here."""
+    data = os.environ.get("ETA_DATA")
+    return client.submit(
+        alike, fingerprint(), _with_data, data, function, *args, pure=False
+    )
+
+
+def _with_data(data: str | None, function: Callable, *args: object) -> float:
+    if data:
+        os.environ["ETA_DATA"] = data
+    return function(*args)
+
+
+def _do(job: Job, _before: list[float]) -> float:
     """Do a job in a process of its own; the seconds it took."""
     start, folder = time.monotonic(), job.study.folder
     folder.mkdir(parents=True, exist_ok=True)
-    environment = os.environ | ENVIRONMENT | ({"ETA_DATA": data} if data else {})
     log = folder / f"{job.name}.log"
-    with log.open("w") as said:
+    with log.open("a") as said:  # one that was lost may still be writing
         done = subprocess.run(
             [sys.executable, *job.command],
             stdout=said,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
-            env=environment,
+            env=os.environ | ENVIRONMENT,
         )
     if done.returncode:
         last = (log.read_text().strip().splitlines() or ["it said nothing"])[-1]

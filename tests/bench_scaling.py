@@ -210,7 +210,7 @@ def check_many(workers: int = 64, count: int = 10_000) -> None:
         with (
             Sleepers(workers) as executor,
             OutcomeCache(None) as known,
-            Dispatcher(executor, workers, "", known, BATCH) as dispatcher,
+            Dispatcher(executor, lambda: workers, "", known, BATCH) as dispatcher,
         ):
             assert sum(1 for _ in dispatcher.run(jobs, {"": ({}, "")})) == count
             took = time.perf_counter() - start

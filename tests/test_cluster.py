@@ -16,7 +16,7 @@ from distributed import LocalCluster
 from eta_utils import cluster
 from eta_utils.cli import main
 from eta_utils.execution import judge
-from eta_utils.files import BadInput, write_jsonl
+from eta_utils.files import BadInput, Failed, write_jsonl
 from tests.conftest import ADD, ROOT
 
 pytestmark = pytest.mark.slow
@@ -73,10 +73,36 @@ def test_a_worker_that_is_killed_loses_nothing(client):
 
 
 def test_judging_on_a_cluster_can_be_stopped_and_begun_again(client):
-    there = on(client)
-    next(there)
+    quick = [
+        {"task_id": "add", "completion": f"    return a + b  # {number}\n"}
+        for number in range(2_000)
+    ]
+    there = on(client, quick)
+    for _ in range(200):  # some batches are finished, some are under way
+        next(there)
     there.close()
     assert [each.passed for each in on(client, SAMPLES[:5])] == [True, *[False] * 4]
+
+
+def test_a_cluster_that_is_lost_is_named(tmp_path):
+    sizes = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    with (
+        LocalCluster(**sizes) as local,
+        cluster.connected(local.scheduler_address) as client,
+    ):
+        there = on(client)
+        next(there)
+        local.close()
+        with pytest.raises(Failed, match="the same command goes on from what is done"):
+            list(there)
+
+
+def test_a_cluster_that_grows_is_used(client, address):
+    _, workers = cluster.judges(client, "auto")
+    assert workers() == 2
+    with joined(client):
+        workers._until = 0.0  # not to wait for the next count
+        assert workers() == 3
 
 
 def test_judge_spreads_its_file_by_one_option(address, tmp_path, capsys):
@@ -101,8 +127,9 @@ def test_an_address_where_no_scheduler_answers_is_named(tmp_path, monkeypatch, c
         assert main([*words, "--dask", nowhere]) == 2
         assert f"--dask {nowhere}: no scheduler answers there" in capsys.readouterr().err
     assert not (tmp_path / "outputs").exists()
-    assert main([*words, "--dask", "nonsense://x"]) == 2
-    assert "--dask nonsense://x: no scheduler answers" in capsys.readouterr().err
+    for wrong in ("nonsense://x:1", "host", ""):
+        assert main([*words, "--dask", wrong]) == 2
+        assert f"--dask {wrong!r}: is not an address" in capsys.readouterr().err
 
 
 def test_a_scheduler_without_workers_is_named(monkeypatch):

@@ -40,7 +40,7 @@ def outcomes_of():
         jobs = ({"task_id": "task", "program": str(n)} for n in range(count))
         with (
             OutcomeCache(None) as known,
-            Dispatcher(executor, WORKERS, "weak", known, SIZE) as dispatcher,
+            Dispatcher(executor, lambda: WORKERS, "weak", known, SIZE) as dispatcher,
         ):
             for raw in dispatcher.run(jobs, DESCRIBED):
                 yield raw["program"]

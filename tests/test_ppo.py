@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from accelerate import PartialState
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
@@ -468,6 +469,7 @@ def run_by_prompt(folder, words):
 
     ppo.sample_completions, ppo.TOKENS_AT_ONCE = by_prompt, {"cpu": 12}
     policy, history = run(folder, words, reward, updates=3, minibatch_size=7)
+    assert PartialState().num_processes == int(os.environ["WORLD_SIZE"])
     if os.environ.get("RANK", "0") == "0":
         torch.save((weights(policy), without_seconds(history)), folder / "found.pt")
 

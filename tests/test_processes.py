@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from eta_utils import processes
+from eta_utils.cli import main
 from eta_utils.files import BadInput, read_jsonl, write_json
 from tests.conftest import ROOT
 
@@ -42,6 +43,18 @@ def test_a_batch_that_cannot_be_shared_is_named(second_of_two):
         processes.share_of(9)
 
 
+def test_all_batches_are_checked_before_anything_is_made(second_of_two, tmp_path, capsys):
+    words = ["train", "-p", "dpo_batch=7", "-p", f"outputs={tmp_path / 'o'}"]
+    assert main(words) == 2
+    assert not (tmp_path / "o").exists()
+
+
+def test_other_commands_are_not_for_several_processes(monkeypatch, capsys):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main(["run", "--profile", "smoke"]) == 2
+    assert "this is one of 2 processes (WORLD_SIZE)" in capsys.readouterr().err
+
+
 def train(outputs, *launcher):
     words = [word for each in SMALL for word in ("-p", each)]
     command = [*launcher, "-m", "eta_utils", "train", "--profile", "smoke", *words]
@@ -62,9 +75,10 @@ def train(outputs, *launcher):
 def both(tmp_path_factory):
     """The folders of one study by one process and by two, and what these said."""
     place = tmp_path_factory.mktemp("processes")
-    launch = "-m accelerate.commands.launch --num_processes 2 --cpu".split()
+    launch = "-m accelerate.commands.launch --multi_gpu --num_processes 2".split()
     one, _ = train(place / "one", sys.executable)
     two, said = train(place / "two", sys.executable, *launch)
+    assert "2 process(es)" in said
     return one, two, said
 
 

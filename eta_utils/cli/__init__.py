@@ -13,10 +13,11 @@ import sys
 from eta_utils.cli.samples import add_audit, add_judge, add_pairs
 from eta_utils.cli.study import add_report, add_run, add_table, add_train
 from eta_utils.commands.study import run_doctor
-from eta_utils.files import BadInput
-from eta_utils.processes import is_first
+from eta_utils.files import BadInput, Failed
+from eta_utils.processes import count, is_first
 from eta_utils.sandbox.isolation import IsolationError
 
+FAILED = 1
 BAD_INPUT = 2
 INTERRUPTED = 130
 
@@ -25,12 +26,20 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command; return the exit code."""
     options = _parser().parse_args(arguments)
     try:
+        if count() > 1 and options.name != "train":
+            raise BadInput(
+                f"this is one of {count()} processes (WORLD_SIZE), and only `train` is "
+                "for several; run it by itself"
+            )
         code = options.command(options)
         sys.stdout.flush()
     except (BadInput, IsolationError) as error:
         if is_first():  # of several processes all find the same
             print(f"eta_utils {options.name}: {error}", file=sys.stderr)
         return BAD_INPUT
+    except Failed as error:
+        print(f"eta_utils {options.name}: {error}", file=sys.stderr)
+        return FAILED
     except BrokenPipeError:  # the reader of our output, `head` for one, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

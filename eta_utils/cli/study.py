@@ -107,12 +107,14 @@ def add_train(commands: argparse._SubParsersAction) -> None:
             "Make what the notebooks would: models, samples, evaluations, as stages under\n"
             "outputs/RUN.  `run` with the same parameters then reuses them all.  Under\n"
             "`accelerate launch` each training is spread over its processes, with the\n"
-            "batches, and but for rounding the losses, of one."
+            "batches of one: but for rounding, and for a last batch that is not full, its\n"
+            "losses are the same.  (On processors, too, --multi_gpu starts several.)"
         ),
         epilog=(
             "examples:\n"
             "  python -m eta_utils train --profile smoke --arms sft dpo-eta\n"
-            "  accelerate launch --num_processes 2 --cpu -m eta_utils train --run two\n"
+            "  accelerate launch --multi_gpu --num_processes 2 \\\n"
+            "    -m eta_utils train --run two\n"
             "  python -m eta_utils run --run two       # the report, from what is there"
         ),
     )

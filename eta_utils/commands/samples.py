@@ -9,7 +9,6 @@ import time
 from argparse import Namespace
 from collections import Counter, defaultdict
 from collections.abc import Container, Iterator
-from concurrent.futures import Executor
 from pathlib import Path
 
 from eta_utils.execution import judge
@@ -59,7 +58,7 @@ def run_judge(options: Namespace) -> None:
 
 
 @contextlib.contextmanager
-def _place(address: str | None, rung: str) -> Iterator[tuple[Executor | None, int | None]]:
+def _place(address: str | None, rung: str) -> Iterator[tuple]:
     """Where programs are judged: an executor and its size, or neither for this machine."""
     if address is None:
         yield None, None
@@ -68,7 +67,7 @@ def _place(address: str | None, rung: str) -> Iterator[tuple[Executor | None, in
 
     with connected(address) as client:
         executor, workers = judges(client, rung)
-        print(f"cluster    {address}, {workers} programs at a time")
+        print(f"cluster    {address}, {workers()} programs at a time")
         yield executor, workers
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from eta_utils.doctor import findings
 from eta_utils.files import BadInput, read_json
-from eta_utils.processes import count, from_first, is_first
+from eta_utils.processes import check_batches, count, from_first, is_first
 from eta_utils.study import Study, parse, read_study
 
 
@@ -23,7 +23,7 @@ def run_doctor(_options: Namespace) -> None:
 
 def run_notebooks(options: Namespace) -> int:
     """Execute the study's notebooks and render the report; return the exit code."""
-    if options.dask and options.jobs > 1:
+    if options.dask is not None and options.jobs > 1:
         raise BadInput("--jobs: with --dask, as much runs at a time as it has workers")
     study, seeds = _asked(options)
     # Loading papermill takes seconds, so a mistyped parameter is refused before.
@@ -33,13 +33,16 @@ def run_notebooks(options: Namespace) -> int:
     runner.check_seeds(seeds)
     runner.check_notebooks(notebooks)
     with _client(options.dask) as client:
-        if client is None:  # else the workers look for their own
+        if client is None:
             _check_machine(study)
-        study.remember()
-        if client is not None:
+        else:  # the workers look for their own
             from eta_utils.cluster import check_folder
 
-            check_folder(client, study.run_folder)
+            outputs = Path(study.outputs)
+            outputs.mkdir(parents=True, exist_ok=True)
+            for folder in (outputs, notebooks):
+                check_folder(client, folder)
+        study.remember()
         listed = " ".join(map(str, seeds))
         print(f"run {study.run}, profile {study.profile}, seeds {listed}")
         command = runner.command_for(study, seeds, options.jobs)
@@ -65,7 +68,10 @@ def run_training(options: Namespace) -> None:
     `accelerate launch` starts."""
     study, seeds = _asked(options)
     from eta_utils.kernels import ENVIRONMENT
+    from eta_utils.runner import check_seeds
 
+    check_seeds(seeds)
+    check_batches(study)
     os.environ.update(ENVIRONMENT)
     _check_machine(study)
     from eta_utils.arms import jobs  # torch takes seconds to load
