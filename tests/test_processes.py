@@ -16,7 +16,7 @@ from tests.conftest import ROOT
 
 SMALL = (
     "corpus_tasks=1600 sft_tasks=32 rounds=1 prompts_per_round=16 test_tasks=8 "
-    "sft_batch=8 dpo_arms=eta limit=4 eta_rm=0"
+    "sft_batch=8 dpo_batch=4 dpo_arms=eta limit=4 eta_rm=0"
 ).split()
 
 
@@ -86,9 +86,11 @@ def both(tmp_path_factory):
 @pytest.mark.parametrize("stage", ["base", "sft", "dpo-eta/round1"])
 def test_two_processes_have_the_loss_curve_of_one(both, stage):
     one, two = (pd.read_csv(folder / stage / "history.csv")["loss"] for folder in both[:2])
-    assert len(one) == len(two) > 1
-    # Measured: 1e-5, and 4e-4 in DPO, whose winners' NLL is a mean over each process.
-    assert two.to_numpy() == pytest.approx(one.to_numpy(), abs=5e-3)
+    assert len(one) == len(two) > 2
+    # The last batch may not be full: accelerate fills it up with the first rows.
+    one, two = one[:-1].to_numpy(), two[:-1].to_numpy()
+    # The NLL of DPO's winners is a mean over each process' share.
+    assert two == pytest.approx(one, abs=5e-3 if stage.startswith("dpo") else 1e-4)
 
 
 @pytest.mark.slow
