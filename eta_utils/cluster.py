@@ -45,7 +45,8 @@ def connected(address: str) -> Iterator[Client]:
     """
     if not _ADDRESS.fullmatch(address):
         raise BadInput(f"--dask {address!r}: is not an address such as tcp://host:8786")
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # one sentence is enough
+    for name in ("distributed", "distributed.client"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # one sentence is enough
     try:
         client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
@@ -140,8 +141,8 @@ def _hand_over(ours: Future, theirs: Future) -> None:
 def lost(error: BaseException) -> Failed:
     """What to say when the cluster gives up."""
     return Failed(
-        f"the Dask cluster lost what it was at ({type(error).__name__}: "
-        f"{_first_line(error)}); the same command goes on from what is done"
+        f"the Dask cluster lost what it was at ({_first_line(error)}); the same command "
+        "goes on from what is done"
     )
 
 
