@@ -90,7 +90,7 @@ def share_of(batch: int, what: str = "batches") -> int:
     if rest:
         raise BadInput(
             f"{what} of {batch} cannot be shared evenly by {count()} processes; take a "
-            "number of processes that divides it"
+            "number of processes that divides it, or another batch"
         )
     return share
 

@@ -108,7 +108,8 @@ def add_train(commands: argparse._SubParsersAction) -> None:
             "outputs/RUN.  `run` with the same parameters then reuses them all.  Under\n"
             "`accelerate launch` each training is spread over its processes, with the\n"
             "batches of one: but for rounding, and for a last batch that is not full, its\n"
-            "losses are the same.  (On processors, too, --multi_gpu starts several.)"
+            "losses are the same.  (On processors, too, --multi_gpu starts several.)\n"
+            "`run --help` lists profiles and parameters."
         ),
         epilog=(
             "examples:\n"
