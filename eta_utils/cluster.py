@@ -140,9 +140,8 @@ def _hand_over(ours: Future, theirs: Future) -> None:
 
 def lost(error: BaseException) -> Failed:
     """What to say when the cluster gives up."""
-    reason = _first_line(error).rpartition("reason: ")[
-        -1
-    ]  # what precedes it are Dask's keys
+    # Dask's keys stand before it, and tell a user nothing.
+    reason = _first_line(error).rpartition("reason: ")[-1]
     return Failed(
         f"the Dask cluster lost what it was at ({reason}); with scheduler and workers up "
         "again the same command goes on from what is done"

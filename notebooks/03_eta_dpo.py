@@ -98,23 +98,23 @@ silent = [pair for pair in pairs if not pair["winner_passes"]]
 align = families.tasks_of(study, "align")
 
 
-def show(pair: dict) -> None:
-    """Execute both programs of a pair again, to see what they did."""
+def seen(pair: dict) -> tuple:
+    """The task of a pair and both programs, executed again to see what they did."""
     texts = [pair["prompt"] + pair[side] for side in ("chosen", "rejected")]
     samples = [{"task_id": pair["task_id"], "solution": text} for text in texts]
     both = rollouts.judged(study, samples, align, keep_trace=True)
-    print(pair["reason"])
-    figures.pair(align[pair["task_id"]], *both)
+    return align[pair["task_id"]], *both
 
 
 for pair in silent[:1]:
-    show(pair)
+    print(pair["reason"])
+    figures.pair(*seen(pair))
 
 # %% [markdown]
 # In a live notebook, choose another:
 
 # %%
-figures.browse(pairs, show)
+figures.browse(pairs, seen)
 
 # %% [markdown]
 # ## Are the labels right?

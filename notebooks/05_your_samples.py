@@ -114,21 +114,21 @@ figures.table(pd.DataFrame(pairs)[["task_id", "reason", "winner_passes"]])
 traced = {known[each.task_id].program(each.sample): each for each in outcomes}
 
 
-def show(pair: dict) -> None:
-    """A pair's two programs, side by side."""
+def seen(pair: dict) -> tuple:
+    """The task of a pair and its two programs with their traces."""
     both = (traced[pair["prompt"] + pair[side]] for side in ("chosen", "rejected"))
-    figures.pair(known[pair["task_id"]], *both)
+    return known[pair["task_id"]], *both
 
 
 silent = [pair for pair in pairs if not pair["winner_passes"]]
 for pair in (silent or pairs)[:1]:
-    show(pair)
+    figures.pair(*seen(pair))
 
 # %% [markdown]
 # In a live notebook, choose another:
 
 # %%
-figures.browse(pairs, show)
+figures.browse(pairs, seen)
 
 # %% [markdown]
 # ## Can the labels be trusted?

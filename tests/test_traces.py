@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import ipywidgets
 import pytest
 from bs4 import BeautifulSoup
 
 from eta_utils.execution import judge
-from eta_utils.figures.traces import BEFORE, pair_page
+from eta_utils.figures.traces import BEFORE, browse, pair_page
 from eta_utils.tasks import Task
 
 TEST = """def check(candidate):
@@ -61,3 +62,30 @@ def test_what_a_model_wrote_is_text(body):
     shown = page(body, "    y = '<img src=x>'\n    return y\n")
     assert not shown.find_all(["script", "img"])
     assert "<img src=x>" in shown.get_text()
+
+
+def test_a_pair_that_is_chosen_is_shown_and_none_before():
+    samples = [{"task_id": "sort", "completion": f"    return {n}\n"} for n in (1, 2)]
+    both = list(judge(samples, {"sort": TASK}, keep_trace=True, cache=False))
+    pairs = [{"task_id": "sort", "reason": f"reason {n}"} for n in range(2)]
+    asked = []
+
+    def seen(pair):
+        asked.append(pair)
+        return TASK, *both
+
+    chooser, shown = browse(pairs, seen).children
+    assert (shown.value, asked) == ("", [])
+    chooser.value = pairs[1]
+    assert asked == [pairs[1]]
+    assert shown.value == pair_page(TASK, *both)
+    chooser.value = None
+    assert shown.value == ""
+
+
+def test_choosing_needs_no_output_widget():
+    """With one, headless execution of the notebook now and then never ended: nbclient sends
+    messages to the kernel while it waits for its reply (nbclient, issue 312)."""
+    box = browse([], lambda pair: None)
+    assert not any(isinstance(each, ipywidgets.Output) for each in (box, *box.children))
+    assert box.children[0].options == (("there are none", None),)

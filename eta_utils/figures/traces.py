@@ -34,17 +34,27 @@ def pair(task: Task, chosen: Outcome, rejected: Outcome) -> None:
     display(HTML(pair_page(task, chosen, rejected)))
 
 
-def browse(pairs: Sequence[dict], show: Callable[[dict], None]) -> None:
-    """In a live notebook: choose one of the preference pairs, and it is shown.  Nothing of
-    it remains on paper."""
-    if not pairs:
-        print("there are none")
-        return
-    titles = [f"{each['task_id']}: {each['reason']}" for each in pairs]
-    options = list(zip(titles, pairs, strict=True))
+def browse(
+    pairs: Sequence[dict], seen: Callable[[dict], tuple[Task, Outcome, Outcome]]
+) -> ipywidgets.VBox:
+    """In a live notebook: choose one of the preference pairs, and what is `seen` of it is
+    shown, as by `pair`.  Nothing of it remains on paper.
+
+    Not by `ipywidgets.interact`, whose output widget now and then leaves a notebook that is
+    executed headless waiting for ever (nbclient, issue 312).
+    """
+    titles = [(f"{each['task_id']}: {each['reason']}", each) for each in pairs]
     wide = ipywidgets.Layout(width="100%")
+    options = [("choose a pair" if pairs else "there are none", None), *titles]
     chooser = ipywidgets.Dropdown(options=options, description="pair", layout=wide)
-    ipywidgets.interact(show, pair=chooser)
+    page = ipywidgets.HTML()
+
+    def show(change: dict) -> None:
+        chosen = change["new"]
+        page.value = pair_page(*seen(chosen)) if chosen else ""
+
+    chooser.observe(show, "value")
+    return ipywidgets.VBox([chooser, page])
 
 
 def pair_page(task: Task, chosen: Outcome, rejected: Outcome) -> str:
