@@ -107,7 +107,7 @@ def statuses(counts: pd.DataFrame) -> Figure:
             left += shares[status]
     axis.invert_yaxis()
     axis.set(xlim=(0, 1), xlabel="share of sampled programs")
-    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=5, fontsize="small")
+    figure.legend(loc="outside lower center", ncols=5, fontsize="small")
     axis.grid(axis="y", visible=False)
     return figure
 

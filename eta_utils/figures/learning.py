@@ -11,6 +11,8 @@ from eta_utils.evaluation import mean_interval
 from eta_utils.figures.palette import SMALL, axes_of
 from eta_utils.results import matrix
 
+LEGEND_ROOM = 0.4  # of a panel's height, above its curves
+
 
 def training_curves(
     history: pd.DataFrame, x: str, panels: Mapping[str, Sequence[str]]
@@ -22,7 +24,9 @@ def training_curves(
             axis.plot(history[x], history[name], label=name, marker=".")
         axis.set(title=title, xlabel=x)
         if len(names) > 1:
-            axis.legend(fontsize="small")
+            low, high = axis.get_ylim()
+            axis.set_ylim(low, high + LEGEND_ROOM * (high - low))
+            axis.legend(loc="upper center", fontsize="small")
     return figure
 
 
