@@ -1,6 +1,11 @@
-"""A study on a Dask cluster: arms as jobs, and notebooks that reuse them."""
+"""A study on a Dask cluster: arms as jobs, notebooks that reuse them, no job done half."""
 
 from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
 
 import pandas as pd
 import pytest
@@ -8,6 +13,7 @@ from distributed import LocalCluster
 
 from eta_utils.arms import jobs
 from eta_utils.cli import main
+from eta_utils.cluster import connected
 from eta_utils.study import Study
 
 SMALL = (
@@ -41,13 +47,25 @@ def test_jobs_are_not_for_a_cluster(capsys):
 
 
 @pytest.mark.slow
-def test_a_study_runs_on_a_cluster(tmp_path, capfd):
+def test_a_study_runs_on_a_cluster_and_survives_a_worker(tmp_path, capfd):
     sizes = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
     words = ["run", "--profile", "smoke", *(w for each in SMALL for w in ("-p", each))]
     base = tmp_path / "smoke" / "seed0" / "base"
     with LocalCluster(**sizes) as local:
         address = local.scheduler_address
+
+        def kill_the_worker_of_the_base():
+            """While the base is trained, which one worker does and the other waits for."""
+            while not (base / "started.json").exists():
+                time.sleep(0.1)
+            with connected(address) as client:
+                [busy] = [name for name, keys in client.processing().items() if keys]
+                os.kill(client.run(os.getpid)[busy], signal.SIGKILL)
+
+        killer = threading.Thread(target=kill_the_worker_of_the_base)
+        killer.start()
         assert main([*words, "--dask", address, "-p", f"outputs={tmp_path}"]) == 0
+        killer.join()
     said = capfd.readouterr().out
     done = [line.split(":")[0] for line in said.splitlines() if ", seed 0: " in line]
     assert done[0] == "sft, seed 0"
