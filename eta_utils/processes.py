@@ -74,7 +74,7 @@ def from_first(make: Callable[[], Made]) -> Made:
     return made
 
 
-def merged(part: dict) -> dict:
+def gathered(part: dict) -> dict:
     """The dicts of all processes as one, in all of them; no two have a key in common."""
     if count() == 1:
         return part
@@ -93,9 +93,3 @@ def share_of(batch: int, what: str = "batches") -> int:
             "number of processes that divides it, or another batch"
         )
     return share
-
-
-def check_batches(study: object) -> None:
-    """Raise BadInput, naming the parameter, for a batch that cannot be shared out."""
-    for name in ("base_batch", "sft_batch", "dpo_batch", "rm_batch", "ppo_minibatch"):
-        share_of(getattr(study, name), f"parameter {name}: batches")

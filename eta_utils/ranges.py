@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eta_utils.files import BadInput
+from eta_utils.processes import share_of
 from eta_utils.recipes import recipe
 from eta_utils.tasks import SETS, splits
 
@@ -82,6 +83,13 @@ def check_ranges(study: Study) -> None:
             f"prompts_per_round = {study.rounds * study.prompts_per_round}, so PPO could "
             "not execute as many programs as DPO"
         )
+
+
+def check_batches(study: Study) -> None:
+    """Raise BadInput, naming the parameter, for a batch that the processes of this training
+    cannot share evenly."""
+    for name in ("base_batch", "sft_batch", "dpo_batch", "rm_batch", "ppo_minibatch"):
+        share_of(getattr(study, name), f"parameter {name}: batches")
 
 
 def fitted(study: Study) -> Study:

@@ -85,7 +85,7 @@ def sample_completions(
         found = _complete(model, tokenizer, given, n, own_seed, **settings)
         written |= zip(batch, found, strict=True)
     if share_out:
-        written = processes.merged(written)
+        written = processes.gathered(written)
     return [
         [Sampled(ids[k], row, _text(tokenizer, row, newlines[k])) for row in written[k]]
         for k in range(len(ids))

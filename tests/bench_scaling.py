@@ -110,6 +110,7 @@ class Timing(NamedTuple):
     wall: float
     processor: float  # of this process
     programs: list[float]  # of a worker, in order
+    statuses: list[str]
     references: list[float]
 
 
@@ -117,11 +118,12 @@ def time_judge(samples: list[dict]) -> Timing:
     """Judge samples that are all different, on HERE workers, under the limits SHORT."""
     Stopwatch.noted.clear()
     wall, processor = time.perf_counter(), time.process_time()
-    list(judge(samples, TASKS, workers=HERE, cache=False, limits=SHORT))
+    found = list(judge(samples, TASKS, workers=HERE, cache=False, limits=SHORT))
     wall, processor = time.perf_counter() - wall, time.process_time() - processor
     programs = [Stopwatch.noted[False, _text(sample)] for sample in samples]
     references = [taken for key, taken in Stopwatch.noted.items() if key[0]]
-    return Timing(wall, processor, programs, references)
+    statuses = [each.status for each in found]
+    return Timing(wall, processor, programs, statuses, references)
 
 
 def usual_samples(count: int) -> list[dict]:
@@ -150,11 +152,14 @@ def measure() -> dict[str, list[float]]:
     seen = {"usual": usual.programs, "reference": usual.references}
     for kind in SLOW:
         seen[kind] = time_judge(slow_samples(kind, HERE * BATCH)).programs
+    real = zip(usual.programs, usual.statuses, strict=True)
+    seen["budget, of the usual ones"] = [each for each, why in real if why == "budget"]
     longer = Limits().processor_seconds - SHORT.processor_seconds  # undisturbed
     seen["clock, default limits"] = [min(seen["clock"]) + longer]
     row("program", "seen", "mean", "longest", title="Seconds of a worker:")
     for name, times in seen.items():
-        row(name, f"{len(times):,}", f"{fmean(times):.4f}", f"{max(times):.3f}")
+        if times:
+            row(name, f"{len(times):,}", f"{fmean(times):.4f}", f"{max(times):.3f}")
     return seen
 
 

@@ -119,3 +119,29 @@ def test_a_folded_table_is_there_under_its_title(shown):
     [(page, _)] = shown
     assert "<details><summary>more &lt;rows&gt;</summary>" in page.data
     assert "0.250" in page.data
+
+
+@pytest.mark.parametrize("arms", [2, 6])
+def test_the_legend_of_statuses_does_not_cover_the_axis(arms):
+    rows = [
+        {"arm": arm, "status": status, "programs": 10}
+        for arm in [*ARMS][:arms]
+        for status in ("passed", "assertion", "exception", "budget", "syntax")
+    ]
+    figure = figures.statuses(pd.DataFrame(rows))
+    figure.canvas.draw()
+    [legend], [axis] = figure.legends, figure.axes
+    covered = legend.get_window_extent()
+    assert not covered.overlaps(axis.xaxis.get_tightbbox())
+    assert not covered.overlaps(axis.get_window_extent())
+
+
+def test_the_legend_of_a_panel_does_not_cover_its_curves():
+    history = pd.DataFrame({"step": range(20), "a": [1.0, 9.0] * 10, "b": [8.0, 2.0] * 10})
+    figure = figures.training_curves(history, "step", {"both": ["a", "b"], "one": ["a"]})
+    figure.canvas.draw()
+    axis = figure.axes[0]
+    covered = axis.get_legend().get_window_extent()
+    highest = max(line.get_window_extent().y1 for line in axis.lines)
+    assert covered.y0 >= highest
+    assert figure.axes[1].get_legend() is None

@@ -29,7 +29,7 @@ def second_of_two(monkeypatch):
 def test_a_process_alone_is_the_first_of_one():
     assert (processes.count(), processes.rank(), processes.is_first()) == (1, 0, True)
     assert processes.from_first(lambda: "made") == "made"
-    assert processes.merged({1: 2}) == {1: 2}
+    assert processes.gathered({1: 2}) == {1: 2}
 
 
 def test_what_another_process_writes_goes_nowhere(second_of_two, tmp_path):

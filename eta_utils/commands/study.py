@@ -11,7 +11,8 @@ from pathlib import Path
 
 from eta_utils.doctor import findings
 from eta_utils.files import BadInput, read_json
-from eta_utils.processes import check_batches, count, from_first, is_first
+from eta_utils.processes import count, from_first, is_first
+from eta_utils.ranges import check_batches
 from eta_utils.study import Study, parse, read_study
 
 
