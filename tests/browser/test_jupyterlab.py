@@ -89,15 +89,7 @@ def _set_parameters(notebook, **values):
 def test_run_all_of_the_first_notebook_ends_in_its_figure(lab, chromium, tmp_path):
     notebook = tmp_path / "notebooks" / "01_sft.ipynb"
     _set_parameters(notebook, profile="smoke", outputs=str(tmp_path / "outputs"))
-    page = chromium.new_page(viewport={"width": 1400, "height": 1000})
-    page.goto(f"{lab}lab/tree/01_sft.ipynb")
-    page.get_by_text(IDLE).wait_for(timeout=60_000)
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_text("Run All Cells", exact=True).click()
-    deadline = time.monotonic() + 60 * MINUTES
-    while not _done(page) and time.monotonic() < deadline:
-        page.wait_for_timeout(2000)
-    assert _done(page), page.locator(".jp-Notebook").inner_text()[-2000:]
+    page = _run_all(f"{lab}lab/tree/01_sft.ipynb", chromium)
     # Cells out of sight are not drawn: go to the last figure as a reader would.
     figure = page.locator(".jp-OutputArea-output img").last
     figure.scroll_into_view_if_needed()
@@ -106,6 +98,35 @@ def test_run_all_of_the_first_notebook_ends_in_its_figure(lab, chromium, tmp_pat
         tmp_path / "outputs" / "smoke" / "seed0" / "sft" / "test" / "done.json"
     ).exists()
     assert "Traceback" not in page.locator(".jp-Notebook").inner_text()
+
+
+def test_a_pair_that_is_chosen_is_shown(lab, chromium, tmp_path):
+    """In the notebook for own samples, with the samples that the project ships."""
+    notebook = tmp_path / "notebooks" / "05_your_samples.ipynb"
+    _set_parameters(notebook, out=str(tmp_path / "out"))
+    page = _run_all(f"{lab}lab/tree/05_your_samples.ipynb", chromium)
+    chooser = page.locator(".jp-Notebook .widget-dropdown select")
+    chooser.scroll_into_view_if_needed()
+    shown = page.locator(".jp-Notebook .widget-html-content table")
+    assert shown.count() == 0
+    chooser.select_option(index=2)
+    shown.first.wait_for(timeout=30_000)
+    text = page.locator(".jp-Notebook .widget-html-content").inner_text()
+    assert "chosen" in text and "rejected" in text and "assert candidate(" in text
+
+
+def _run_all(address, chromium):
+    """The page of a notebook all of whose cells have been run."""
+    page = chromium.new_page(viewport={"width": 1400, "height": 1000})
+    page.goto(address)
+    page.get_by_text(IDLE).wait_for(timeout=60_000)
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_text("Run All Cells", exact=True).click()
+    deadline = time.monotonic() + 60 * MINUTES
+    while not _done(page) and time.monotonic() < deadline:
+        page.wait_for_timeout(2000)
+    assert _done(page), page.locator(".jp-Notebook").inner_text()[-2000:]
+    return page
 
 
 def _done(page):
