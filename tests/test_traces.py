@@ -78,7 +78,7 @@ def test_a_pair_that_is_chosen_is_shown_and_none_before():
     assert (shown.value, asked) == ("", [])
     chooser.value = pairs[1]
     assert asked == [pairs[1]]
-    assert shown.value == pair_page(TASK, *both)
+    assert pair_page(TASK, *both) in shown.value
     chooser.value = None
     assert shown.value == ""
 

@@ -51,7 +51,9 @@ def browse(
 
     def show(change: dict) -> None:
         chosen = change["new"]
-        page.value = pair_page(*seen(chosen)) if chosen else ""
+        # Widgets have lines as high as a button.
+        inside = '<div style="line-height:1.4">{}</div>'
+        page.value = inside.format(pair_page(*seen(chosen))) if chosen else ""
 
     chooser.observe(show, "value")
     return ipywidgets.VBox([chooser, page])
