@@ -3,6 +3,9 @@
 import sys
 
 from eta_utils.cli import main
+from eta_utils.processes import leave
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    leave()
+    sys.exit(code)

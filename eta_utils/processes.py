@@ -52,6 +52,19 @@ def join() -> None:
         PartialState(cpu=not torch.cuda.is_available(), timeout=PATIENCE)
 
 
+def leave() -> None:
+    """Part from the other processes, before this one ends.
+
+    Without it gloo's threads outlive the interpreter now and then, and abort the process
+    after all is done: https://github.com/pytorch/pytorch/pull/179291.
+    """
+    if count() > 1:
+        import torch.distributed  # takes seconds, and is needed here alone
+
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+
+
 def from_first(make: Callable[[], Made]) -> Made:
     """What `make` returns in the first process, given to all; the others only wait.
 

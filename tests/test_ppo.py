@@ -21,6 +21,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 from eta_utils import ppo
 from eta_utils.files import BadInput
 from eta_utils.ppo import PPOSettings, train_ppo
+from eta_utils.processes import leave
 from eta_utils.sampling import Sampled
 from tests.conftest import ROOT
 
@@ -492,3 +493,4 @@ def test_two_processes_make_the_same_updates_as_one(tmp_path):
 
 if __name__ == "__main__":
     run_by_prompt(Path(sys.argv[1]), word_tokenizer())
+    leave()
