@@ -227,7 +227,8 @@ def check_many(workers: int = 64, count: int = 10_000) -> None:
 def millions(costs: dict, shares: Iterable[float]) -> Iterator[tuple[str, float, list]]:
     """(Kind, share, seconds of a million programs): usual ones drawn, slow ones a mean."""
     usual = random.Random(0).choices(costs["usual"], k=MILLION)
-    slow = {"budget": costs["budget"], "clock": costs["clock, default limits"]}
+    real = costs["budget, of the usual ones"] or costs["budget"]
+    slow = {"budget": real, "clock": costs["clock, default limits"]}
     yield "none", 0.0, usual
     for kind, share in itertools.product(slow, filter(None, shares)):
         yield kind, share, mix(usual, [fmean(slow[kind])], share)
