@@ -81,8 +81,8 @@ PROFILES: dict[str, dict] = {
 # the tables of time in the reports have it.  Of `full` and `crossover`, two seeds were at
 # work side by side, each on one core.
 MINUTES: dict[str, dict[str, float]] = {
-    "smoke": {"01_sft": 0.6, "02_ppo": 0.3, "03_eta_dpo": 0.5, "04_analysis": 0.2},
-    "small": {"01_sft": 1.2, "02_ppo": 1, "03_eta_dpo": 2.4, "04_analysis": 0.1},
+    "smoke": {"01_sft": 0.3, "02_ppo": 0.2, "03_eta_dpo": 0.25, "04_analysis": 0.1},
+    "small": {"01_sft": 1.4, "02_ppo": 1.3, "03_eta_dpo": 2.4, "04_analysis": 0.1},
     "crossover": {"01_sft": 2.5, "02_ppo": 2.7, "03_eta_dpo": 2.5, "04_analysis": 0.3},
     "full": {"01_sft": 2.7, "02_ppo": 9, "03_eta_dpo": 10, "04_analysis": 0.6},
 }
