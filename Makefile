@@ -6,7 +6,7 @@ LAB := $(VENV)/etc/jupyter/labconfig
 PROFILE ?= small
 ARGS ?=
 
-.PHONY: help study reference lab test test-fast test-browser lint format notebooks bench doctor clean
+.PHONY: help study reference replication lab test test-fast test-browser lint format notebooks bench doctor clean
 
 help:
 	@echo "make study      set up .venv, run the notebooks, render outputs/small/report.html"
@@ -15,6 +15,7 @@ help:
 	@echo "make test       set up .venv, run all tests"
 	@echo "make test-fast  leave out those marked slow"
 	@echo "make test-browser  the tests of JupyterLab and the report, in chromium"
+	@echo "make replication  the same again with other draws: outputs/replication/, hours"
 	@echo "make lab        JupyterLab on the notebooks"
 	@echo "make lint       ruff: style and formatting"
 	@echo "make format     let ruff mend what it can"
@@ -45,6 +46,19 @@ reference: $(BIN)/.ready
 	cp -r outputs/full/*.csv outputs/full/figures outputs/reference
 	$(BIN)/python -m eta_utils report full --out outputs/reference/report.html
 	cd outputs/reference && gzip -n -9 scores.csv beside.csv labels.csv ranked.csv
+
+# The published run once more, and five new seeds where it saw ETA-DPO ahead.
+replication: $(BIN)/.ready
+	$(BIN)/python -m eta_utils run --profile full --run again --seeds 0 1 2 3 4 --jobs 2
+	$(BIN)/python -m eta_utils run --profile crossover --run noise45again \
+	  -p corpus_noise=0.45 --seeds 2 3 4 5 6 --jobs 2
+	rm -rf outputs/replication
+	mkdir -p outputs/replication/full outputs/replication/noise45
+	cd outputs/again && cp scores.csv results.csv contrasts.csv difficulty.csv \
+	  ../replication/full
+	cd outputs/noise45again && cp scores.csv results.csv contrasts.csv difficulty.csv \
+	  ../replication/noise45
+	gzip -n -9 outputs/replication/*/scores.csv
 
 lab: $(BIN)/.ready
 	$(BIN)/jupyter lab --notebook-dir=. notebooks/01_sft.ipynb

@@ -1,4 +1,4 @@
-"""The published run: all results in its report follow from what is committed beside it."""
+"""The published run and those that repeat it: all tables follow from what is committed."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from eta_utils.tables import tables_of
 from tests.conftest import ROOT
 
 FOLDER = ROOT / "outputs" / "reference"
+AGAIN = ROOT / "outputs" / "replication"
 MADE = (
     *("results", "contrasts", "difficulty", "crossover"),
     *("audit", "accuracy", "best_of_n", "reliability"),
@@ -44,6 +45,14 @@ def test_one_command_computes_all_its_tables_anew(tmp_path, capsys):
     assert {path.stem for path in tmp_path.iterdir()} == set(MADE)
     for path in tmp_path.iterdir():
         assert path.read_text() == (FOLDER / path.name).read_text(), path.name
+
+
+@pytest.mark.parametrize("run", ["full", "noise45"])
+def test_the_tables_of_its_replication_follow_from_the_scores_too(run, tmp_path, capsys):
+    assert main(["table", str(AGAIN / run / "scores.csv.gz"), "--out", str(tmp_path)]) == 0
+    capsys.readouterr()
+    for name in ("results.csv", "contrasts.csv", "difficulty.csv"):
+        assert (tmp_path / name).read_text() == (AGAIN / run / name).read_text(), name
 
 
 @pytest.mark.parametrize("name", ["results", "contrasts", "crossover", "audit", "accuracy"])
