@@ -8,6 +8,8 @@ import sys
 
 import pandas as pd
 import pytest
+import torch
+from torch.distributed import HashStore
 
 from eta_utils import processes
 from eta_utils.cli import main
@@ -30,6 +32,13 @@ def test_a_process_alone_is_the_first_of_one():
     assert (processes.count(), processes.rank(), processes.is_first()) == (1, 0, True)
     assert processes.from_first(lambda: "made") == "made"
     assert processes.gathered({1: 2}) == {1: 2}
+
+
+def test_a_process_that_leaves_is_in_no_group(second_of_two):
+    torch.distributed.init_process_group("gloo", store=HashStore(), rank=0, world_size=1)
+    processes.leave()
+    assert not torch.distributed.is_initialized()
+    processes.leave()  # a bad parameter is found before there is a group
 
 
 def test_what_another_process_writes_goes_nowhere(second_of_two, tmp_path):
