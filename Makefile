@@ -84,10 +84,10 @@ notebooks: $(BIN)/.ready
 	$(BIN)/jupytext --sync notebooks/*.py
 
 bench: $(BIN)/.ready
-	$(BIN)/python -m tests.bench_judge
-	$(BIN)/python -m tests.bench_sampling
-	$(BIN)/python -m tests.bench_cluster
-	$(BIN)/python -m tests.bench_scaling
+	$(BIN)/python -m tests.execution.bench_judge
+	$(BIN)/python -m tests.training.bench_sampling
+	$(BIN)/python -m tests.report.bench_cluster
+	$(BIN)/python -m tests.execution.bench_scaling
 
 doctor: $(BIN)/.ready
 	$(BIN)/python -m eta_utils doctor

@@ -3,7 +3,7 @@
 import sys
 
 from eta_utils.cli import main
-from eta_utils.processes import leave
+from eta_utils.common.processes import leave
 
 if __name__ == "__main__":
     code = main()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from eta_utils.execution import judge
-from eta_utils.outcomes import Outcome
+from eta_utils.execution.records import Outcome
 from eta_utils.sandbox.isolation import probe
 from eta_utils.sandbox.jail import RUNGS
 from eta_utils.tasks import Task, pipelines
@@ -59,7 +59,7 @@ def one_thread():
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory):
     """The built-in model, untrained, with a tokenizer that knows the built-in tasks."""
-    from eta_utils.models import build_tiny
+    from eta_utils.training.models import build_tiny
 
     place = tmp_path_factory.mktemp("tiny")
     corpus = pipelines.noisy_corpus(200, 0.35, steps=(1, 5))

@@ -11,8 +11,8 @@ import nbformat
 import papermill
 import pytest
 
-from eta_utils.files import read_jsonl
-from eta_utils.study import Study
+from eta_utils.common.files import read_jsonl
+from eta_utils.study.study import Study
 from tests.conftest import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))

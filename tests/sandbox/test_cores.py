@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from eta_utils.sandbox import cores
-from eta_utils.sandbox.cores import CoreClaim
+from eta_utils.sandbox import pool
+from eta_utils.sandbox.pool import CoreClaim
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="cores are chosen on Linux")
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="cores are chose
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """Where the locks of this test lie."""
-    monkeypatch.setattr(cores.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(pool.tempfile, "gettempdir", lambda: str(tmp_path))
     return tmp_path / f"eta-cores-{os.getuid()}"
 
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from eta_utils.execution import Limits, judge
+from eta_utils.execution.judge import Limits, judge
 from eta_utils.tasks import Task
 from tests.conftest import ADD, judge_one
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from eta_utils.families import tasks_of
-from eta_utils.study import Study
+from eta_utils.study.study import Study
+from eta_utils.study.tasks import tasks_of
 from eta_utils.tasks import Task, load_tasks
 from eta_utils.tasks.contamination import overlaps
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from eta_utils.execution import judge
 from eta_utils.tasks import Task, load_tasks
-from eta_utils.tasks.asserts import assert_texts
-from eta_utils.tasks.loops import counted
+from eta_utils.tasks.asserts import assert_texts, counted
 from tests.conftest import ADD
 
 TEST = """

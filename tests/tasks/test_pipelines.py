@@ -10,8 +10,8 @@ from collections import Counter, defaultdict
 
 import pytest
 
+from eta_utils.common.files import BadInput
 from eta_utils.execution import judge
-from eta_utils.files import BadInput
 from eta_utils.tasks import bugs
 from eta_utils.tasks.operations import OPERATIONS
 from eta_utils.tasks.pipelines import SPLITS, generate, noisy_corpus

@@ -7,8 +7,8 @@ from collections import Counter
 
 import pytest
 
+from eta_utils.common.files import BadInput
 from eta_utils.execution import judge
-from eta_utils.files import BadInput
 from eta_utils.tasks import SETS, load_tasks
 
 # What does not pass, and why (as the data's own notes have it).

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from eta_utils.tracing.texts import LONGEST, describe, texts_only
+from eta_utils.tracing.recorder import LONGEST, describe, texts_only
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,268 @@
+"""Which arms are compared, on which tasks, after how many programs, and what that gives.
+
+>>> found = contrasts(scores)                       # PRIMARY, then each arm's gain
+>>> found[found["family"] == "primary"]["in words"]
+
+The primary contrasts are named here, before any result: ETA-DPO against binary DPO and
+against PPO, after the first round's programs and after all of them, on all held-out tasks
+and on those where all of the seed's SFT model's samples fail, which is where ETA claims to
+help.  Secondary: ETA against raw steps; each ordering with as many pairs as binary against
+binary, and eta so against the others; each arm with options against the one without; and
+PPO's controls against PPO.
+
+Leaves out: the pass rates themselves (see `results`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from eta_utils.analysis.statistics import (
+    Interval,
+    bootstrap_p,
+    holm,
+    improvement,
+    mcnemar,
+    mean_interval,
+    paired_difference,
+    smallest_difference,
+)
+from eta_utils.analysis.tables import final, label, load_table, same_seeds
+from eta_utils.study.study import Study
+
+PRIMARY = (("dpo-eta", "dpo-binary"), ("dpo-eta", "ppo"))
+SECONDARY = (
+    ("dpo-eta", "dpo-steps"),
+    ("dpo-eta+matched", "dpo-binary"),
+    ("dpo-fraction+matched", "dpo-binary"),
+    ("dpo-tier+matched", "dpo-binary"),
+    ("dpo-steps+matched", "dpo-binary"),
+    ("dpo-eta+matched", "dpo-fraction+matched"),
+    ("dpo-eta+matched", "dpo-tier+matched"),
+    ("dpo-eta+matched", "dpo-steps+matched"),
+    ("ppo-eta", "ppo"),
+    ("ppo-rm", "ppo"),
+    ("rloo", "ppo"),
+)
+# Arms that are drawn together, by what the figure is about.
+GROUPS: dict[str, Callable[[str], bool]] = {
+    "primary contrasts": lambda arm: arm in {each for pair in PRIMARY for each in pair},
+    "as many pairs as binary": lambda arm: arm == "dpo-binary" or "+matched" in arm,
+    "eta with options": lambda arm: arm.split("+")[0] == "dpo-eta",
+    "reinforcement learning": lambda arm: not arm.startswith("dpo-"),
+}
+ALL_TASKS, SILENT_TASKS = "all", "all of SFT's samples fail"
+FIRST, LAST = "first round", "all rounds"
+COLUMNS = (
+    "family contrast programs tasks value low high p holm greedy_p improvement smallest"
+).split()
+
+
+def contrasts(scores: pd.DataFrame) -> pd.DataFrame:
+    """One row for each contrast that the scores allow.
+
+    Columns: `family` (primary, secondary, gain), `contrast`, `programs` (first round or
+    all rounds), `tasks`, the paired difference in sampled pass@1 with `low` and `high`, its
+    bootstrap `p` and the same adjusted over the rows of its family (`holm`), McNemar's
+    `greedy_p`, the probability of `improvement`, the `smallest` difference that could have
+    been shown, the difference `by seed`, and a sentence `in words`.
+    """
+    rows = [
+        _row(family, part, arm, other, budget, tasks)
+        for family, arm, other, budget, tasks, part in _asked(scores)
+    ]
+    found = pd.DataFrame(rows, columns=[*COLUMNS, "by seed", "in words"])
+    for family in found["family"].unique():
+        chosen = found["family"] == family
+        found.loc[chosen, "holm"] = holm(found.loc[chosen, "p"].tolist())
+    return found
+
+
+def grouped(scores: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Scores of each of `GROUPS` with those of SFT; a group of one arm is left out."""
+    aligned = scores[~scores["arm"].isin(["base", "sft"])]
+    found = {}
+    for title, belongs in GROUPS.items():
+        of_group = aligned[aligned["arm"].map(belongs)]
+        if of_group["arm"].nunique() > 1:
+            found[title] = pd.concat([scores[scores["arm"] == "sft"], of_group])
+    return found
+
+
+def on_silent_tasks(scores: pd.DataFrame, of: pd.DataFrame) -> pd.DataFrame:
+    """Of some scores those on held-out tasks where all samples of the same seed's SFT model
+    fail, read from `scores`."""
+    of_sft = final(scores[scores["arm"] == "sft"])
+    silent = of_sft.loc[of_sft["passed"] == 0, ["seed", "task_id"]]
+    return of.merge(silent, on=["seed", "task_id"])
+
+
+def at_budget(scores: pd.DataFrame, arm: str, budget: str) -> pd.DataFrame:
+    """An arm's evaluation after its first round, or after its last."""
+    of_arm = scores[scores["arm"] == arm]
+    if budget == LAST or of_arm.empty:
+        return final(of_arm)
+    return of_arm[of_arm["programs"] == of_arm["programs"].min()]
+
+
+def _asked(scores: pd.DataFrame) -> Iterator[tuple]:
+    """(Family, arm, other, budget, tasks, the scores of both arms) of each contrast."""
+    arms = list(dict.fromkeys(scores["arm"]))
+    named = [("primary", *pair) for pair in PRIMARY]
+    named += [("secondary", *pair) for pair in SECONDARY]
+    named += [("secondary", arm, arm.split("+")[0]) for arm in arms if "+" in arm]
+    for family, arm, other in named:
+        for budget in (FIRST, LAST):
+            parts = [at_budget(scores, each, budget) for each in (arm, other)]
+            if any(part.empty for part in parts):
+                continue
+            both = pd.concat(parts)
+            if both.groupby("arm")["programs"].max().nunique() > 1:
+                continue  # not the same number of executed programs
+            yield family, arm, other, budget, ALL_TASKS, both
+            there = on_silent_tasks(scores, both)
+            if len(there):
+                yield family, arm, other, budget, SILENT_TASKS, there
+    for arm in arms:
+        if arm not in ("base", "sft") and "sft" in arms:
+            both = pd.concat([at_budget(scores, each, LAST) for each in (arm, "sft")])
+            yield "gain", arm, "sft", LAST, ALL_TASKS, both
+
+
+def _row(
+    family: str, scores: pd.DataFrame, arm: str, other: str, budget: str, tasks: str
+) -> dict[str, object]:
+    ours, theirs = same_seeds(scores, arm, other)
+    difference = paired_difference(ours, theirs)
+    return {
+        "family": family,
+        "contrast": f"{label(arm)} - {label(other)}",
+        "programs": budget,
+        "tasks": tasks,
+        **difference._asdict(),
+        "p": bootstrap_p(ours, theirs),
+        "greedy_p": mcnemar(*same_seeds(scores, arm, other, column="greedy")),
+        "improvement": improvement(ours, theirs).value,
+        "smallest": smallest_difference(ours, theirs),
+        "by seed": np.nanmean(ours - theirs, 1).tolist(),
+        "in words": _where(budget, tasks) + in_words(label(arm), label(other), difference),
+    }
+
+
+def answer(found: pd.DataFrame, scores: pd.DataFrame) -> str:
+    """The study's answer in one sentence: the primary contrasts on all tasks after all
+    rounds, of rows of `contrasts`, and the scores that they are of."""
+    if not (scores["passed"].any() or scores["greedy"].any()):
+        programs = int(scores["samples"].sum())
+        return (
+            f"No model passed one of its {programs:,} sampled programs, so this run can "
+            "say nothing of which feedback is better."
+        )
+    asked = found[
+        (found["family"] == "primary")
+        & (found["tasks"] == ALL_TASKS)
+        & (found["programs"] == LAST)
+    ]
+    if asked.empty:
+        return "This run has not got the arms that the question is about."
+    parts = []
+    for row in asked.to_dict("records"):
+        other = row["contrast"].removeprefix(f"{label(PRIMARY[0][0])} - ")
+        difference = Interval(row["value"], row["low"], row["high"])
+        side = "above" if difference.value > 0 else "below"
+        if not difference.excludes_zero:
+            side = "not told apart from"
+        parts.append(f"{side} {other}, {_points(difference)}")
+    ours = label(PRIMARY[0][0])
+    return f"After all rounds, sampled pass@1 of {ours} is {'; it is '.join(parts)}."
+
+
+def _where(budget: str, tasks: str) -> str:
+    """The beginning of a sentence about a part of the results."""
+    parts = ["after the first round"] if budget == FIRST else []
+    parts += [f"where {tasks}"] if tasks == SILENT_TASKS else []
+    text = ", ".join(parts)
+    return f"{text[0].upper()}{text[1:]}: " if text else ""
+
+
+def in_words(ours: str, theirs: str, difference: Interval) -> str:
+    """A sentence that claims no more than the interval supports."""
+    numbers = _points(difference)
+    if not difference.excludes_zero:
+        return f"{ours} against {theirs}: {numbers}; not told apart by this run."
+    side = "above" if difference.value > 0 else "below"
+    return f"{ours} is {side} {theirs} in sampled pass@1: {numbers}."
+
+
+def _points(difference: Interval) -> str:
+    points, low, high = (100 * each for each in difference)
+    return f"{points:+.1f} points (95 % interval {low:+.1f} to {high:+.1f})"
+
+
+ARM, OTHERS = "dpo-eta", ("dpo-binary", "ppo")
+NEEDED = ("sft", ARM, *OTHERS)
+ALL = "all"
+COLUMNS = [
+    *("run", "steps", "programs", "contrast", "sft", "sft low", "sft high"),
+    *("silent", "silent low", "silent high", "value", "low", "high"),
+]
+
+
+def all_scores(study: Study, own: pd.DataFrame) -> pd.DataFrame:
+    """The scores of a study's run and of those it is compared with, of the arms that are
+    compared: as `results.read_scores` gives them, with a column `run`.
+
+    A run that has no `scores.csv` yet is left out.  Raises BadInput for a broken one.
+    """
+    found = {study.run: own}
+    for name in study.beside.split():
+        path = Path(study.outputs) / name / "scores.csv"
+        if path.exists():
+            found[name] = load_table(path)
+    return pd.concat(
+        [rows[rows["arm"].isin(NEEDED)].assign(run=name) for name, rows in found.items()],
+        ignore_index=True,
+    )
+
+
+def crossover(scores: pd.DataFrame) -> pd.DataFrame:
+    """One row for each run, number of steps (or `all`), number of programs and other arm.
+
+    Columns: `run, steps, programs, contrast`; `sft`, the SFT model's sampled pass@1;
+    `silent`, the share of tasks where all of its samples fail; and the paired difference
+    `value` with `low` and `high`.  Runs come from the weakest SFT model to the strongest.
+    """
+    runs = {str(run): part for run, part in scores.groupby("run")}
+    weakest_first = sorted(runs, key=lambda run: _strength(runs[run])["sft"])
+    rows = [row for run in weakest_first for row in _rows(run, runs[run])]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _rows(run: str, scores: pd.DataFrame) -> Iterator[dict[str, object]]:
+    parts = [(ALL, scores)]
+    parts += [(str(steps), part) for steps, part in scores.groupby("difficulty")]
+    for steps, part in parts:
+        for other in OTHERS:
+            for budget in (FIRST, LAST):
+                of_arms = [at_budget(part, each, budget) for each in (ARM, other)]
+                if any(each.empty for each in of_arms):
+                    continue
+                difference = paired_difference(*same_seeds(pd.concat(of_arms), ARM, other))
+                yield {
+                    "run": run,
+                    "steps": steps,
+                    "programs": budget,
+                    "contrast": f"{label(ARM)} - {label(other)}",
+                    **_strength(part),
+                    **difference._asdict(),
+                }
+
+
+def _strength(scores: pd.DataFrame) -> dict[str, float]:
+    """How good the SFT model is, and how often it is silent, with intervals."""
+    [rates] = same_seeds(scores, "sft")
+    return mean_interval(rates).named("sft") | mean_interval(rates == 0).named("silent")

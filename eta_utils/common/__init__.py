@@ -1,0 +1,8 @@
+"""What every other room stands on: files, settings, processes, the machine.
+
+It knows nothing of tasks, programs or models.
+"""
+
+from eta_utils.common.files import BadInput, Failed, read_jsonl, write_jsonl
+
+__all__ = ["BadInput", "Failed", "read_jsonl", "write_jsonl"]

@@ -1,0 +1,85 @@
+"""Outcomes on disk, so that no program is judged twice: one SQLite file, key to JSON.
+
+The key covers all that decides an outcome, so nothing ever has to be invalidated; delete
+the file to forget.  With `path=None` the file is temporary: duplicates within one run are
+still judged once, and memory stays flat.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import sqlite3
+import tempfile
+from pathlib import Path
+
+from eta_utils.common.files import BadInput
+
+_COMMIT_EVERY = 200  # outcomes
+
+
+def default_path() -> Path:
+    """`$ETA_CACHE`, or eta_utils/outcomes.sqlite in the user's cache folder."""
+    if chosen := os.environ.get("ETA_CACHE"):
+        return Path(chosen)
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "eta_utils" / "outcomes.sqlite"
+
+
+def key_of(*parts: object) -> bytes:
+    """A digest of JSON-able parts."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).digest()
+
+
+class OutcomeCache:
+    """A dict on disk of raw outcomes.  Use as a context manager, from one thread."""
+
+    def __init__(self, path: str | Path | None) -> None:
+        self._folder = None
+        if path is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="eta-outcomes-")
+            path = Path(self._folder.name) / "outcomes.sqlite"
+        try:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            self._base = sqlite3.connect(path, timeout=60)
+            self._base.execute("PRAGMA journal_mode=WAL")
+            self._base.execute("PRAGMA synchronous=NORMAL")
+            self._base.execute(
+                "CREATE TABLE IF NOT EXISTS outcomes (key BLOB PRIMARY KEY, outcome TEXT)"
+            )
+        except (OSError, sqlite3.Error) as error:
+            raise BadInput(f"{path}: cannot be used as a cache ({error})") from None
+        self._unsaved = 0
+
+    def get(self, key: bytes) -> dict | None:
+        """The raw outcome kept under `key`, or None."""
+        query = "SELECT outcome FROM outcomes WHERE key = ?"
+        row = self._base.execute(query, (key,)).fetchone()
+        return json.loads(row[0]) if row else None
+
+    def put(self, key: bytes, outcome: dict) -> None:
+        """Keep an outcome; a crash loses at most the last few hundred."""
+        row = key, json.dumps(outcome)
+        self._base.execute("INSERT OR REPLACE INTO outcomes VALUES (?, ?)", row)
+        self._unsaved += 1
+        if self._unsaved >= _COMMIT_EVERY:
+            self.save()
+
+    def save(self) -> None:
+        self._base.commit()
+        self._unsaved = 0
+
+    def close(self) -> None:
+        self.save()
+        self._base.close()
+        if self._folder:
+            with contextlib.suppress(OSError):
+                self._folder.cleanup()
+
+    def __enter__(self) -> OutcomeCache:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

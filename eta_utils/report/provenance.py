@@ -1,0 +1,241 @@
+"""Where a run's numbers come from: the machine, the code, and where the time went.
+
+>>> record_environment(folder)       # its environment.json
+>>> recorded(folder)["stages"]       # seconds by kind, one row per stage, and their sum
+
+Leaves out: what a stage was made from (`stages` records that in each `done.json`).
+"""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+from eta_utils.common.files import read_json, write_json
+from eta_utils.common.machine import LIBRARIES, cores
+from eta_utils.study.parameters import ROOT
+from eta_utils.study.study import Study, check_name, read_study
+
+_DONE = "seed*/**/done.json"
+
+
+def environment() -> dict:
+    """The machine and the code, as plain values; None where something is not known."""
+    commit, dirty = _git()
+    return {
+        "recorded": datetime.datetime.now().isoformat(" ", "seconds"),
+        "commit": commit,
+        "uncommitted changes": dirty,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpu": _cpu(),
+        "cores": cores(),
+        "memory_gib": _memory_gib(),
+        "gpu": _gpu(),
+        "packages": {name: _version(name) for name in LIBRARIES},
+    }
+
+
+def record_environment(run_folder: Path) -> None:
+    """Write a run's `environment.json`.  Where a run goes on that was begun by other code,
+    its `earlier` commits are kept: stages that they made may be reused."""
+    path = run_folder / "environment.json"
+    before, now = _read(path), environment()
+    earlier = list(before.get("earlier", []))
+    if before and before.get("commit") not in (now["commit"], *earlier):
+        earlier.append(before.get("commit"))
+    write_json(path, now | {"earlier": earlier} if earlier else now)
+
+
+def _version(library: str) -> str | None:
+    try:
+        return importlib.metadata.version(library)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _answer(*command: str) -> str | None:
+    """What a program prints; None when it is not there or fails."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _git() -> tuple[str | None, bool | None]:
+    """The commit, and whether files differ from it; None, None outside a checkout."""
+    git = ("git", "-C", str(ROOT))
+    # An installed copy may lie inside some other project's checkout.
+    if _answer(*git, "rev-parse", "--show-toplevel") != str(ROOT):
+        return None, None
+    changes = _answer(*git, "status", "--porcelain")
+    return _answer(*git, "rev-parse", "HEAD"), None if changes is None else bool(changes)
+
+
+def _cpu() -> str | None:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return _answer("sysctl", "-n", "machdep.cpu.brand_string")
+    names = (line.partition(":")[2].strip() for line in lines if "model name" in line)
+    return next(names, platform.machine())
+
+
+def _memory_gib() -> float | None:
+    try:
+        size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError):
+        return None
+    return round(size / (1 << 30), 1)
+
+
+def _gpu() -> str | None:
+    """Asked of the driver: importing torch would take seconds."""
+    query = ("nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader")
+    return _answer(*query) or None
+
+
+def recorded(run_folder: Path) -> dict:
+    """All that a run has recorded about itself, for the report.
+
+    A run whose notebooks were executed by hand has no `command`, and no `seconds` of its
+    notebooks.  Raises BadInput when a file is not what it should be.
+    """
+    run, machine = (_read(run_folder / f"{name}.json") for name in ("run", "environment"))
+    folders = sorted(int(path.name[4:]) for path in run_folder.glob("seed*"))
+    seeds = run.get("seeds") or folders
+    study = _study(run_folder, seeds)
+    stages, notebooks = time_tables(run_folder)
+    return {
+        "command": run.get("command"),
+        "seeds": seeds,
+        "seconds": run.get("seconds", {}),
+        "facts": _facts(study, seeds, machine),
+        "stages": stages,
+        "notebooks": notebooks,
+        "files": [
+            path.relative_to(run_folder).as_posix()
+            for pattern in ("*.ipynb", "seed*/*.ipynb")
+            for path in sorted(run_folder.glob(pattern))
+        ],
+        "environment": _environment_table(machine),
+        "parameters": [row | {"value": str(row["value"])} for row in study.table()],
+    }
+
+
+def _read(path: Path) -> dict:
+    return read_json(path) if path.exists() else {}
+
+
+def _study(run_folder: Path, seeds: list[int]) -> Study:
+    parameters = read_study(run_folder)
+    for name in parameters:
+        check_name(name)
+    seed = seeds[0] if seeds else 0
+    place = {"run": run_folder.name, "outputs": str(run_folder.parent)}
+    return Study(**parameters, **place, seed=seed)
+
+
+def _facts(study: Study, seeds: list[int], machine: dict) -> dict[str, str]:
+    commit = (machine.get("commit") or "not recorded")[:12]
+    if machine.get("uncommitted changes"):
+        commit += ", with uncommitted changes"
+    if earlier := machine.get("earlier"):
+        names = ((each or "not recorded")[:12] for each in earlier)
+        commit += f"; before: {', '.join(names)}"
+    return {
+        "profile": study.profile,
+        "seeds": " ".join(map(str, seeds)) or "none",
+        "date": machine.get("recorded", "not recorded"),
+        "commit": commit,
+    }
+
+
+def _environment_table(machine: dict) -> list[dict]:
+    plain = {name: value for name, value in machine.items() if name != "packages"}
+    both = plain | machine.get("packages", {})
+    return [{"what": name, "value": _words(value)} for name, value in both.items()]
+
+
+def _words(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "none found" if value is None else str(value)
+
+
+def time_tables(run_folder: Path) -> tuple[list[dict], list[dict]]:
+    """Seconds by stage and by notebook, as rows of two tables that end in a sum each.
+
+    Stages come in the order they were made, and their sum is what the run has cost, in
+    whatever execution of its notebook a stage was made.  Notebooks count their last
+    execution alone.
+    """
+    totals = _read(run_folder / "run.json").get("seconds", {})
+    spans = {name: _span(run_folder / f"{name}.ipynb") for name in totals}
+    stages = [_stage(path, run_folder, spans) for path in run_folder.glob(_DONE)]
+    stages.sort(key=lambda stage: (stage["made"], stage["stage"]))
+    return _stage_table(stages), _notebook_table(totals, stages)
+
+
+def _stage_table(stages: list[dict]) -> list[dict]:
+    kinds = dict.fromkeys(kind for stage in stages for kind in stage["seconds"])
+    rows = [
+        {"stage": stage["stage"], "made by": stage["notebook"] or "an earlier execution"}
+        | {kind: stage["seconds"].get(kind) for kind in kinds}
+        | {"total": sum(stage["seconds"].values())}
+        for stage in stages
+    ]
+    sums = {name: _sum(rows, name) for name in (*kinds, "total")}
+    return rows and [*rows, {"stage": "sum", "made by": None} | sums]
+
+
+def _notebook_table(totals: dict[str, float], stages: list[dict]) -> list[dict]:
+    rows = []
+    for name, total in totals.items():
+        own = [stage["seconds"] for stage in stages if stage["notebook"] == name]
+        inside = float(sum(sum(seconds.values()) for seconds in own))
+        rest = {"its stages": inside, "the rest": total - inside}
+        rows.append({"notebook": name, "total": total} | rest)
+    sums = {name: _sum(rows, name) for name in ("total", "its stages", "the rest")}
+    return rows and [*rows, {"notebook": "sum"} | sums]
+
+
+def _sum(rows: list[dict], name: str) -> float:
+    return float(sum(row[name] or 0 for row in rows))
+
+
+def _stage(path: Path, run_folder: Path, spans: dict) -> dict:
+    """A stage, and the notebook that was being executed when it was made, if any was."""
+    done, stage = read_json(path), path.parent.relative_to(run_folder)
+    made = datetime.datetime.fromisoformat(done["made"])
+    makers = (
+        name
+        for name, span in spans.items()
+        if span and Path(name).parts[0] == stage.parts[0] and span[0] <= made <= span[1]
+    )
+    return {
+        "stage": stage.as_posix(),
+        "notebook": next(makers, None),
+        "seconds": done["seconds"],
+        "made": made,
+    }
+
+
+def _span(notebook: Path) -> tuple[datetime.datetime, datetime.datetime] | None:
+    """When an executed notebook began and ended, as local time in whole seconds, as in
+    a stage's `made`."""
+    if not notebook.exists():
+        return None
+    times = read_json(notebook)["metadata"].get("papermill", {})
+    if not (times.get("start_time") and times.get("end_time")):
+        return None
+    start, end = (
+        datetime.datetime.fromisoformat(times[name]).astimezone().replace(tzinfo=None)
+        for name in ("start_time", "end_time")
+    )
+    return start.replace(microsecond=0), end

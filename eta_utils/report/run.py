@@ -1,0 +1,191 @@
+"""Executes the study's notebooks, one process each, and renders the report.
+
+>>> study = Study.begin(run="mine", profile="small")
+>>> run_study(study, seeds=[0, 1], command=command_for(study, [0, 1]))
+PosixPath('outputs/mine/report.html')
+
+From the command line: `python -m eta_utils run --help`.  The executed notebooks lie in the
+run's folder; `run.json` there holds what was executed and the seconds it took.
+
+Leaves out: how a notebook is executed (see `notebook`), what the notebooks do, and skipping
+work done before (each stage sees to that).
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import asdict
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from eta_utils.common.files import BadInput, read_json, write_json
+from eta_utils.common.machine import cores
+from eta_utils.report.notebook import NOTEBOOKS, Step, execute
+from eta_utils.report.page import EACH_SEED, LAST, render
+from eta_utils.report.provenance import record_environment
+from eta_utils.report.spread import Executed, spread
+from eta_utils.study.profiles import PROFILES
+from eta_utils.study.study import Study
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+
+def run_study(
+    study: Study,
+    seeds: Sequence[int],
+    command: str,
+    notebooks: Path = NOTEBOOKS,
+    cell_timeout: int | None = None,
+    jobs: int = 1,
+    client: Client | None = None,
+) -> Path:
+    """Execute the notebooks of each seed, then the analysis; return the report's path.
+
+    `command` is recorded; `cell_timeout` is the most seconds that one cell may take; `jobs`
+    is how many seeds are at work at a time, each with its share of the cores.  With a
+    `client` of a Dask cluster its workers do everything, arms of a seed at the same time.
+    Raises BadInput, before anything runs, for seeds that make no sense or a missing
+    notebook, and NotebookFailed when a notebook does not reach its end.
+    """
+    check_seeds(seeds)
+    check_notebooks(notebooks)
+    folder = study.run_folder
+    folder.mkdir(parents=True, exist_ok=True)
+    record_environment(folder)
+    chains = list(_plan(study, seeds, notebooks))
+    # Until a notebook has been executed anew, what an earlier command left does not count.
+    planned = {step.key for chain in chains for step in chain}
+    seconds = {key: spent for key, spent in _seconds(folder).items() if key not in planned}
+    record = {"command": command, "seeds": list(seeds), "seconds": seconds}
+    write_json(folder / "run.json", record)
+    if client is None:
+        executed = _executed(chains, jobs, cell_timeout)
+    else:
+        executed = spread(client, chains, cell_timeout)
+    for step, spent in executed:
+        if isinstance(step, Step):  # the seconds of a job are those of its stages
+            seconds[step.key] = spent
+        write_json(folder / "run.json", record)
+        print(f"{step.label}: {_duration(spent)}", flush=True)
+    return render(folder)
+
+
+def check_seeds(seeds: Sequence[int]) -> None:
+    """Raise BadInput for seeds that are none, negative or named twice."""
+    if not seeds:
+        raise BadInput("seeds: name at least one")
+    for seed in seeds:
+        if seed < 0:
+            raise BadInput(f"seeds: {seed} is negative")
+    if len(set(seeds)) < len(seeds):
+        raise BadInput(f"seeds: {' '.join(map(str, seeds))} names one twice")
+
+
+def check_notebooks(folder: Path) -> None:
+    """Raise BadInput when a notebook of the study is not in `folder`."""
+    for name in (*EACH_SEED, LAST):
+        if not (folder / f"{name}.ipynb").exists():
+            raise BadInput(f"{folder / name}.ipynb: no such notebook")
+
+
+def command_for(study: Study, seeds: Sequence[int], jobs: int = 1) -> str:
+    """The command line that makes this run again, from nothing."""
+    usual = asdict(Study()) | PROFILES[study.profile]
+    changed = {
+        name: value
+        for name, value in asdict(study).items()
+        if name not in ("run", "profile", "seed") and value != usual[name]
+    }
+    words = ["python", "-m", "eta_utils", "run", "--profile", study.profile]
+    words += ["--run", study.run, "--seeds", *map(str, seeds)]
+    if jobs > 1:
+        words += ["--jobs", str(jobs)]
+    for name, value in changed.items():
+        words += ["-p", f"{name}={value}"]
+    return shlex.join(words)
+
+
+def _seconds(folder: Path) -> dict[str, float]:
+    """What earlier executions of the run took."""
+    path = folder / "run.json"
+    return read_json(path)["seconds"] if path.exists() else {}
+
+
+def _plan(study: Study, seeds: Sequence[int], notebooks: Path) -> Iterator[list[Step]]:
+    """The notebooks of each seed, one after the other; at last the analysis."""
+    for seed in seeds:
+        each = study.with_seed(seed)
+        files = [f"{name}.ipynb" for name in EACH_SEED]
+        yield [Step(each, notebooks / file, each.folder / file) for file in files]
+    file = f"{LAST}.ipynb"
+    yield [Step(study, notebooks / file, study.run_folder / file)]
+
+
+def _executed(chains: list[list[Step]], jobs: int, cell_timeout: int | None) -> Executed:
+    *seeds, analysis = chains
+    if jobs > 1 and len(seeds) > 1:
+        yield from _side_by_side(seeds, jobs, cell_timeout)
+        seeds = []
+    for step in (step for chain in (*seeds, analysis) for step in chain):
+        yield step, execute(step, cell_timeout)
+
+
+def _side_by_side(
+    chains: list[list[Step]], jobs: int, cell_timeout: int | None
+) -> Executed:
+    """Several chains of notebooks at a time.  When one fails, those that are being executed
+    are still waited for."""
+    waiting = deque(deque(chain) for chain in chains)
+    running: dict[Future, tuple[Step, deque[Step]]] = {}
+    # Not by fork: this process has threads.
+    jobs = min(jobs, len(chains))
+    with ProcessPoolExecutor(jobs, get_context("spawn"), _share_cores, (jobs,)) as pool:
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                chain = waiting.popleft()
+                step = chain.popleft()
+                running[pool.submit(_execute_labelled, step, cell_timeout)] = step, chain
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                step, chain = running.pop(future)
+                if chain:  # before any other seed is begun
+                    waiting.appendleft(chain)
+                yield step, future.result()
+
+
+def _share_cores(jobs: int) -> None:
+    """Kernels that this process starts take their share of the cores for torch."""
+    os.environ["OMP_NUM_THREADS"] = str(max(1, cores() // jobs))
+
+
+class _Labelled:
+    """Standard output with the seed in front of each line."""
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+
+    def write(self, text: str) -> None:
+        for line in text.splitlines():
+            if line.strip():
+                sys.stdout.write(f"{self.label}: {line}\n")
+
+    def flush(self) -> None:
+        sys.stdout.flush()
+
+
+def _execute_labelled(step: Step, cell_timeout: int | None) -> float:
+    return execute(step, cell_timeout, _Labelled(f"seed {step.study.seed}"))
+
+
+def _duration(seconds: float) -> str:
+    if round(seconds, 1) < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

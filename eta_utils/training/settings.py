@@ -1,0 +1,108 @@
+"""The settings of models, sampling and every training method, one class each.
+
+They stand together because they must load without torch: the command line reads and
+checks them in a third of a second.  Each class is used by the module that its docstring
+names.  A field with the name of one of TRL's own is handed to TRL by that name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from eta_utils.common.settings import Settings, setting
+
+
+@dataclass(frozen=True)
+class ModelSettings(Settings):
+    """The model and how it is held in memory (`models`)."""
+
+    model: str = setting("tiny", "tiny (built here), a Hub name or a local folder")
+    device: str = setting(
+        "auto",
+        "auto: a GPU where there is one; cuda: stop where there is none",
+        choices=("auto", "cuda"),
+        decides=False,
+    )
+    precision: str = setting(
+        "fp32", "fp32, or bf16: less exact, faster on a GPU", choices=("fp32", "bf16")
+    )
+    lora_rank: int = setting(0, "rank of LoRA adapters; 0: train all weights", at_least=0)
+
+    @property
+    def bf16(self) -> bool:
+        """Whether training runs under bf16 autocast."""
+        return self.precision == "bf16"
+
+
+@dataclass(frozen=True)
+class SamplingSettings(Settings):
+    """How completions are sampled (`sampling`)."""
+
+    temperature: float = setting(1.0, "of sampling; 0: greedy", at_least=0)
+    max_new_tokens: int = setting(96, "longest completion, in tokens", at_least=1)
+    sampler: str = setting(
+        "transformers",
+        "transformers, vllm, or auto: vllm where it is installed and there is a GPU",
+        choices=("transformers", "vllm", "auto"),
+    )
+
+
+@dataclass(frozen=True)
+class SFTSettings(Settings):
+    """One epoch of supervised fine-tuning (`sft.train_sft`)."""
+
+    prefix = "sft_"
+    batch: int = setting(32, "programs per optimiser step, over all processes", at_least=1)
+    learning_rate: float = setting(1.5e-4, "peak of a cosine schedule", above=0)
+
+
+@dataclass(frozen=True)
+class BaseSettings(SFTSettings):
+    """Training of the tiny base model (`sft.train_base`)."""
+
+    prefix = "base_"
+    batch: int = setting(16, "programs per optimiser step, over all processes", at_least=1)
+    learning_rate: float = setting(3e-3, "peak of a cosine schedule", above=0)
+
+
+@dataclass(frozen=True)
+class RewardModelSettings(SFTSettings):
+    """Training of ETA-RM, the reward model (`reward_model`)."""
+
+    prefix = "rm_"
+    batch: int = setting(16, "pairs per optimiser step, over all processes", at_least=1)
+    learning_rate: float = setting(2e-4, "peak of a cosine schedule", above=0)
+    pairs_per_prompt: int = setting(8, "most pairs made of one prompt's samples", at_least=1)
+
+
+@dataclass(frozen=True)
+class DPOSettings(SFTSettings):
+    """One round of DPO (`dpo.train_dpo`)."""
+
+    prefix = "dpo_"
+    batch: int = setting(8, "pairs per optimiser step, over all processes", at_least=1)
+    learning_rate: float = setting(1e-4, "peak of a cosine schedule", above=0)
+    beta: float = setting(0.1, "inverse temperature of DPO", above=0)
+    nll_weight: float = setting(
+        1.0, "weight of the NLL of winners that pass; 0: none", at_least=0
+    )
+
+
+@dataclass(frozen=True)
+class PPOSettings(Settings):
+    """PPO (`ppo.train_ppo`); RLOO takes those that it has a use for."""
+
+    prefix = "ppo_"
+    prompts: int = setting(32, "prompts per update", at_least=1)
+    learning_rate: float = setting(2e-4, "constant", above=0)
+    epochs: int = setting(2, "passes over each batch of episodes", at_least=1)
+    minibatch: int = setting(64, "episodes per optimiser step, over all processes", at_least=1)
+    clip: float = setting(0.2, "largest change of a probability ratio and of a value", above=0)
+    kl: float = setting(0.02, "price of the KL to the SFT model, reward per nat", at_least=0)
+    value_coefficient: float = setting(0.1, "weight of the value loss", at_least=0)
+    gamma: float = setting(1.0, "discount per token", above=0, at_most=1)
+    lam: float = setting(0.95, "lambda of GAE", at_least=0, at_most=1)
+    max_grad_norm: float = setting(1.0, "gradients are clipped to this norm", above=0)
+    checkpoint_every: int = setting(
+        5, "updates between two checkpoints", at_least=1, decides=False
+    )

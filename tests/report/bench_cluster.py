@@ -1,0 +1,59 @@
+"""What does a Dask cluster cost?  The judge on its own pool and on Dask, in turns.
+
+    python -m tests.report.bench_cluster [--samples N] [--turns N]         (make bench)
+
+Both have two workers; nothing is cached; references are run besides, as always.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+
+from distributed import LocalCluster
+
+from eta_utils.execution import judge
+from eta_utils.report import cluster
+from eta_utils.tasks import load_tasks
+from tests.execution.bench_judge import choose_samples
+
+WORKERS = 2
+
+
+def main() -> None:
+    """Print the seconds of both, turn by turn, and the median of their ratios."""
+    options = _parser().parse_args()
+    samples, tasks = choose_samples(options.samples), load_tasks("humaneval")
+    sizes = {"n_workers": WORKERS, "threads_per_worker": 1, "dashboard_address": None}
+    ratios = []
+    with (
+        LocalCluster(**sizes) as local,
+        cluster.connected(local.scheduler_address) as client,
+    ):
+        executor, _ = cluster.judges(client, "auto")
+
+        def seconds(executor=None) -> tuple[float, list]:
+            start = time.monotonic()
+            settings = {"workers": WORKERS, "executor": executor, "cache": False}
+            found = list(judge(samples, tasks, **settings))
+            return time.monotonic() - start, found
+
+        seconds(), seconds(executor)  # workers start with their first program
+        for _ in range(options.turns):
+            (pool, here), (dask, there) = seconds(), seconds(executor)
+            assert here == there
+            ratios.append(dask / pool)
+            print(f"pool {pool:6.2f} s  Dask {dask:6.2f} s  ratio {ratios[-1]:.3f}")
+    print(f"{len(samples):,} samples, median ratio {statistics.median(ratios):.3f}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--samples", type=int, default=4_000)
+    parser.add_argument("--turns", type=int, default=5)
+    return parser
+
+
+if __name__ == "__main__":
+    main()

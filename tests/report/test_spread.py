@@ -1,0 +1,82 @@
+"""A study on a Dask cluster: arms as jobs, notebooks that reuse them, no job done half."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+
+import pandas as pd
+import pytest
+from distributed import LocalCluster
+
+from eta_utils.cli import main
+from eta_utils.report.cluster import connected
+from eta_utils.study import jobs
+from eta_utils.study.study import Study
+
+SMALL = (
+    "corpus_tasks=1600 sft_tasks=32 rounds=1 prompts_per_round=16 test_tasks=8 limit=4 "
+    "dpo_arms=eta"
+).split()
+
+
+def test_each_arm_is_a_job_after_those_that_it_needs(tmp_path):
+    arms = {"rl_arms": "ppo ppo-rm", "dpo_arms": "eta binary", "eta_rm": 0}
+    study = Study.planned("it", "smoke", outputs=str(tmp_path), **arms)
+    names = jobs.names_of(study)
+    assert names == ("sft", "rm", "ppo", "ppo-rm", "dpo-eta", "dpo-binary")
+    assert jobs.needs("sft") == ()
+    assert jobs.needs("ppo-rm") == ("sft", "rm")
+    for place, name in enumerate(names):
+        assert set(jobs.needs(name)) <= set(names[:place])
+
+
+def test_an_arm_that_the_study_has_not_got_is_named(tmp_path, capsys):
+    words = ["train", "--profile", "smoke", "--arms", "dpo-fraction"]
+    assert main([*words, "-p", f"outputs={tmp_path / 'o'}"]) == 2
+    said = capsys.readouterr().err
+    assert "--arms dpo-fraction: this study has no such arm; it has sft, rm, ppo" in said
+    assert not (tmp_path / "o").exists()
+
+
+def test_jobs_are_not_for_a_cluster(capsys):
+    assert main("run --dask tcp://127.0.0.1:9 --jobs 2".split()) == 2
+    assert "--jobs: with --dask" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_study_runs_on_a_cluster_and_survives_a_worker(tmp_path, capfd):
+    sizes = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    words = ["run", "--profile", "smoke", *(w for each in SMALL for w in ("-p", each))]
+    base = tmp_path / "smoke" / "seed0" / "base"
+    with LocalCluster(**sizes) as local:
+        address = local.scheduler_address
+
+        def kill_the_worker_of_the_base():
+            """While the base is trained, which one worker does and the other waits for."""
+            while not (base / "started.json").exists():
+                time.sleep(0.1)
+            with connected(address) as client:
+                [busy] = [name for name, keys in client.processing().items() if keys]
+                os.kill(client.run(os.getpid)[busy], signal.SIGKILL)
+
+        killer = threading.Thread(target=kill_the_worker_of_the_base)
+        killer.start()
+        assert main([*words, "--dask", address, "-p", f"outputs={tmp_path}"]) == 0
+        killer.join()
+    said = capfd.readouterr().out
+    done = [line.split(":")[0] for line in said.splitlines() if ", seed 0: " in line]
+    assert done[0] == "sft, seed 0"
+    assert sorted(done[1:4]) == ["dpo-eta, seed 0", "ppo, seed 0", "rm, seed 0"]
+    assert done[4:] == ["01_sft, seed 0", "02_ppo, seed 0", "03_eta_dpo, seed 0"]
+    for name in ("sft", "ppo", "rm", "dpo-eta"):  # each printed into a file of its own
+        assert "seed 0" in (base.parent / f"{name}.log").read_text()
+    for notebook in ("01_sft", "02_ppo", "03_eta_dpo"):
+        text = (base.parent / f"{notebook}.ipynb").read_text()
+        assert "reuse sft: same parameters" in text
+        assert "recompute" not in text and "steps/s" not in text
+    table = pd.read_csv(tmp_path / "smoke" / "results.csv")
+    assert list(table["arm"]) == ["base", "SFT", "PPO", "ETA-DPO"]
+    assert (tmp_path / "smoke" / "report.html").exists()

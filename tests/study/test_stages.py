@@ -1,0 +1,251 @@
+"""A stage is made once, reused while current, and says in one line what it does."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import time
+
+import pytest
+
+from eta_utils.study.stages import Stage
+
+PARAMETERS = {"rate": 0.1, "tasks": 64}
+
+
+@pytest.fixture
+def stage_of(tmp_path):
+    """A new Stage object, as another process would make it."""
+
+    def make(name="sft", parameters=PARAMETERS, inputs=()):
+        return Stage(tmp_path, name, parameters, inputs)
+
+    return make
+
+
+def run(stage, metrics=None):
+    """Make the stage if it must be made; says whether it was."""
+    if not stage.must_run():
+        return False
+    (stage.folder / "weights").write_text("learnt")
+    stage.finish(metrics or {})
+    return True
+
+
+@pytest.fixture
+def line(capsys):
+    """The single line that was printed since the last call; None where none was."""
+
+    def take():
+        lines = capsys.readouterr().out.splitlines()
+        assert len(lines) <= 1
+        return lines[0] if lines else None
+
+    return take
+
+
+# --- Made, reused, made anew
+
+
+def test_a_stage_is_made_once_and_then_reused(stage_of, line):
+    assert run(stage_of(), {"loss": 0.5})
+    assert line() is None
+    again = stage_of()
+    assert not run(again)
+    assert line().startswith("reuse sft: ")
+    assert again.metrics == {"loss": 0.5}
+    assert (again.folder / "weights").read_text() == "learnt"
+    assert not run(stage_of())
+
+
+def test_a_changed_parameter_makes_it_anew_and_is_named_with_old_and_new(stage_of, line):
+    run(stage_of(), {"loss": 0.5})
+    (stage_of().folder / "leftover").write_text("of the old parameters")
+    changed = stage_of(parameters=PARAMETERS | {"rate": 0.2})
+    assert run(changed, {"loss": 0.4})
+    assert line() == "recompute sft: rate 0.1 -> 0.2"
+    assert not (changed.folder / "leftover").exists()
+    assert changed.metrics == {"loss": 0.4}
+    # Back to what it was: the first result is gone, so it is made a third time.
+    assert run(stage_of())
+    assert line() == "recompute sft: rate 0.2 -> 0.1"
+
+
+def test_a_parameter_that_came_or_went_makes_it_anew(stage_of, line):
+    run(stage_of())
+    assert run(stage_of(parameters=PARAMETERS | {"beta": 1}))
+    assert line() == "recompute sft: beta None -> 1"
+    assert run(stage_of(parameters={"rate": 0.1, "beta": 1}))
+    assert line() == "recompute sft: tasks 64 -> None"
+
+
+def test_a_changed_input_makes_it_anew_and_so_what_is_made_from_it(stage_of, line):
+    def chain(rate):
+        base = stage_of("base", {"rate": rate})
+        sft = stage_of("sft", {}, [base])
+        return base, sft, stage_of("dpo", {}, [sft])
+
+    assert [run(each) for each in chain(1)] == [True, True, True]
+    assert [run(each) for each in chain(1)[:1]] == [False]
+    line()
+    base, sft, dpo = chain(2)
+    assert run(dpo)
+    assert line() == "recompute dpo: sft was made anew"
+    assert run(sft)
+    assert line() == "recompute sft: base was made anew"
+    assert run(base)
+    assert line() == "recompute base: rate 1 -> 2"
+
+
+def test_stages_of_other_names_and_roots_do_not_touch_each_other(stage_of, tmp_path):
+    run(stage_of("sft"))
+    assert run(stage_of("dpo"))
+    assert run(Stage(tmp_path / "seed1", "sft", PARAMETERS))
+    assert not run(stage_of("sft"))
+
+
+def test_lists_small_numbers_and_none_are_recognised_when_read_back(stage_of):
+    plain = {"names": ["eta", "steps"], "rate": 1e-4, "limit": None, "on": True}
+    assert run(stage_of(parameters=plain))
+    assert not run(stage_of(parameters=plain))
+
+
+# --- Interrupted
+
+
+def test_a_stage_that_was_not_finished_is_gone_on_with(stage_of, line):
+    first = stage_of()
+    assert first.must_run()
+    (first.folder / "checkpoint").write_text("half way")
+    assert line() is None
+    again = stage_of()
+    assert again.must_run()
+    assert line() == "go on with sft: it was interrupted"
+    assert (again.folder / "checkpoint").read_text() == "half way"
+    again.finish({})
+    assert not stage_of().must_run()
+
+
+def test_what_other_parameters_left_half_done_is_not_gone_on_with(stage_of, line):
+    first = stage_of()
+    first.must_run()
+    (first.folder / "checkpoint").write_text("half way")
+    again = stage_of(parameters=PARAMETERS | {"tasks": 8})
+    assert again.must_run()
+    assert line() == "recompute sft: tasks 64 -> 8"
+    assert not (again.folder / "checkpoint").exists()
+
+
+def test_a_stage_interrupted_while_made_anew_is_gone_on_with(stage_of, line):
+    run(stage_of())
+    changed = PARAMETERS | {"tasks": 8}
+    stage = stage_of(parameters=changed)
+    stage.must_run()
+    (stage.folder / "checkpoint").write_text("half way")
+    line()
+    again = stage_of(parameters=changed)
+    assert again.must_run()
+    assert line() == "go on with sft: it was interrupted"
+    assert (again.folder / "checkpoint").exists()
+
+
+def test_a_stage_that_finished_just_before_it_was_killed_is_reused(stage_of, line):
+    # The last step is to remove started.json; being killed before it harms nothing.
+    stage = stage_of()
+    stage.must_run()
+    started = (stage.folder / "started.json").read_text()
+    stage.finish({"loss": 1})
+    (stage.folder / "started.json").write_text(started)
+    assert not stage_of().must_run()
+    assert line().startswith("reuse sft: ")
+
+
+def test_files_without_a_record_of_whose_they_are_do_not_stay(stage_of):
+    stage = stage_of()
+    stage.folder.mkdir()
+    (stage.folder / "checkpoint.pt").write_text("of who knows which parameters")
+    assert stage.must_run()
+    assert not (stage.folder / "checkpoint.pt").exists()
+
+
+def test_a_stage_without_metrics_yet_has_none_to_give(stage_of):
+    stage = stage_of()
+    stage.must_run()
+    with pytest.raises(ValueError, match=r"done\.json"):
+        _ = stage.metrics
+
+
+# --- Time
+
+
+def test_the_clock_adds_up_by_kind_and_is_written(stage_of):
+    stage = stage_of()
+    stage.must_run()
+    for kind, seconds in (("judging", 0.02), ("training", 0.05), ("judging", 0.02)):
+        with stage.clock(kind):
+            time.sleep(seconds)
+    assert 0.04 <= stage.seconds["judging"] < 2
+    assert 0.05 <= stage.seconds["training"] < 2
+    stage.finish({})
+    written = json.loads((stage.folder / "done.json").read_text())["seconds"]
+    assert written == {kind: round(spent, 2) for kind, spent in stage.seconds.items()}
+
+
+def test_time_counts_although_the_block_raises(stage_of):
+    stage = stage_of()
+    with pytest.raises(KeyError), stage.clock("sampling"):
+        time.sleep(0.02)
+        raise KeyError
+    assert stage.seconds["sampling"] >= 0.02
+
+
+# --- Digest
+
+
+def test_the_digest_depends_on_values_not_on_the_order_of_keys(stage_of):
+    digest = stage_of().digest
+    assert stage_of(parameters={"tasks": 64, "rate": 0.1}).digest == digest
+    assert stage_of(parameters={"tasks": 64, "rate": 0.2}).digest != digest
+    assert stage_of(parameters={"tasks": 64}).digest != digest
+
+
+def test_the_digest_depends_on_the_inputs_digests_not_on_their_order(stage_of):
+    one, two = stage_of("one", {"a": 1}), stage_of("two", {"a": 2})
+    changed = stage_of("two", {"a": 3})
+    digest = stage_of(inputs=[one, two]).digest
+    assert stage_of(inputs=[two, one]).digest == digest
+    assert stage_of(inputs=[one, changed]).digest != digest
+    assert stage_of(inputs=[one]).digest != digest
+    assert stage_of().digest != digest
+
+
+def make_slowly(root, ends):
+    """Begin the stage in this process; finish it, or die before that."""
+    stage = Stage(root, "sft", PARAMETERS)
+    assert stage.must_run()
+    (root / "begun").touch()
+    time.sleep(0.5)
+    if ends == "dies":
+        os._exit(1)
+    stage.finish({})
+
+
+@pytest.mark.parametrize(("ends", "must"), [("finishes", False), ("dies", True)])
+def test_of_two_processes_that_want_a_stage_one_waits(tmp_path, capsys, ends, must):
+    other = multiprocessing.get_context("fork").Process(
+        target=make_slowly, args=(tmp_path, ends)
+    )
+    other.start()
+    while not (tmp_path / "begun").exists():
+        time.sleep(0.01)
+    assert Stage(tmp_path, "sft", PARAMETERS).must_run() is must
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("wait for sft: another process is at it")
+    assert said[1].startswith("go on with sft" if must else "reuse sft")
+    other.join()
+
+
+def test_a_stage_that_was_interrupted_here_does_not_wait_for_itself(stage_of):
+    assert stage_of().must_run()
+    assert stage_of().must_run()  # the notebook's cell is run again

@@ -1,0 +1,325 @@
+"""A run's parameters: checked by name, type and range, remembered, never mixed up."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import fields
+
+import pytest
+
+from eta_utils.analysis.recipes import recipe
+from eta_utils.common.files import BadInput
+from eta_utils.preferences.orderings import ORDERINGS
+from eta_utils.study.profiles import PROFILES
+from eta_utils.study.ranges import GENERATED, check_ranges
+from eta_utils.study.study import Study, check_name, parse, read_study
+from tests.conftest import ROOT
+
+
+@pytest.fixture
+def begin(tmp_path):
+    def begun(run="lab", **given):
+        return Study.begin(run, outputs=str(tmp_path), **given)
+
+    return begun
+
+
+@pytest.fixture(params=sorted(PROFILES))
+def profile(request, data, monkeypatch):
+    """Each profile; one on a set that has to be fetched needs the file here."""
+    tasks = PROFILES[request.param].get("tasks", "pipelines")
+    if tasks not in (*GENERATED, "humaneval"):
+        monkeypatch.setenv("ETA_DATA", str(data(f"{tasks}.jsonl.gz").parent))
+    return request.param
+
+
+def kept(begin_in, run="lab"):
+    return json.loads((begin_in / run / "study.json").read_text())
+
+
+# --- What is refused
+
+
+@pytest.mark.parametrize(
+    ("name", "close"),
+    [
+        ("sft_taks", "sft_tasks"),
+        ("dpo_learningrate", "dpo_learning_rate"),
+        ("dpo_bta", "dpo_beta"),
+        ("Rounds", "rounds"),
+    ],
+)
+def test_an_unknown_parameter_is_named_with_the_closest_known_one(begin, name, close):
+    with pytest.raises(BadInput, match=rf"parameter {name}: .*did you mean {close}\?"):
+        begin(**{name: 1})
+
+
+def test_a_parameter_like_no_other_is_named_with_where_to_look():
+    with pytest.raises(BadInput, match=r"parameter zzz: .*study\.py"):
+        check_name("zzz")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("sft_tasks", "64"),
+        ("sft_tasks", 64.0),
+        ("sft_tasks", True),
+        ("dpo_learning_rate", "1e-4"),
+        ("dpo_learning_rate", "true"),
+        ("dpo_learning_rate", True),
+        ("dpo_arms", 3),
+        ("dpo_arms", ["eta", "steps"]),
+        ("temperature", [1.0]),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_refused_by_name(begin, tmp_path, name, value):
+    with pytest.raises(BadInput, match=rf"parameter {name}: .* is not (a|text)"):
+        begin(**{name: value})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_whole_number_does_where_a_number_is_wanted(begin):
+    study = begin(temperature=1, dpo_beta=2)
+    assert (study.temperature, study.dpo_beta) == (1.0, 2.0)
+    assert type(study.dpo_beta) is float
+
+
+NUMBERS = [each.name for each in fields(Study) if isinstance(each.default, (int, float))]
+FLOATS = [each.name for each in fields(Study) if isinstance(each.default, float)]
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_negative_number_is_refused_by_name(begin, tmp_path, name):
+    with pytest.raises(BadInput, match=rf"parameter {name}: -1"):
+        begin(**{name: -1})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", FLOATS)
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_nan_and_infinity_are_refused_by_name(begin, name, value):
+    with pytest.raises(BadInput, match=rf"parameter {name}: (nan|inf) is not finite"):
+        begin(**{name: value})
+
+
+@pytest.mark.parametrize(
+    "name", ["sft_tasks", "temperature", "max_new_tokens", "dpo_batch", "ppo_prompts"]
+)
+def test_zero_is_refused_where_it_means_nothing(begin, name):
+    with pytest.raises(BadInput, match=rf"parameter {name}: .* is not positive"):
+        begin(**{name: 0})
+
+
+def test_zero_is_taken_where_it_means_something(begin):
+    study = begin(seed=0, limit=0, workers=0, ppo_kl=0.0, dpo_nll_weight=0, corpus_noise=0)
+    assert study.dpo_nll_weight == 0
+
+
+def test_more_noise_than_1_is_refused(begin):
+    with pytest.raises(BadInput, match=r"parameter corpus_noise: 1\.5 is not in 0\.\.1"):
+        begin(corpus_noise=1.5)
+    assert begin(corpus_noise=1).corpus_noise == 1
+
+
+@pytest.mark.parametrize("changed", [{"align_min_steps": 6}, {"max_steps": 2}])
+def test_difficulties_that_are_no_range_are_refused(begin, changed):
+    with pytest.raises(BadInput, match=r"parameter align_min_steps: .*max_steps"):
+        begin(**changed)
+
+
+def test_more_steps_than_the_tiny_models_context_holds_are_refused(begin):
+    with pytest.raises(BadInput, match=r"max_steps \(6\)"):
+        begin(max_steps=6)
+
+
+def test_settings_with_which_ppo_could_not_execute_as_much_as_dpo_are_refused(begin):
+    # 3 rounds x 320 prompts = 960 prompts are no multiple of 50.
+    with pytest.raises(BadInput, match=r"parameter ppo_prompts: 50 does not divide .*960"):
+        begin(rounds=3, prompts_per_round=320, ppo_prompts=50)
+
+
+@pytest.mark.parametrize(
+    "run", ["a/b", "../up", "/tmp/x", "..", ".", ".hidden", "a b", "-x"]
+)
+def test_a_run_that_is_not_the_name_of_a_folder_is_refused(begin, tmp_path, run):
+    with pytest.raises(BadInput, match=r"parameter run: .*not the name of a folder"):
+        begin(run)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_profile_that_does_not_exist_is_refused_with_those_that_do(begin):
+    with pytest.raises(BadInput, match="there is no large; there are smoke, small"):
+        begin(profile="large")
+
+
+def test_an_ordering_that_does_not_exist_is_refused_at_once(begin):
+    with pytest.raises(BadInput, match="parameter dpo_arms"):
+        begin(dpo_arms="eta stesp")
+
+
+# --- What is remembered
+
+
+def test_a_begun_run_remembers_its_profile_and_refuses_another(begin):
+    assert begin(profile="smoke").profile == "smoke"
+    again = begin()
+    assert (again.profile, again.sft_tasks) == ("smoke", PROFILES["smoke"]["sft_tasks"])
+    assert begin(profile="smoke") == again
+    with pytest.raises(BadInput, match="run lab was begun with smoke, not full"):
+        begin(profile="full")
+    assert begin() == again
+
+
+def test_a_run_is_called_after_its_profile_unless_it_is_named(tmp_path):
+    study = Study.begin(profile="smoke", outputs=str(tmp_path))
+    assert study.run_folder == tmp_path / "smoke"
+    assert Study.begin(outputs=str(tmp_path)).run == "small"
+
+
+def test_overrides_win_over_what_is_remembered_and_that_over_the_profile(begin):
+    default, profile = Study().sft_tasks, PROFILES["smoke"]["sft_tasks"]
+    assert default != profile
+    assert begin("other").sft_tasks == default
+    assert begin(profile="smoke").sft_tasks == profile
+    assert begin(sft_tasks=7).sft_tasks == 7
+    assert begin().sft_tasks == 7
+    assert begin(sft_tasks=9).sft_tasks == 9
+    assert begin().sft_tasks == 9
+
+
+def test_an_override_that_is_none_is_not_one(begin):
+    assert begin(profile="smoke", sft_tasks=None) == begin()
+
+
+def test_study_json_is_whole_and_what_the_next_begin_gives(begin, tmp_path):
+    study = begin(profile="smoke", dpo_beta=0.5, dpo_arms="eta")
+    expected = {f.name for f in fields(Study)} - {"run", "seed", "outputs"}
+    assert set(kept(tmp_path)) == expected
+    assert kept(tmp_path) == read_study(study.run_folder)
+    assert [path.name for path in study.run_folder.iterdir()] == ["study.json"]
+    assert begin() == study
+
+
+def test_a_refused_value_changes_nothing_that_is_remembered(begin, tmp_path):
+    begin(profile="smoke", sft_tasks=7)
+    before = kept(tmp_path)
+    with pytest.raises(BadInput):
+        begin(sft_tasks=9, dpo_beta=-1.0)
+    assert kept(tmp_path) == before
+
+
+def test_a_seed_is_not_remembered_and_has_a_folder_of_its_own(begin, tmp_path):
+    study = begin(seed=3)
+    assert study.folder == tmp_path / "lab" / "seed3"
+    assert begin().seed == 0
+    assert study.with_seed(4).folder == tmp_path / "lab" / "seed4"
+    assert study.with_seed(3) == study
+
+
+def test_a_run_that_was_not_begun_has_no_parameters(tmp_path):
+    assert read_study(tmp_path / "nowhere") == {}
+
+
+def test_a_study_json_without_its_profile_is_named(begin, tmp_path):
+    (tmp_path / "lab").mkdir()
+    (tmp_path / "lab" / "study.json").write_text('{"sft_tasks": 3}')
+    with pytest.raises(BadInput, match=r"study\.json"):
+        begin()
+
+
+# --- Profiles
+
+
+def test_every_profiles_values_are_good_and_written_as_they_are(begin, profile):
+    study = begin(profile=profile)
+    check_ranges(study)
+    for name, value in PROFILES[profile].items():
+        assert getattr(study, name) == value
+        assert getattr(Study(), name) != value  # only what differs from small is named
+    assert {recipe(arm).ordering for arm in study.arms_of_dpo} <= set(ORDERINGS)
+
+
+def test_ppo_executes_as_many_programs_as_dpo(begin, profile):
+    study = begin(profile=profile)
+    dpo = study.rounds * study.prompts_per_round * study.samples_per_prompt
+    assert study.ppo_updates * study.ppo_prompts * study.samples_per_prompt == dpo
+    assert study.programs == dpo
+
+
+def test_profile_small_is_the_defaults(begin):
+    assert begin(profile="small") == Study(
+        run="lab", profile="small", outputs=begin(profile="small").outputs
+    )
+
+
+# --- Text and tables
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("sft_tasks", "64", 64),
+        ("dpo_beta", "1e-3", 1e-3),
+        ("dpo_beta", "1", 1.0),
+        ("dpo_arms", "eta steps", "eta steps"),
+        ("model", "gpt2", "gpt2"),
+    ],
+)
+def test_text_of_the_command_line_becomes_a_value_of_the_parameters_type(name, text, value):
+    found = parse(name, text)
+    assert found == value
+    assert type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "wanted"),
+    [
+        ("sft_tasks", "many", "a whole number"),
+        ("sft_tasks", "6.5", "a whole number"),
+        ("sft_tasks", "", "a whole number"),
+        ("dpo_beta", "0,1", "a number"),
+    ],
+)
+def test_text_that_is_no_such_value_is_refused_by_name(name, text, wanted):
+    with pytest.raises(BadInput, match=rf"parameter {name}: '{text}' is not {wanted}"):
+        parse(name, text)
+    with pytest.raises(BadInput, match=r"parameter sft_tusks: .*did you mean sft_tasks"):
+        parse("sft_tusks", "1")
+
+
+def test_the_table_explains_every_parameter(begin):
+    rows = begin(sft_tasks=7).table()
+    assert [row["parameter"] for row in rows] == [each.name for each in fields(Study)]
+    assert all(row["meaning"] for row in rows)
+    assert {"sft_tasks": 7}.items() <= {r["parameter"]: r["value"] for r in rows}.items()
+
+
+def test_a_stages_parameters_are_those_named_and_the_seed(begin):
+    assert begin(seed=2, sft_tasks=7).only("sft_tasks", "model") == {
+        "seed": 2,
+        "sft_tasks": 7,
+        "model": "tiny",
+    }
+
+
+def test_every_profile_says_what_each_notebook_costs(begin, profile):
+    depends = "model" in PROFILES[profile]
+    known = f"takes in profile {profile} depends" if depends else "took"
+    for path in sorted((ROOT / "notebooks").glob("0[1-4]_*.py")):
+        said = begin(run=profile, profile=profile).cost(path.stem)
+        assert profile in said
+        assert known in said
+
+
+def test_every_notebook_of_the_study_says_its_own_cost():
+    for path in sorted((ROOT / "notebooks").glob("0[1-4]_*.py")):
+        assert f'print(study.cost("{path.stem}"))' in path.read_text()
+
+
+def test_a_file_or_folder_is_remembered_by_its_whole_path(begin, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    assert begin(model="mine").model == str(tmp_path / "mine")
+    assert begin(model="gpt2").model == "gpt2"

@@ -1,0 +1,104 @@
+"""A study's tasks: what each family gives, for each split."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from eta_utils.execution import judge
+from eta_utils.study import tasks as families
+from eta_utils.study.study import Study
+from eta_utils.study.tasks import SPLITS, corpus_of, tasks_of
+from eta_utils.tasks import load_tasks
+
+SMALL = Study(sft_tasks=12, test_tasks=12, prompts_per_round=6, rounds=2, corpus_tasks=60)
+REPAIR = replace(SMALL, tasks="repair")
+
+
+@pytest.fixture
+def here(data, monkeypatch):
+    monkeypatch.setenv("ETA_DATA", str(data("quixbugs.jsonl.gz").parent))
+
+
+def statuses(tasks, which):
+    samples = [
+        {"task_id": name, "completion": getattr(task, which)}
+        for name, task in tasks.items()
+    ]
+    return [each.status for each in judge(samples, tasks, cache=False)]
+
+
+@pytest.mark.parametrize("study", [SMALL, REPAIR], ids=["pipelines", "repair"])
+@pytest.mark.parametrize("split", SPLITS)
+def test_generated_families_give_as_many_as_are_asked_for(study, split):
+    tasks = tasks_of(study, split)
+    assert len(tasks) == 12
+    assert set(statuses(tasks, "canonical_solution")) == {"passed"}
+
+
+def test_what_is_to_be_repaired_fails_and_the_prompt_says_how():
+    tasks = tasks_of(REPAIR, "align")
+    assert "passed" not in statuses(tasks, "buggy_solution")
+    assert all("# wrong: assert solve(" in task.prompt for task in tasks.values())
+
+
+def test_the_trace_in_the_prompt_is_a_switch():
+    with_trace, without = (
+        tasks_of(replace(REPAIR, repair_trace=on), "test") for on in (1, 0)
+    )
+    assert with_trace.keys() == without.keys()
+    assert any("\n# line " in task.prompt for task in with_trace.values())
+    assert not any("\n# line " in task.prompt for task in without.values())
+
+
+def test_repairs_share_no_prompt_with_what_is_trained_on():
+    seen = {
+        task.prompt
+        for split in ("sft", "align")
+        for task in tasks_of(REPAIR, split).values()
+    }
+    assert not seen & {task.prompt for task in tasks_of(REPAIR, "test").values()}
+
+
+def test_the_corpus_of_repairs_has_buggy_fixes_as_common_as_the_noise():
+    rows = corpus_of(replace(REPAIR, corpus_tasks=400))
+    assert len(rows) > 300  # the others' bugs do not show
+    clean = sum(not row["bugs"] for row in rows) / len(rows)
+    assert 0.2 < clean < 0.5  # 0.65 to the power of 1 to 5 steps: 0.35 on average
+    assert all(row["prompt"].count("def solve(") == 2 for row in rows)
+
+
+def test_tasks_of_a_set_have_half_of_their_asserts_hidden_in_alignment():
+    study = Study(tasks="humaneval")
+    whole = load_tasks("humaneval")
+    for name, task in tasks_of(study, "align").items():
+        if task.hidden_test:
+            assert task.test != task.hidden_test != whole[name].test
+    for name, task in tasks_of(study, "test").items():
+        assert task.hidden().test == whole[name].test
+
+
+def test_hidden_tests_can_come_from_another_set(here):
+    study = Study(tasks="humaneval", hidden_set="humaneval+", limit=10)
+    plus = load_tasks("humaneval+")
+    for name, task in tasks_of(study, "test").items():
+        assert task.hidden().test == plus[name].test
+
+
+def test_another_set_can_be_evaluated_on(here):
+    study = Study(tasks="mbpp", test_set="humaneval", limit=10)
+    assert all(name.startswith("Mbpp/") for name in tasks_of(study, "align"))
+    assert all(name.startswith("HumanEval/") for name in tasks_of(study, "test"))
+
+
+def test_sets_with_buggy_programs_are_to_be_repaired(here):
+    for task in tasks_of(Study(tasks="quixbugs", limit=10), "test").values():
+        assert task.prompt.count(f"def {task.entry_point}(") == 2
+
+
+def test_tasks_are_the_same_in_another_process():
+    families._tasks_of.cache_clear()
+    first = tasks_of(REPAIR, "tune")
+    families._tasks_of.cache_clear()
+    assert first == tasks_of(REPAIR, "tune")

@@ -1,0 +1,195 @@
+"""Training and sampling throughput at a model's real size, against TRL's plain trainer.
+
+    python -m tests.training.bench_models --size 0.5b   (a GPU)
+    python -m tests.training.bench_models --size tiny --examples 64   (anywhere)
+
+Models have Qwen2.5's architecture, its vocabulary and random weights, so nothing has to be
+downloaded, and no text ends early: rates are those of full-length work.  The tokenizer is
+the built-in one.  Tokens of training are those of prompts and completions, without padding;
+of sampling, those that are written.  TRL's row is `SFTTrainer` as its example script
+(`trl sft`) sets it up, with the same batches on the same examples.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from datasets import Dataset
+from transformers import AutoModelForCausalLM, Qwen2Config, set_seed
+from trl import SFTConfig, SFTTrainer
+
+from eta_utils.tasks import pipelines
+from eta_utils.training.dpo import DPOSettings, train_dpo
+from eta_utils.training.models import adapt, build_tiny, device, load_model, parameters
+from eta_utils.training.sampling import sample_completions
+from eta_utils.training.sft import SFTSettings, train_sft
+from eta_utils.training.vllm import Engine, uses_vllm
+
+# As in Qwen2.5-Coder's config.json: width, inner width, layers, heads, key-value heads,
+# vocabulary.
+SIZES = {
+    "tiny": (128, 256, 2, 4, 2, 4096),
+    "0.5b": (896, 4864, 24, 14, 2, 151_936),
+    "7b": (3584, 18_944, 28, 28, 4, 152_064),
+}
+SAMPLES = 8  # of each prompt
+
+
+def main() -> None:
+    """Print one row of the table in docs/scaling.md for each kind of work."""
+    options = _parser().parse_args()
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        _write_model(folder / "model", options.size)
+        name = torch.cuda.get_device_name() if torch.cuda.is_available() else "processor"
+        model, tokenizer = load_model(folder / "model")
+        print(f"{options.size}: {parameters(model):,} weights, {name}, bf16 {options.bf16}")
+        examples = _examples(options.examples)
+        texts = [each["prompt"] + each["completion"] for each in examples]
+        tokens = sum(map(len, tokenizer(texts)["input_ids"]))
+        del model
+        _report("SFT", tokens, lambda: _sft(folder, examples, options))
+        _report("SFT, TRL's own", tokens, lambda: _trl(folder, examples, options))
+        _report("DPO, both programs", 2 * tokens, lambda: _dpo(folder, examples, options))
+        _report("sampling, transformers", None, lambda: _sample(folder, examples, options))
+        if uses_vllm("auto") or options.vllm:
+            _report(
+                "sampling, vLLM", None, lambda: _sample_by_vllm(folder, examples, options)
+            )
+
+
+def _write_model(folder: Path, size: str) -> None:
+    wide, inner, layers, heads, kept, vocabulary = SIZES[size]
+    build_tiny(folder, [each["prompt"] + each["completion"] for each in _examples(200)])
+    set_seed(0)
+    config = Qwen2Config(
+        vocab_size=vocabulary,
+        hidden_size=wide,
+        intermediate_size=inner,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        num_key_value_heads=kept,
+        max_position_embeddings=2048,
+        tie_word_embeddings=size != "7b",
+        bos_token_id=0,
+        eos_token_id=0,
+    )
+    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+
+
+def _examples(count: int) -> list[dict]:
+    tasks = pipelines.generate("sft", count, steps=(3, 5)).values()
+    return [{"prompt": t.prompt, "completion": t.canonical_solution} for t in tasks]
+
+
+def _report(what: str, tokens: int | None, work: Callable[[], int | None]) -> None:
+    """Time `work`, which tells its tokens where they are not known before, and its start
+    (loading the weights) apart from it."""
+    found, seconds = work()
+    rate = (tokens or found) / seconds
+    memory = torch.cuda.max_memory_allocated() / 2**30 if torch.cuda.is_available() else 0
+    print(
+        f"{what:24} {rate:10,.0f} tokens/s  {seconds:7.1f} s  {memory:6.1f} GiB", flush=True
+    )
+
+
+def _learner(folder: Path, options: argparse.Namespace):
+    model, tokenizer = load_model(folder / "model")
+    model.to(device())
+    adapt(model, options.lora_rank)
+    return model, tokenizer
+
+
+def _timed(work: Callable[[], object]) -> tuple[object, float]:
+    start = time.monotonic()
+    return work(), time.monotonic() - start
+
+
+def _sft(folder: Path, examples: list[dict], options: argparse.Namespace):
+    model, tokenizer = _learner(folder, options)
+    settings = SFTSettings(1e-5, options.batch, bf16=options.bf16)
+    return _timed(lambda: train_sft(model, tokenizer, examples, settings, folder))
+
+
+def _trl(folder: Path, examples: list[dict], options: argparse.Namespace):
+    """With TRL's defaults (activation checkpointing among them) but for batch and logs."""
+    config = SFTConfig(
+        output_dir=str(folder / "trl"),
+        per_device_train_batch_size=options.batch,
+        num_train_epochs=1,
+        bf16=options.bf16,
+        report_to="none",
+        save_strategy="no",
+        disable_tqdm=True,
+        use_cpu=not torch.cuda.is_available(),
+    )
+    model, tokenizer = _learner(folder, options)
+    trainer = SFTTrainer(
+        model=model,
+        args=config,
+        train_dataset=Dataset.from_list(examples),
+        processing_class=tokenizer,
+    )
+    return _timed(trainer.train)
+
+
+def _dpo(folder: Path, examples: list[dict], options: argparse.Namespace):
+    model, tokenizer = _learner(folder, options)
+    reference, _ = load_model(folder / "model")
+    pairs = [
+        {
+            "prompt": each["prompt"],
+            "chosen": each["completion"],
+            "rejected": other["completion"],
+            "winner_passes": True,
+        }
+        for each, other in zip(examples, examples[1:] + examples[:1], strict=True)
+    ]
+    settings = DPOSettings(1e-6, options.batch, bf16=options.bf16)
+    reference.to(device())
+    return _timed(lambda: train_dpo(model, reference, tokenizer, pairs, settings, folder))
+
+
+def _sample(folder: Path, examples: list[dict], options: argparse.Namespace):
+    model, tokenizer = load_model(folder / "model", "bf16" if options.bf16 else "fp32")
+    return _timed_sampling(model.to(device()), tokenizer, examples, options)
+
+
+def _sample_by_vllm(folder: Path, examples: list[dict], options: argparse.Namespace):
+    _, tokenizer = load_model(folder / "model")
+    with Engine(folder / "model", "bf16" if options.bf16 else "fp32") as engine:
+        return _timed_sampling(engine, tokenizer, examples, options)
+
+
+def _timed_sampling(
+    model, tokenizer, examples: list[dict], options: argparse.Namespace
+) -> tuple[int, float]:
+    prompts = [each["prompt"] for each in examples[: options.prompts]]
+    settings = {"n": SAMPLES, "max_new_tokens": options.longest}
+    sample_completions(model, tokenizer, prompts[:2], **settings)  # what is made once
+    found, seconds = _timed(
+        lambda: sample_completions(model, tokenizer, prompts, **settings)
+    )
+    return sum(len(each.ids) for row in found for each in row), seconds
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", choices=SIZES, default="0.5b")
+    parser.add_argument("--examples", type=int, default=1_024)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--prompts", type=int, default=64)
+    parser.add_argument("--longest", type=int, default=256, help="tokens of a sample")
+    parser.add_argument("--lora-rank", type=int, default=0)
+    parser.add_argument("--bf16", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument("--vllm", action="store_true", help="also without a GPU")
+    return parser
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""RLOO by TRL trains on our rewards, prompts and completions."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch.nn.utils import parameters_to_vector
+
+from eta_utils.tasks import pipelines
+from eta_utils.training.models import load_model
+from eta_utils.training.ppo import PPOSettings
+from eta_utils.training.rloo import train_rloo
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+TASKS = list(pipelines.generate("align", 8, steps=(1, 2)).values())
+ROWS = [{"prompt": task.prompt, "task_id": task.task_id} for task in TASKS]
+SETTINGS = PPOSettings(
+    updates=2,
+    prompts_per_update=4,
+    samples_per_prompt=4,
+    minibatch_size=8,
+    learning_rate=1e-3,
+    max_new_tokens=8,
+)
+
+
+def trained(folder, tmp_path, reward):
+    policy, tokenizer = load_model(folder)
+    before = copy.deepcopy(policy)
+    history = train_rloo(policy, tokenizer, ROWS, reward, SETTINGS, tmp_path)
+    return before, policy, history
+
+
+def test_the_reward_is_given_each_prompts_samples_once(tiny_folder, tmp_path):
+    seen = []
+
+    def reward(prompts, completions, task_id):
+        seen.append((prompts, completions, task_id))
+        return [float(len(text) % 3) for text in completions]
+
+    before, policy, _ = trained(tiny_folder, tmp_path, reward)
+    assert len(seen) == SETTINGS.updates
+    asked = [name for _, _, names in seen for name in names]
+    assert asked == [task.task_id for task in TASKS for _ in range(4)]
+    for prompts, completions, _ in seen:
+        assert not any(prompt.endswith("\n") for prompt in prompts)
+        assert not any(text.startswith("\n") for text in completions)
+    weights = [parameters_to_vector(model.parameters()) for model in (before, policy)]
+    assert not torch.equal(*weights)
+
+
+def test_equal_rewards_teach_nothing_but_the_way_back(tiny_folder, tmp_path):
+    def reward(prompts, completions, task_id):
+        return [1.0] * len(prompts)
+
+    before, policy, _ = trained(tiny_folder, tmp_path, reward)
+    weights = [parameters_to_vector(model.parameters()) for model in (before, policy)]
+    # No advantage anywhere and the policy is the reference: the gradient is 0.
+    assert torch.allclose(*weights, atol=1e-5)

@@ -1,0 +1,451 @@
+"""What is sampled is what the model says: its own probabilities, order, ends and text."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from scipy.stats import chisquare
+from transformers import GPT2TokenizerFast, LlamaConfig, LlamaForCausalLM
+
+from eta_utils.common.files import BadInput
+from eta_utils.tasks import at_token_boundary, load_tasks
+from eta_utils.tasks import pipelines as family
+from eta_utils.training import decoding
+from eta_utils.training.models import load_model
+from eta_utils.training.sampling import cut_at_function_end, generate, sample_completions
+
+SHORT = "def solve(nums):\n"
+PROMPTS = [  # of very different lengths, the longest not last
+    "def solve(text):\n",
+    'def solve(nums):\n    """\n    1. sum up\n    """\n',
+    'def solve(words):\n    """\n    1. sort the words\n    2. reverse each word\n'
+    '    3. join with dashes\n    4. write in capitals\n    """\n',
+    "x",
+    'def solve(nums):\n    """\n    1. add 3 to each number\n    2. sum up\n    """\n',
+]
+
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture(scope="session")
+def folder(tiny_folder):
+    return tiny_folder
+
+
+@pytest.fixture(scope="session")
+def loaded(folder):
+    return load_model(folder)
+
+
+@pytest.fixture
+def model(loaded):
+    return loaded[0]
+
+
+@pytest.fixture(scope="session")
+def tokenizer(loaded):
+    return loaded[1]
+
+
+@pytest.fixture(scope="session")
+def tasks():
+    return list(family.generate("test", 300, steps=(2, 5)).values())
+
+
+@pytest.fixture(scope="session")
+def drilled(loaded, tasks):
+    """A model that knows four programs of different lengths by heart."""
+    model, tokenizer = copy.deepcopy(loaded[0]), loaded[1]
+    optimizer = torch.optim.AdamW(model.parameters(), 1e-3)
+    for step in range(120):
+        task = tasks[step % 4]
+        head, tail = at_token_boundary(task.prompt, task.canonical_solution)
+        ids = [*tokenizer(head)["input_ids"], *tokenizer(tail)["input_ids"]]
+        row = torch.tensor([[*ids, tokenizer.eos_token_id]])
+        model(input_ids=row, labels=row).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    return model.eval()
+
+
+@pytest.fixture(scope="session")
+def llama(tokenizer):
+    """Another architecture, with random weights and the same tokenizer."""
+    end = tokenizer.eos_token_id
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        max_position_embeddings=256,
+        initializer_range=0.3,
+        bos_token_id=end,
+        eos_token_id=end,
+        pad_token_id=end,
+    )
+    return LlamaForCausalLM(config).eval()
+
+
+@pytest.fixture
+def restless(model, tokenizer):
+    """The random model, made to end after about eight tokens: a step of the last layer's
+    bias along the embedding of the end of text adds to that token's logit."""
+    model = copy.deepcopy(model)
+    with torch.no_grad():
+        end = model.transformer.wte.weight[tokenizer.eos_token_id]
+        model.transformer.ln_f.bias += 4.4 * end / end.square().sum()
+    return model
+
+
+def ids_of(found):
+    return [[each.ids for each in group] for group in found]
+
+
+# --- Tokens
+
+
+def begins_with(ids, head):
+    return ids[: len(head)] == head
+
+
+def share_with_prompt_ids_as_prefix(tokenizer, tasks, boundary):
+    kept = []
+    for task in tasks:
+        head, tail = boundary(task.prompt, task.canonical_solution)
+        joint = tokenizer(head + tail)["input_ids"]
+        kept.append(begins_with(joint, tokenizer(head)["input_ids"]))
+    return sum(kept) / len(kept)
+
+
+def as_it_stands(prompt, completion):
+    return prompt, completion
+
+
+def test_prompts_cut_at_the_boundary_are_tokenized_as_in_the_whole_program(
+    tokenizer, tasks
+):
+    both = [*tasks, *load_tasks("humaneval").values()]
+    assert len(both) == 464
+    assert share_with_prompt_ids_as_prefix(tokenizer, both, at_token_boundary) == 1
+    # What the boundary is for: with the newline on the prompt's side they are not.
+    assert share_with_prompt_ids_as_prefix(tokenizer, tasks, as_it_stands) < 0.1
+
+
+def test_the_boundary_holds_for_gpt2s_own_tokenizer(data, tasks):
+    place = data("gpt2_tokenizer")
+    files = str(place / "vocab.json"), str(place / "merges.txt")
+    gpt2 = GPT2TokenizerFast(*files)
+    assert gpt2("Hello world")["input_ids"] == [15496, 995]  # GPT-2's well-known ids
+    both = [*tasks, *load_tasks("humaneval").values()]
+    assert share_with_prompt_ids_as_prefix(gpt2, both, at_token_boundary) == 1
+    # Its newlines seldom merge with what follows, but in one of these programs they do.
+    assert share_with_prompt_ids_as_prefix(gpt2, both, as_it_stands) < 1
+
+
+def test_the_boundary_leaves_the_ids_of_prompt_and_completion_together_alone(
+    tokenizer, tasks
+):
+    # Training joins the ids of the two parts: that must be how the whole is tokenized.
+    for task in tasks:
+        head, tail = at_token_boundary(task.prompt, task.canonical_solution)
+        apart = tokenizer(head)["input_ids"] + tokenizer(tail)["input_ids"]
+        assert apart == tokenizer(head + tail)["input_ids"]
+
+
+def test_text_survives_the_tokenizer_unchanged(tokenizer):
+    for text in ("a , b . c ! x's n't\t é\n\n\n", "    x = [1 , 2]\n", " do not", " 's"):
+        assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
+
+
+# --- Greedy completions
+
+
+def test_greedy_completions_are_those_of_transformers(model, tokenizer):
+    settings = {"temperature": 0.0, "max_new_tokens": 24}
+    found = sample_completions(model, tokenizer, PROMPTS, **settings)
+    given = [group[0].prompt_ids for group in found]
+    assert len({len(each) for each in given}) == len(PROMPTS)
+    assert ids_of(found) == generate(model, tokenizer, given, 1, **settings)
+
+
+def test_greedy_completions_that_end_are_those_of_transformers(drilled, tokenizer, tasks):
+    prompts = [task.prompt for task in tasks[:12]]
+    settings = {"temperature": 0.0, "max_new_tokens": 64}
+    found = sample_completions(drilled, tokenizer, prompts, **settings)
+    given = [group[0].prompt_ids for group in found]
+    assert len({len(group[0].ids) for group in found}) > 4
+    assert ids_of(found) == generate(drilled, tokenizer, given, 1, **settings)
+
+
+def test_all_greedy_completions_of_a_prompt_are_the_same(model, tokenizer):
+    settings = {"temperature": 0.0, "max_new_tokens": 12}
+    one = sample_completions(model, tokenizer, PROMPTS, **settings)
+    three = sample_completions(model, tokenizer, PROMPTS, n=3, **settings)
+    assert three == [group * 3 for group in one]
+
+
+def test_a_prompt_is_completed_alike_alone_and_among_others(model, tokenizer):
+    settings = {"temperature": 0.0, "max_new_tokens": 12}
+    together = sample_completions(model, tokenizer, PROMPTS, **settings)
+    alone = [sample_completions(model, tokenizer, [p], **settings)[0] for p in PROMPTS]
+    small = sample_completions(model, tokenizer, PROMPTS, batch_size=2, **settings)
+    assert together == alone == small
+
+
+# --- Drawn completions
+
+
+@torch.inference_mode()
+def chances(model, ids, temperature=1.0):
+    """The model's own probabilities of the next token, by transformers."""
+    return (model(torch.tensor([ids])).logits[0, -1] / temperature).softmax(-1)
+
+
+def agreement(tokens, expected):
+    """p-value of chi-square; tokens that are expected fewer than 8 times are one class."""
+    counts = torch.bincount(torch.tensor(tokens), minlength=len(expected)).double()
+    wanted = expected.double() / expected.double().sum() * len(tokens)
+    usual = wanted >= 8
+    assert usual.sum() > 3
+    seen = [*counts[usual].tolist(), counts[~usual].sum().item()]
+    hoped = [*wanted[usual].tolist(), wanted[~usual].sum().item()]
+    return chisquare(seen, hoped).pvalue
+
+
+def drawn_often(model, tokenizer, **settings):
+    """6,000 short completions of a prompt, padded among others in its batch."""
+    settings |= {"n": 6_000, "batch_size": 12_000, "seed": 3}
+    [_, found] = sample_completions(model, tokenizer, [PROMPTS[2], SHORT], **settings)
+    return found[0].prompt_ids, [each.ids for each in found]
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.25])
+def test_first_tokens_are_drawn_with_the_models_probabilities(
+    model, tokenizer, temperature
+):
+    settings = {"temperature": temperature, "max_new_tokens": 1}
+    given, rows = drawn_often(model, tokenizer, **settings)
+    tokens = [row[0] for row in rows]
+    assert agreement(tokens, chances(model, given, temperature)) > 1e-3
+    # The check has the power to see another temperature.
+    assert agreement(tokens, chances(model, given, temperature * 1.6)) < 1e-9
+
+
+def test_second_tokens_are_drawn_with_the_models_probabilities_given_the_first(
+    model, tokenizer
+):
+    # A low temperature, so that many draws begin with the same token.
+    given, rows = drawn_often(model, tokenizer, temperature=0.25, max_new_tokens=2)
+    first = chances(model, given, 0.25)
+    top = int(first.argmax())
+    tokens = [row[1] for row in rows if row[0] == top]
+    assert len(tokens) > 500
+    assert agreement(tokens, chances(model, [*given, top], 0.25)) > 1e-3
+    assert agreement(tokens, first) < 1e-9
+
+
+def test_half_precision_writes_what_transformers_write_in_it(drilled, tokenizer, tasks):
+    model = copy.deepcopy(drilled).bfloat16()
+    prompts = [task.prompt for task in tasks[:4]]
+    found = sample_completions(
+        model, tokenizer, prompts, temperature=0.0, max_new_tokens=40
+    )
+    ids = tokenizer([at_token_boundary(each, "")[0] for each in prompts])["input_ids"]
+    theirs = generate(model, tokenizer, ids, 1, temperature=0.0, max_new_tokens=40)
+    assert [row[0].ids for row in found] == [row[0] for row in theirs]
+
+
+def test_half_precision_draws_with_the_models_probabilities(loaded, tokenizer):
+    """In bf16 alone, sums of chances would stop at 1/256: rare tokens would be lost."""
+    model = copy.deepcopy(loaded[0]).bfloat16()
+    ids, found = drawn_often(model, tokenizer, max_new_tokens=1)
+    with torch.inference_mode():
+        expected = model(torch.tensor([ids])).logits[0, -1].float().softmax(-1)
+    assert agreement([each[0] for each in found], expected) > 0.001
+
+
+def test_a_seed_gives_the_same_completions_twice_and_another_others(model, tokenizer):
+    def drawn(seed):
+        return sample_completions(
+            model, tokenizer, PROMPTS, n=2, max_new_tokens=8, seed=seed
+        )
+
+    assert drawn(1) == drawn(1)
+    assert drawn(1) != drawn(2)
+
+
+def test_samples_of_a_prompt_and_of_equal_prompts_differ(model, tokenizer):
+    found = sample_completions(model, tokenizer, [SHORT] * 3, n=3, max_new_tokens=8)
+    assert len({tuple(each.ids) for group in found for each in group}) == 9
+
+
+def test_results_come_in_the_order_of_the_prompts_n_for_each(model, tokenizer):
+    found = sample_completions(
+        model, tokenizer, PROMPTS, n=3, max_new_tokens=4, batch_size=6
+    )
+    assert [len(group) for group in found] == [3] * len(PROMPTS)
+    for prompt, group in zip(PROMPTS, found, strict=True):
+        for each in group:
+            assert tokenizer.decode(each.prompt_ids) == prompt.rstrip("\n")
+
+
+# --- Ends
+
+
+def test_a_completion_ends_with_its_first_end_of_text_or_at_the_limit(restless, tokenizer):
+    end, limit = tokenizer.eos_token_id, 12
+    found = sample_completions(restless, tokenizer, PROMPTS, n=40, max_new_tokens=limit)
+    rows = [each.ids for group in found for each in group]
+    ended = [row for row in rows if end in row]
+    assert 0.2 < len(ended) / len(rows) < 0.9
+    assert len({len(row) for row in ended}) > 4
+    assert all(row.index(end) == len(row) - 1 for row in ended)
+    assert all(len(row) <= limit for row in rows)
+    assert all(len(row) == limit for row in rows if end not in row)
+
+
+def test_the_end_of_text_is_not_in_the_text(restless, tokenizer):
+    found = sample_completions(restless, tokenizer, PROMPTS, n=20, max_new_tokens=12)
+    assert not any("endoftext" in each.text for group in found for each in group)
+
+
+@pytest.mark.parametrize("every", [1, 3, 10**9])
+def test_when_finished_prompts_leave_the_batch_changes_nothing(
+    drilled, tokenizer, tasks, monkeypatch, every
+):
+    prompts = [task.prompt for task in tasks[:8]]
+    settings = {"temperature": 0.0, "max_new_tokens": 64}
+    expected = sample_completions(drilled, tokenizer, prompts, n=2, **settings)
+    assert len({len(group[0].ids) for group in expected}) > 3
+    monkeypatch.setattr(decoding, "RETIRE_EVERY", every)
+    assert expected == sample_completions(drilled, tokenizer, prompts, n=2, **settings)
+
+
+def test_prompts_stay_in_the_batch_until_their_last_sample_ends(
+    restless, tokenizer, monkeypatch
+):
+    # 300 samples of one prompt do not all end within 12 tokens, so nothing may leave.
+    lengths = []
+    for every in (1, 10**9):
+        monkeypatch.setattr(decoding, "RETIRE_EVERY", every)
+        found = sample_completions(restless, tokenizer, [SHORT], n=300, max_new_tokens=12)
+        lengths.append([len(each.ids) for each in found[0]])
+    assert lengths[0] == lengths[1]
+    assert len(set(lengths[0])) == 12
+
+
+# --- Context
+
+
+def test_a_prompt_longer_than_the_context_is_refused_by_name(model, tokenizer):
+    long = "a = 1\n" * 200 + SHORT
+    with pytest.raises(BadInput, match=r"max_new_tokens: 96 .* context of 256"):
+        sample_completions(model, tokenizer, [SHORT, long], max_new_tokens=96)
+
+
+def test_where_it_may_be_cut_it_is_cut_at_its_start(model, tokenizer):
+    long = "a = 1\n" * 200 + SHORT
+    whole = tokenizer(long.rstrip("\n"))["input_ids"]
+    assert len(whole) > 256
+    settings = {"temperature": 0.0, "max_new_tokens": 96, "cut_prompts": True}
+    [[found], [short]] = sample_completions(model, tokenizer, [long, SHORT], **settings)
+    assert found.prompt_ids == whole[-160:]  # 256 positions, 96 of them for the completion
+    assert len(found.ids) == len(short.ids) == 96
+
+
+@pytest.mark.parametrize("longest", [256, 300])
+def test_completions_as_long_as_the_context_are_refused_by_name(model, tokenizer, longest):
+    with pytest.raises(BadInput, match="max_new_tokens"):
+        sample_completions(model, tokenizer, PROMPTS, max_new_tokens=longest)
+
+
+# --- Text
+
+
+@pytest.mark.parametrize(
+    ("completion", "kept"),
+    [
+        ("    return 1\ndef g():\n    return 2\n", "    return 1"),
+        ("    return 1\n\n\nclass A:\n    pass\n", "    return 1\n\n"),
+        ("    return 1\nprint(f(2))\n", "    return 1"),
+        ("    return 1\n# and so on\n", "    return 1"),
+        ("    return 1\nif x:\n    y()\n", "    return 1"),
+        ("    return 1\n", "    return 1\n"),
+        ("    return 1", "    return 1"),
+        ("", ""),
+        # blank lines, and lines of spaces, are within the function
+        ("    a = 1\n\n  \n\t\n    return a\n", "    a = 1\n\n  \n\t\n    return a\n"),
+        # a closing bracket at the margin ends an expression, not the function
+        ("    a = [\n1][0]\n    return a\n", "    a = ["),
+        ("    return [\n        1,\n]\n", "    return [\n        1,\n]\n"),
+        ("    a = f(\n        1,\n)\n    b()\n", "    a = f(\n        1,\n)\n    b()\n"),
+        ("    return {\n        1: 2,\n}\nx = 3\n", "    return {\n        1: 2,\n}"),
+        # what stands on the first line is kept whatever it is
+        ("x = 1\n    return x\n", "x = 1\n    return x\n"),
+        (" + 1\nreturn x\n", " + 1"),
+        ("\n    return 1\n", "\n    return 1\n"),
+    ],
+)  # fmt: skip
+def test_a_completion_is_cut_where_the_function_ends(completion, kept):
+    assert cut_at_function_end(completion) == kept
+    assert cut_at_function_end(kept) == kept
+
+
+def test_prompt_and_text_are_the_program_that_the_model_knows(drilled, tokenizer, tasks):
+    known = tasks[:4]
+    prompts = [task.prompt for task in known]
+    found = sample_completions(drilled, tokenizer, prompts, temperature=0.0)
+    for task, [each] in zip(known, found, strict=True):
+        assert task.prompt.endswith("\n")
+        assert task.prompt + each.text == task.prompt + task.canonical_solution
+        # The ids are what the model wrote: newline first, end of text last.
+        written = tokenizer.decode(each.ids, skip_special_tokens=True)
+        assert written == "\n" + task.canonical_solution
+        assert each.ids[-1] == tokenizer.eos_token_id
+
+
+# --- Other architectures
+
+
+def test_other_architectures_give_n_completions_in_the_order_of_the_prompts(
+    llama, tokenizer
+):
+    settings = {"n": 3, "max_new_tokens": 8, "batch_size": 6}
+    found = sample_completions(llama, tokenizer, PROMPTS, **settings)
+    assert [len(group) for group in found] == [3] * len(PROMPTS)
+    for prompt, group in zip(PROMPTS, found, strict=True):
+        assert tokenizer.decode(group[0].prompt_ids) == prompt.rstrip("\n")
+        assert len({tuple(each.ids) for each in group}) == 3
+        assert all(1 <= len(each.ids) <= 8 for each in group)
+
+
+def test_other_architectures_draw_by_the_seed(llama, tokenizer):
+    def drawn(seed):
+        return sample_completions(llama, tokenizer, PROMPTS, max_new_tokens=6, seed=seed)
+
+    assert drawn(1) == drawn(1)
+    assert drawn(1) != drawn(2)
+
+
+def test_other_architectures_draw_with_their_own_probabilities(llama, tokenizer):
+    # transformers would by default draw from the 50 likeliest tokens alone
+    [_, found] = sample_completions(
+        llama, tokenizer, [PROMPTS[1], SHORT], n=2_000, max_new_tokens=1, batch_size=4_000
+    )
+    expected = chances(llama, found[0].prompt_ids)
+    assert (expected > 0.25 / len(expected)).sum() > 50
+    assert agreement([each.ids[0] for each in found], expected) > 1e-3
+
+
+def test_other_architectures_complete_a_prompt_alike_alone_and_among_others(
+    llama, tokenizer
+):
+    settings = {"temperature": 0.0, "max_new_tokens": 8}
+    together = sample_completions(llama, tokenizer, PROMPTS, **settings)
+    alone = [sample_completions(llama, tokenizer, [p], **settings)[0] for p in PROMPTS]
+    assert together == alone
