@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from eta_utils.execution import judge
+from eta_utils.execution import JudgeSettings, judge
 from eta_utils.execution.records import Outcome
 from eta_utils.sandbox.isolation import probe
 from eta_utils.sandbox.jail import RUNGS
@@ -102,9 +102,23 @@ ADD = Task(
 )
 
 
-def judge_one(completion: str, task: Task = ADD, **settings) -> Outcome:
-    """The outcome of one completion, judged without a cache by one worker."""
-    settings = {"cache": False, "workers": 1} | settings
+def judge_one(
+    completion: str,
+    task: Task = ADD,
+    *,
+    cache: Path | bool = False,
+    keep_trace: bool = False,
+    traced: bool = True,
+    **settings,
+) -> Outcome:
+    """The outcome of one completion; `settings` are those of `JudgeSettings`."""
     sample = {"task_id": task.task_id, "completion": completion}
-    [outcome] = judge([sample], {task.task_id: task}, **settings)
+    [outcome] = judge(
+        [sample],
+        {task.task_id: task},
+        JudgeSettings(**{"workers": 1} | settings),
+        cache=cache,
+        keep_trace=keep_trace,
+        traced=traced,
+    )
     return outcome

@@ -1,12 +1,12 @@
 """The judge: programs in, Outcomes out.
 
->>> from eta_utils.execution import judge
+>>> from eta_utils.execution import JudgeSettings, judge
 >>> outcomes = list(judge(samples, tasks))
 
 `judge` is the one door to the sandbox and to the tracer.
 """
 
-from eta_utils.execution.judge import judge
+from eta_utils.execution.judge import JudgeSettings, judge
 from eta_utils.execution.records import STATUSES, Outcome, SampleFile
 
-__all__ = ["STATUSES", "Outcome", "SampleFile", "judge"]
+__all__ = ["STATUSES", "JudgeSettings", "Outcome", "SampleFile", "judge"]

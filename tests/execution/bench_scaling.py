@@ -20,12 +20,13 @@ import random
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from statistics import fmean
 from typing import NamedTuple
 
+from eta_utils.execution import JudgeSettings, judge
 from eta_utils.execution.cache import OutcomeCache
 from eta_utils.execution.dispatch import AHEAD, BATCH, BEHIND, FAR_BATCH, Dispatcher
-from eta_utils.execution.judge import Limits, judge
 from eta_utils.sandbox import pool
 from eta_utils.tasks import load_tasks
 from tests.execution.bench_judge import choose_samples
@@ -34,7 +35,7 @@ SHARES, CHECKED = (0.0, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2), (0.0, 0.01, 0.05, 0.
 FARMS, HERE = (2, 64, 4096), 2  # workers simulated, workers of what is measured
 USUAL, MILLION = 480, 1_000_000  # programs of the check, programs simulated
 SLOW = {"budget": "x = 0\n    while True:\n        x += 1", "clock": "sum(range(10**13))"}
-SHORT = Limits(processor_seconds=1)
+SHORT = JudgeSettings(processor_seconds=1)
 TASKS = load_tasks("humaneval")
 COLUMNS = f"""A million programs: a second, and how much of the workers' time is used.
 A: batches of {BATCH}, all handed out at once.  B: {AHEAD} for each worker not taken back.
@@ -118,7 +119,7 @@ def time_judge(samples: list[dict]) -> Timing:
     """Judge samples that are all different, on HERE workers, under the limits SHORT."""
     Stopwatch.noted.clear()
     wall, processor = time.perf_counter(), time.process_time()
-    found = list(judge(samples, TASKS, workers=HERE, cache=False, limits=SHORT))
+    found = list(judge(samples, TASKS, replace(SHORT, workers=HERE), cache=False))
     wall, processor = time.perf_counter() - wall, time.process_time() - processor
     programs = [Stopwatch.noted[False, _text(sample)] for sample in samples]
     references = [taken for key, taken in Stopwatch.noted.items() if key[0]]
@@ -154,7 +155,7 @@ def measure() -> dict[str, list[float]]:
         seen[kind] = time_judge(slow_samples(kind, HERE * BATCH)).programs
     real = zip(usual.programs, usual.statuses, strict=True)
     seen["budget, of the usual ones"] = [each for each, why in real if why == "budget"]
-    longer = Limits().processor_seconds - SHORT.processor_seconds  # undisturbed
+    longer = JudgeSettings().processor_seconds - SHORT.processor_seconds  # undisturbed
     seen["clock, default limits"] = [min(seen["clock"]) + longer]
     row("program", "seen", "mean", "longest", title="Seconds of a worker:")
     for name, times in seen.items():

@@ -9,8 +9,8 @@ from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 
-from eta_utils.execution import dispatch, judge
-from eta_utils.execution import judge as execution
+from eta_utils.common.machine import cores
+from eta_utils.execution import JudgeSettings, dispatch, judge
 from eta_utils.execution.records import Outcome
 from eta_utils.tasks import Task, load_tasks
 from tests.conftest import ADD, judge_one
@@ -84,8 +84,8 @@ def test_each_way_to_fail_has_its_status(completion, status, reached_asserts):
     ],
 )
 def test_what_no_step_sees_is_stopped_by_time(completion):
-    limits = execution.Limits(processor_seconds=1, wall_seconds=4)
-    assert judge_one(completion, limits=limits, step_budget=1_000).status == "timeout"
+    limits = {"processor_seconds": 1, "wall_seconds": 4.0}
+    assert judge_one(completion, **limits, step_budget=1_000).status == "timeout"
 
 
 def test_a_stopped_program_cannot_swallow_the_stop_and_pass():
@@ -250,7 +250,7 @@ def test_outcomes_come_in_the_order_of_the_samples():
         sample(f"    for _ in range({(97 * n) % 50} * 1000): pass\n    return {n}\n", n=n)
         for n in range(100)
     ]
-    outcomes = list(judge(samples, {"add": ADD}, workers=3, cache=False))
+    outcomes = list(judge(samples, {"add": ADD}, JudgeSettings(workers=3), cache=False))
     assert [outcome.sample["n"] for outcome in outcomes] == list(range(100))
 
 
@@ -266,29 +266,29 @@ def count_batches(monkeypatch):
 def test_duplicates_are_run_once(monkeypatch):
     jobs = count_batches(monkeypatch)
     samples = [sample(RIGHT, n=n) for n in range(100)]
-    outcomes = list(judge(samples, {"add": ADD}, workers=2, cache=False))
+    outcomes = list(judge(samples, {"add": ADD}, JudgeSettings(workers=2), cache=False))
     assert [outcome.sample["n"] for outcome in outcomes] == list(range(100))
     assert len(jobs) == 2  # the reference and the sample
 
 
 def test_what_is_in_the_cache_is_not_run_again(monkeypatch):
     samples = [sample(f"    return a + b + {n}\n") for n in range(40)]
-    first = list(judge(samples, {"add": ADD}, workers=2))
+    first = list(judge(samples, {"add": ADD}, JudgeSettings(workers=2)))
     jobs = count_batches(monkeypatch)
-    assert list(judge(samples, {"add": ADD}, workers=2)) == first
+    assert list(judge(samples, {"add": ADD}, JudgeSettings(workers=2))) == first
     assert jobs == []
-    list(judge(samples, {"add": ADD}, workers=2, step_budget=77))
+    list(judge(samples, {"add": ADD}, JudgeSettings(workers=2, step_budget=77)))
     assert len(jobs) == len(samples)  # another limit, another outcome
 
 
 def test_an_abandoned_run_keeps_what_it_found(monkeypatch):
     samples = [sample(f"    return a + b + {n}\n") for n in range(300)]
-    run = judge(samples, {"add": ADD}, workers=2)
+    run = judge(samples, {"add": ADD}, JudgeSettings(workers=2))
     for _ in range(100):
         next(run)
     run.close()
     jobs = count_batches(monkeypatch)
-    list(judge(samples, {"add": ADD}, workers=2))
+    list(judge(samples, {"add": ADD}, JudgeSettings(workers=2)))
     assert len(jobs) <= 200
 
 
@@ -304,13 +304,15 @@ def test_outcomes_are_the_same_for_any_number_of_workers_and_under_load():
             "    while True: pass\n",
         )
     ]
-    runs = [list(judge(samples, tasks, workers=n, cache=False)) for n in (1, 2, 6)]
+    runs = [
+        list(judge(samples, tasks, JudgeSettings(workers=n), cache=False))
+        for n in (1, 2, 6)
+    ]
     burners = [
-        subprocess.Popen([sys.executable, "-c", "while True: pass"])
-        for _ in range(execution.cores())
+        subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(cores())
     ]
     try:
-        runs.append(list(judge(samples, tasks, workers=2, cache=False)))
+        runs.append(list(judge(samples, tasks, JudgeSettings(workers=2), cache=False)))
     finally:
         for burner in burners:
             burner.kill()

@@ -13,7 +13,7 @@ import time
 
 from distributed import LocalCluster
 
-from eta_utils.execution import judge
+from eta_utils.execution import JudgeSettings, judge
 from eta_utils.report import cluster
 from eta_utils.tasks import load_tasks
 from tests.execution.bench_judge import choose_samples
@@ -35,8 +35,9 @@ def main() -> None:
 
         def seconds(executor=None) -> tuple[float, list]:
             start = time.monotonic()
-            settings = {"workers": WORKERS, "executor": executor, "cache": False}
-            found = list(judge(samples, tasks, **settings))
+            settings = JudgeSettings(workers=WORKERS)
+            judged = judge(samples, tasks, settings, executor=executor, cache=False)
+            found = list(judged)
             return time.monotonic() - start, found
 
         seconds(), seconds(executor)  # workers start with their first program

@@ -15,7 +15,7 @@ from distributed import LocalCluster
 
 from eta_utils.cli import main
 from eta_utils.common.files import BadInput, Failed, write_jsonl
-from eta_utils.execution import judge
+from eta_utils.execution import JudgeSettings, judge
 from eta_utils.report import cluster
 from tests.conftest import ADD, ROOT
 
@@ -50,18 +50,18 @@ def client(address):
 
 def on(client, samples=SAMPLES):
     executor, workers = cluster.judges(client, "auto")
-    settings = {"executor": executor, "workers": workers, "cache": False}
+    settings = {"executor": executor, "at_once": workers, "cache": False}
     return judge(samples, {"add": ADD}, **settings)
 
 
 def test_a_cluster_gives_the_outcomes_of_this_machine(client):
-    here = list(judge(SAMPLES, {"add": ADD}, workers=2, cache=False))
+    here = list(judge(SAMPLES, {"add": ADD}, JudgeSettings(workers=2), cache=False))
     assert list(on(client)) == here
     assert {each.status for each in here} >= {"passed", "assertion", "budget", "exit"}
 
 
 def test_a_worker_that_is_killed_loses_nothing(client):
-    here = list(judge(SAMPLES, {"add": ADD}, workers=2, cache=False))
+    here = list(judge(SAMPLES, {"add": ADD}, JudgeSettings(workers=2), cache=False))
     before = client.run(os.getpid)
     there = on(client)
     found = [next(there)]

@@ -7,11 +7,11 @@ import time
 
 import pytest
 
-from eta_utils.execution.judge import Limits, judge
+from eta_utils.execution import JudgeSettings, judge
 from eta_utils.tasks import Task
 from tests.conftest import ADD, judge_one
 
-SHORT = Limits(processor_seconds=3, wall_seconds=6)
+SHORT = {"processor_seconds": 3, "wall_seconds": 6.0}
 
 CLASS_OF = {
     "passed": "pass",
@@ -42,8 +42,8 @@ def test_the_hostile_programs_get_what_they_deserve(data, rung):
     rows = [row for row in rows if row["name"] != A_MATTER_OF_LUCK]
     samples = [{"task_id": row["name"], "completion": row["completion"]} for row in rows]
     # One worker, so that each program runs where the one before it has been.
-    settings = {"workers": 1, "isolation": rung, "cache": False}
-    found = judge(samples, tasks, limits=SHORT, step_budget=700_000, **settings)
+    settings = JudgeSettings(700_000, workers=1, isolation=rung, **SHORT)
+    found = judge(samples, tasks, settings, cache=False)
     wrong, start = [], time.monotonic()
     for row, outcome in zip(rows, found, strict=True):
         name, seconds = row["name"], time.monotonic() - start
@@ -54,7 +54,7 @@ def test_the_hostile_programs_get_what_they_deserve(data, rung):
         elif got not in (row["expected_status"], ALTERNATIVES.get(name)):
             wrong.append((name, row["expected_status"], outcome.status, outcome.result))
         # outcomes arrive in batches, so a whole batch may be counted at its first row
-        assert seconds < 16 * (SHORT.wall_seconds + 2), f"{name} hangs"
+        assert seconds < 16 * (SHORT["wall_seconds"] + 2), f"{name} hangs"
     assert wrong == []
 
 
@@ -164,7 +164,7 @@ FORGERIES = {
 
 @pytest.mark.parametrize("how", FORGERIES)
 def test_no_forged_answer_passes(how):
-    outcome = judge_one(FORGERIES[how], limits=SHORT)
+    outcome = judge_one(FORGERIES[how], **SHORT)
     assert not outcome.passed
     assert outcome.status not in ("judge_error", "passed")
 
@@ -204,7 +204,7 @@ def test_a_neighbour_is_not_harmed():
     return a + b
 """
     samples = [{"task_id": "add", "completion": text} for text in (poison, victim)] * 2
-    found = judge(samples, {"add": ADD}, workers=1, cache=False)
+    found = judge(samples, {"add": ADD}, JudgeSettings(workers=1), cache=False)
     assert [outcome.status for outcome in found] == ["passed"] * 4
 
 
@@ -223,5 +223,7 @@ def test_files_do_not_outlive_their_program(rung):
     return a + b
 """
     samples = [{"task_id": "add", "completion": text} for text in (leave, look)]
-    found = judge(samples, {"add": ADD}, workers=1, cache=False, isolation=rung)
+    found = judge(
+        samples, {"add": ADD}, JudgeSettings(workers=1, isolation=rung), cache=False
+    )
     assert [outcome.status for outcome in found] == ["passed", "passed"]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from eta_utils.execution import judge
+from eta_utils.execution import JudgeSettings, judge
 from eta_utils.sandbox.pool import Worker
 from tests.conftest import ADD
 
@@ -53,7 +53,7 @@ def test_workers_that_are_killed_mid_batch_lose_nothing():
 
     killer = threading.Thread(target=kill_all_workers)
     killer.start()
-    outcomes = list(judge(samples, {"add": ADD}, workers=2, cache=False))
+    outcomes = list(judge(samples, {"add": ADD}, JudgeSettings(workers=2), cache=False))
     killer.join()
     assert killed
     assert [outcome.sample for outcome in outcomes] == samples
@@ -69,10 +69,12 @@ def test_a_thousand_programs_leave_no_process_file_or_descriptor():
         }
         for number in range(1_000)
     ]
-    list(judge(samples[:50], {"add": ADD}, workers=2, cache=False))  # workers are up
+    list(
+        judge(samples[:50], {"add": ADD}, JudgeSettings(workers=2), cache=False)
+    )  # workers are up
     descriptors = len(os.listdir("/proc/self/fd"))
     before = len(os.listdir("/proc"))
-    outcomes = list(judge(samples, {"add": ADD}, workers=2, cache=False))
+    outcomes = list(judge(samples, {"add": ADD}, JudgeSettings(workers=2), cache=False))
     assert {outcome.status for outcome in outcomes} == {"passed"}
     assert len(os.listdir("/proc/self/fd")) == descriptors
     assert abs(len(os.listdir("/proc")) - before) < 10

@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 import pytest
 
 from eta_utils.common.files import BadInput
-from eta_utils.execution import judge
+from eta_utils.execution import JudgeSettings, judge
 from eta_utils.tasks import bugs
 from eta_utils.tasks.operations import OPERATIONS
 from eta_utils.tasks.pipelines import SPLITS, generate, noisy_corpus
@@ -22,7 +22,7 @@ TASKS = generate("align", 60, steps=(2, 5))
 def judged(completions, tasks=TASKS):
     """Outcomes of (task id, completion), each with the study's step budget."""
     samples = [{"task_id": name, "completion": text} for name, text in completions]
-    return list(judge(samples, tasks, step_budget=20_000, cache=False))
+    return list(judge(samples, tasks, JudgeSettings(step_budget=20_000), cache=False))
 
 
 def steps_of(prompt):
