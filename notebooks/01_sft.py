@@ -20,10 +20,28 @@
 # %%
 import pandas as pd
 
-from eta_utils import arms, families, figures, results, rollouts
-from eta_utils.evaluation import mean_interval
-from eta_utils.study import Study
-from eta_utils.tasks import contamination
+from eta_utils.analysis import (
+    by_difficulty,
+    figures,
+    matrix,
+    mean_interval,
+    results_table,
+)
+from eta_utils.execution import judge
+from eta_utils.study import (
+    Study,
+    corpus_of,
+    draw,
+    evaluate,
+    evaluate_on_humaneval,
+    examples,
+    finetune,
+    pretrain,
+    read_scores,
+    read_statuses,
+    tasks_of,
+)
+from eta_utils.tasks import Overlap, overlaps
 
 # %% [markdown]
 # ## Parameters
@@ -64,7 +82,7 @@ pd.DataFrame(study.table()).style.hide(axis="index")
 # prompt. Here is a held-out task with its solution and visible tests.
 
 # %%
-tests = families.tasks_of(study, "test")
+tests = tasks_of(study, "test")
 task = next(iter(tests.values()))
 figures.code(task.prompt + task.canonical_solution + "\n\n" + task.test)
 
@@ -74,10 +92,10 @@ figures.code(task.prompt + task.canonical_solution + "\n\n" + task.test)
 # a row.
 
 # %%
-trained = families.tasks_of(study, "sft") | families.tasks_of(study, "align")
-alike = contamination.overlaps(trained, tests)
+trained = tasks_of(study, "sft") | tasks_of(study, "align")
+alike = overlaps(trained, tests)
 print(f"{len(alike)} of {len(tests)} held-out tasks are like one that is trained on")
-pd.DataFrame(alike, columns=contamination.Overlap._fields).head()
+pd.DataFrame(alike, columns=Overlap._fields).head()
 
 # %% [markdown]
 # Before anything is measured: every reference solution must pass its own tests, or
@@ -89,7 +107,7 @@ references = [
     for name, task in tests.items()
 ]
 hidden = {name: task.hidden() for name, task in tests.items()}
-passed = [each.passed for each in rollouts.judged(study, references, hidden)]
+passed = [each.passed for each in judge(references, hidden, study.judging)]
 print(f"{sum(passed)} of {len(passed)} reference solutions pass")
 assert all(passed), "the judge fails references: see python -m eta_utils doctor"
 
@@ -102,7 +120,8 @@ assert all(passed), "the judge fails references: see python -m eta_utils doctor"
 # with the probability `corpus_noise`, one of these bugs.
 
 # %%
-corpus = families.corpus_of(study) if study.model == "tiny" else []
+parts = study.family, study.corpus, study.judging, study.seed
+corpus = corpus_of(*parts) if study.model.model == "tiny" else []
 kinds = pd.Series([kind for each in corpus for kind in each["bugs"]], dtype=str)
 clean = sum(not each["bugs"] for each in corpus)
 print(f"{len(corpus):,} programs, {clean:,} without a bug")
@@ -120,7 +139,7 @@ for example in [each for each in corpus if each["bugs"]][:1]:
     figures.code(example["prompt"] + example["completion"])
 
 # %%
-base = arms.pretrain(study)
+base = pretrain(study)
 pd.Series(base.metrics).to_frame("base model")
 
 # %% [markdown]
@@ -137,7 +156,7 @@ pd.Series(base.metrics).to_frame("base model")
 # model never meets when it generates.
 
 # %%
-sft = arms.finetune(study, base)
+sft = finetune(study, base)
 history = pd.read_csv(sft.folder / "history.csv")
 curves = figures.training_curves(
     history,
@@ -163,12 +182,12 @@ figures.show(curves, "SFT: loss and token accuracy at each step of one epoch.")
 
 # %%
 tests_of = {
-    "base": rollouts.evaluate(study, base),
-    "sft": rollouts.evaluate(study, sft),
+    "base": evaluate(study, base),
+    "sft": evaluate(study, sft),
 }
-scores = results.read_scores(study)
+scores = read_scores(study)
 scores = scores[(scores["seed"] == seed) & scores["arm"].isin(tests_of)]
-table = results.results_table(scores, against="base")
+table = results_table(scores, against="base")
 figures.table(table)
 
 # %%
@@ -182,7 +201,7 @@ figures.show(
 # *can* write the program, and as often draws one of the bugs it has read.
 
 # %%
-rates = results.by_difficulty(scores)
+rates = by_difficulty(scores)
 figures.show(
     figures.difficulty(rates),
     "Sampled pass@1 falls with the number of steps, for base and SFT.",
@@ -193,7 +212,7 @@ figures.show(
 # number, roughly as a power.
 
 # %%
-counts = results.read_statuses(study)
+counts = read_statuses(study)
 figures.show(
     figures.statuses(counts[counts["arm"].isin(tests_of)]),
     "What became of the sampled programs of base and SFT, by status.",
@@ -210,7 +229,7 @@ figures.show(
 # samples of a prompt fail, binary feedback has nothing to say.
 
 # %%
-drawn = rollouts.draw(study, sft, 1)
+drawn = draw(study, sft, 1)
 print(f"{drawn.metrics['programs']:,} programs executed")
 print(f"sampled pass@1           {drawn.metrics['pass@1']:.3f}")
 print(f"prompts where all fail   {drawn.metrics['all fail']:.3f}")
@@ -223,8 +242,8 @@ print(f"prompts where all fail   {drawn.metrics['all fail']:.3f}")
 # (A study of a named set has its own evaluation above.)
 
 # %%
-if study.generated:
-    humaneval = rollouts.evaluate_on_humaneval(study, sft)
+if study.family.generated:
+    humaneval = evaluate_on_humaneval(study, sft)
     figures.table(pd.Series(humaneval.metrics).to_frame("HumanEval").T)
 
 # %% [markdown]
@@ -234,18 +253,18 @@ if study.generated:
 # such). The comment says what the judge found.
 
 # %%
-for outcome in figures.three(results.examples(study, "sft")):
+for outcome in figures.three(examples(study, "sft")):
     figures.program(tests[outcome.task_id], outcome)
 
 # %% [markdown]
 # ## What was learned
 
 # %%
-sampled = mean_interval(results.matrix(scores, "sft"))
-silent = drawn.metrics["all fail"]
+sampled = mean_interval(matrix(scores, "sft"))
+all_fail = drawn.metrics["all fail"]
 figures.sentences(
     [
         f"SFT passes {sampled} of held-out programs when it samples.",
-        f"On {silent:.0%} of alignment prompts all samples fail.",
+        f"On {all_fail:.0%} of alignment prompts all samples fail.",
     ]
 )

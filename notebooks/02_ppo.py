@@ -19,8 +19,19 @@
 # %%
 import pandas as pd
 
-from eta_utils import arms, contrasts, families, figures, results, rewards, rollouts
-from eta_utils.study import Study
+from eta_utils.analysis import contrast_table, figures, results_table
+from eta_utils.study import (
+    Study,
+    align,
+    evaluate,
+    evaluate_rounds,
+    examples,
+    finetune,
+    pretrain,
+    read_scores,
+    tasks_of,
+)
+from eta_utils.training import PassReward
 
 # %% [markdown]
 # ## Parameters
@@ -55,8 +66,8 @@ pd.DataFrame(study.table()).style.hide(axis="index")
 # The SFT model of notebook 01; if it has not been made yet, it is made now.
 
 # %%
-sft = arms.finetune(study, arms.pretrain(study))
-before = rollouts.evaluate(study, sft)
+sft = finetune(study, pretrain(study))
+before = evaluate(study, sft)
 print(f"SFT: sampled pass@1 {before.metrics['pass@1']:.3f}")
 
 # %% [markdown]
@@ -67,9 +78,9 @@ print(f"SFT: sampled pass@1 {before.metrics['pass@1']:.3f}")
 # and never counted as 0. Here it sees a right and a wrong program.
 
 # %%
-tasks = families.tasks_of(study, "align")
+tasks = tasks_of(study, "align")
 name, task = next(iter(tasks.items()))
-reward = rewards.PassReward(study, tasks)
+reward = PassReward(tasks, study.judging)
 completions = [task.canonical_solution, "    return None\n"]
 reward([task.prompt] * 2, completions, task_id=[name] * 2)
 
@@ -87,8 +98,8 @@ reward([task.prompt] * 2, completions, task_id=[name] * 2)
 # `eta_utils/ppo.py` has it in one readable file.
 
 # %%
-ppo = arms.align(study, sft, "ppo")
-history = pd.read_csv(ppo.folder / "history.csv")
+ppo = align(study, sft, "ppo")
+history = pd.read_csv(ppo[-1].folder / "history.csv")
 history["programs"] = history["episodes"].cumsum()
 figures.table(history.iloc[[0, len(history) // 2, -1]].T.reset_index())
 
@@ -157,7 +168,9 @@ figures.show(
 # only on prompts where nothing passes.
 
 # %%
-others = {arm: arms.align(study, sft, arm) for arm in study.arms_of_rl if arm != "ppo"}
+others = {
+    arm.name: align(study, sft, arm) for arm in study.arms.rl if arm.name != "ppo"
+}
 
 # %% [markdown]
 # ## Evaluation on held-out tasks
@@ -166,12 +179,12 @@ others = {arm: arms.align(study, sft, arm) for arm in study.arms_of_rl if arm !=
 # task.
 
 # %%
-for stage in (ppo, *others.values()):
-    rollouts.evaluate_rounds(study, arms.rounds_of_rl(study, stage))
-scores = results.read_scores(study)
-wanted = ["sft", *study.arms_of_rl]
+for rounds in (ppo, *others.values()):
+    evaluate_rounds(study, rounds)
+scores = read_scores(study)
+wanted = ["sft", *(arm.name for arm in study.arms.rl)]
 scores = scores[(scores["seed"] == seed) & scores["arm"].isin(wanted)]
-figures.table(results.results_table(scores))
+figures.table(results_table(scores))
 
 # %%
 figures.show(
@@ -186,7 +199,7 @@ figures.show(
 
 # %%
 if "ppo-rm" in others:
-    drifting = pd.read_csv(others["ppo-rm"].folder / "history.csv")
+    drifting = pd.read_csv(others["ppo-rm"][-1].folder / "history.csv")
     drifting["programs"] = drifting["episodes"].cumsum()
     figures.show(
         figures.drift(drifting, scores[scores["arm"] == "ppo-rm"]),
@@ -201,13 +214,13 @@ if "ppo-rm" in others:
 # such).
 
 # %%
-tests = families.tasks_of(study, "test")
-for outcome in figures.three(results.examples(study, "ppo")):
+tests = tasks_of(study, "test")
+for outcome in figures.three(examples(study, "ppo")):
     figures.program(tests[outcome.task_id], outcome)
 
 # %% [markdown]
 # ## What was learned
 
 # %%
-found = contrasts.contrasts(scores)
+found = contrast_table(scores)
 figures.sentences(found["in words"])

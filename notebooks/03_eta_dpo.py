@@ -21,18 +21,34 @@
 # %%
 import pandas as pd
 
-from eta_utils import (
-    arms,
+from eta_utils.analysis import (
     audit,
-    contrasts,
-    families,
+    contrast_table,
     figures,
+    label,
     ranking,
-    results,
-    rollouts,
+    results_table,
+    write_results,
 )
-from eta_utils.orderings import ORDERINGS
-from eta_utils.study import Study
+from eta_utils.execution import judge
+from eta_utils.preferences import ORDERINGS
+from eta_utils.study import (
+    Study,
+    align,
+    draw,
+    evaluate,
+    evaluate_rounds,
+    examples,
+    finetune,
+    hidden_programs,
+    judge_eta_rm,
+    pairs_of,
+    pretrain,
+    read_scores,
+    tasks_of,
+    train_eta_rm,
+    training_history,
+)
 
 # %% [markdown]
 # ## Parameters
@@ -44,7 +60,7 @@ run: str = None  # folder under outputs/; None: named after the profile
 profile: str = None  # small, smoke, full; None: the run's, or small
 seed: int = 0  # of everything that is drawn
 outputs: str = None  # where run folders lie; None: outputs/ of the project
-dpo_arms: str = None  # orderings, with options: eta eta+line eta+matched binary
+dpo_arms: str = None  # orderings, with options, as in eta+matched
 dpo_beta: float = None  # inverse temperature of DPO
 dpo_learning_rate: float = None  # peak
 dpo_nll_weight: float = None  # weight of the NLL of winners that pass
@@ -70,8 +86,8 @@ pd.DataFrame(study.table()).style.hide(axis="index")
 # visible tests, with its trace.
 
 # %%
-sft = arms.finetune(study, arms.pretrain(study))
-drawn = rollouts.draw(study, sft, 1)
+sft = finetune(study, pretrain(study))
+drawn = draw(study, sft, 1)
 print(f"{drawn.metrics['programs']:,} programs executed")
 print(f"sampled pass@1           {drawn.metrics['pass@1']:.3f}")
 print(f"prompts where all fail   {drawn.metrics['all fail']:.3f}")
@@ -82,7 +98,7 @@ print(f"prompts where all fail   {drawn.metrics['all fail']:.3f}")
 # An ordering is a key of an outcome; the program with the greater key wins.
 
 # %%
-names = ["eta", "binary", "steps", "states", "fraction", "alignment", "prefix", "tier"]
+names = ["eta", "binary", "steps", "states", "fraction", "alignment", "tier"]
 keys = [{"ordering": n, "key": ORDERINGS[n].about} for n in names]
 pd.DataFrame(keys).style.hide(axis="index")
 
@@ -93,20 +109,20 @@ pd.DataFrame(keys).style.hide(axis="index")
 # up to where the two programs part.
 
 # %%
-pairs = arms.pairs_of(study, drawn, "eta", 1)
-silent = [pair for pair in pairs if not pair["winner_passes"]]
-align = families.tasks_of(study, "align")
+pairs = pairs_of(study, drawn, "dpo-eta", 1)
+all_fail = [pair for pair in pairs if not pair["winner_passes"]]
+tasks = tasks_of(study, "align")
 
 
 def seen(pair: dict) -> tuple:
     """The task of a pair and both programs, executed again to see what they did."""
     texts = [pair["prompt"] + pair[side] for side in ("chosen", "rejected")]
     samples = [{"task_id": pair["task_id"], "solution": text} for text in texts]
-    both = rollouts.judged(study, samples, align, keep_trace=True)
-    return align[pair["task_id"]], *both
+    both = judge(samples, tasks, study.judging, keep_trace=True)
+    return tasks[pair["task_id"]], *both
 
 
-for pair in silent[:1]:
+for pair in all_fail[:1]:
     print(pair["reason"])
     figures.pair(*seen(pair))
 
@@ -125,9 +141,9 @@ figures.browse(pairs, seen)
 # Nothing trains on these hidden tests.
 
 # %%
-programs = arms.programs_of(study, drawn)
+programs = hidden_programs(study, drawn)
 labels = audit.count(programs, names)
-results.write_results(study.folder, labels=labels)
+write_results(study.folder, labels=labels)
 figures.table(audit.audit_table(labels))
 
 # %% [markdown]
@@ -153,8 +169,8 @@ for ordering in ("eta", "alignment"):
     for kind, (name, *both) in audit.tied(programs, ordering).items():
         print(f"{ordering} is {kind}: {ORDERINGS[ordering].reason(*both)}")
         samples = [outcome.sample for outcome in both]
-        traced = rollouts.judged(study, samples, align, keep_trace=True)
-        figures.pair(align[name], *traced)
+        traced = judge(samples, tasks, study.judging, keep_trace=True)
+        figures.pair(tasks[name], *traced)
 
 # %% [markdown]
 # ## The method
@@ -170,10 +186,10 @@ for ordering in ("eta", "alignment"):
 # from the newest model; its reference is the model at the start of the round.
 #
 # An arm is an ordering, with options behind plus signs: `eta+matched` gets no more
-# pairs than `binary`, `eta+line` puts the preference on the first line that differs.
+# pairs than `binary`.
 
 # %%
-rounds = {arm: arms.align_by_dpo(study, sft, arm) for arm in study.arms_of_dpo}
+rounds = {arm.name: align(study, sft, arm) for arm in study.arms.dpo}
 made = [
     {"arm": arm, "round": number} | stage.metrics
     for arm, stages in rounds.items()
@@ -189,8 +205,8 @@ figures.table(pd.DataFrame(made))
 
 # %%
 for arm, stages in rounds.items():
-    history = results.training_history(stages)
-    name = results.label("dpo-" + arm)
+    history = training_history(stages)
+    name = label(arm)
     panels = {
         f"{name}: log-probability": ["logps/chosen", "logps/rejected"],
         "pairs ranked right": ["rewards/accuracies"],
@@ -211,12 +227,12 @@ for arm, stages in rounds.items():
 
 # %%
 for stages in rounds.values():
-    rollouts.evaluate_rounds(study, stages)
-rollouts.evaluate(study, sft)
-scores = results.read_scores(study)
-wanted = ["sft", *(f"dpo-{arm}" for arm in study.arms_of_dpo)]
+    evaluate_rounds(study, stages)
+evaluate(study, sft)
+scores = read_scores(study)
+wanted = ["sft", *rounds]
 scores = scores[(scores["seed"] == seed) & scores["arm"].isin(wanted)]
-figures.table(results.results_table(scores))
+figures.table(results_table(scores))
 
 # %%
 figures.show(
@@ -244,8 +260,8 @@ figures.show(
 
 # %%
 ranked = None
-if study.eta_rm:
-    judged = arms.judge_eta_rm(study, sft, arms.train_eta_rm(study, sft))
+if study.arms.eta_rm:
+    judged = judge_eta_rm(study, sft, train_eta_rm(study, sft))
     ranked = pd.read_csv(judged.folder / "ranked.csv").assign(seed=seed)
     print(f"expected calibration error {judged.metrics['calibration error']:.3f}")
 figures.table(pd.DataFrame() if ranked is None else ranking.accuracy(ranked))
@@ -279,14 +295,14 @@ if ranked is not None:
 # such).
 
 # %%
-tests = families.tasks_of(study, "test")
-shown = "eta" if "eta" in rounds else study.arms_of_dpo[0]
-for outcome in figures.three(results.examples(study, f"dpo-{shown}")):
+tests = tasks_of(study, "test")
+shown = "dpo-eta" if "dpo-eta" in rounds else next(iter(rounds))
+for outcome in figures.three(examples(study, shown)):
     figures.program(tests[outcome.task_id], outcome)
 
 # %% [markdown]
 # ## What was learned
 
 # %%
-found = contrasts.contrasts(scores)
+found = contrast_table(scores)
 figures.sentences(found["in words"])

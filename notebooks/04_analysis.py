@@ -21,8 +21,30 @@
 # %%
 from IPython.display import display
 
-from eta_utils import audit, contrasts, crossover, families, figures, ranking, results
-from eta_utils.study import Study
+from eta_utils.analysis import (
+    PRIMARY,
+    answer,
+    audit_table,
+    by_difficulty,
+    contrast_table,
+    crossover,
+    figures,
+    grouped,
+    label,
+    ranking,
+    results_table,
+    write_results,
+)
+from eta_utils.study import (
+    Study,
+    all_scores,
+    examples,
+    missing_arms,
+    of_seeds,
+    read_scores,
+    read_statuses,
+    tasks_of,
+)
 
 # %% tags=["parameters"]
 run: str = None  # folder under outputs/; None: named after the profile
@@ -32,7 +54,7 @@ outputs: str = None  # where run folders lie; None: outputs/ of the project
 # %%
 study = Study.begin(run, profile, outputs=outputs)
 print(study.cost("04_analysis"))
-scores = results.read_scores(study)
+scores = read_scores(study)
 seeds = sorted(set(scores["seed"]))
 pictures = study.run_folder / "figures"
 print(f"run {study.run}, seeds {seeds}, {scores['task_id'].nunique()} held-out tasks")
@@ -41,8 +63,8 @@ print(f"run {study.run}, seeds {seeds}, {scores['task_id'].nunique()} held-out t
 # ## The answer
 
 # %% tags=["summary"]
-found = contrasts.contrasts(scores)
-figures.sentences([contrasts.answer(found, scores)])
+found = contrast_table(scores)
+figures.sentences([answer(found, scores)])
 
 # %% tags=["summary"]
 figures.show(
@@ -88,14 +110,14 @@ figures.show(
 # Intervals are 95 % bootstraps over seeds and tasks; gains are paired with SFT.
 
 # %%
-table = results.results_table(scores)
+table = results_table(scores)
 kept = {"scores": scores, "results": table, "contrasts": found}
-results.write_results(study.run_folder, **kept)
+write_results(study.run_folder, **kept)
 figures.table(table)
 
 # %%
-missing = results.missing_arms(study, scores)
-figures.sentences(f"{results.label(arm)}: not run" for arm in missing)
+missing = missing_arms(study, scores)
+figures.sentences(f"{label(arm)}: not run" for arm in missing)
 
 # %% [markdown]
 # ## Pass and fail
@@ -118,7 +140,7 @@ figures.show(
 # execution bought.
 
 # %%
-for title, group in contrasts.grouped(scores).items():
+for title, group in grouped(scores).items():
     figures.show(
         figures.learning_curves(group),
         f"Learning curves: {title}. Held-out sampled pass@1 with 95 % intervals; all "
@@ -135,7 +157,7 @@ for title, group in contrasts.grouped(scores).items():
 
 # %%
 figures.show(
-    figures.statuses(results.read_statuses(study)),
+    figures.statuses(read_statuses(study)),
     "What became of the sampled programs, by arm. Statuses go from the best on the "
     "left to the worst on the right.",
     pictures / "statuses.png",
@@ -145,9 +167,9 @@ figures.show(
 # ## Difficulty
 
 # %%
-rates = results.by_difficulty(scores)
-results.write_results(study.run_folder, difficulty=rates)
-drawn = ["sft", *(each for pair in contrasts.PRIMARY for each in pair)]
+rates = by_difficulty(scores)
+write_results(study.run_folder, difficulty=rates)
+drawn = ["sft", *(each for pair in PRIMARY for each in pair)]
 figures.show(
     figures.difficulty(rates[rates["arm"].isin(drawn)]),
     "Sampled pass@1 by number of steps in the task. Each step must be right for a "
@@ -164,9 +186,9 @@ figures.show(
 # (digits).
 
 # %%
-beside = crossover.all_scores(study, scores)
-across = crossover.crossover(beside)
-results.write_results(study.run_folder, beside=beside, crossover=across)
+beside = all_scores(study, scores)
+across = crossover(beside)
+write_results(study.run_folder, beside=beside, crossover=across)
 figures.table(across[across["steps"] == "all"].drop(columns="steps"))
 
 # %%
@@ -189,10 +211,10 @@ for contrast, part in across.groupby("contrast"):
 # what the other columns are.)
 
 # %%
-labels = results.of_seeds(study, "labels")
+labels = of_seeds(study, "labels")
 if len(labels):
-    labelled = audit.audit_table(labels)
-    results.write_results(study.run_folder, labels=labels, audit=labelled)
+    labelled = audit_table(labels)
+    write_results(study.run_folder, labels=labels, audit=labelled)
     display(figures.table(labelled))
 
 # %% [markdown]
@@ -202,12 +224,12 @@ if len(labels):
 # better program scores higher, and how often the best of n samples passes.
 
 # %%
-ranked = results.of_seeds(study, "ranked")
+ranked = of_seeds(study, "ranked")
 if len(ranked):
     right, best = ranking.accuracy(ranked), ranking.best_of(ranked)
     curve, error = ranking.reliability(ranked, "ETA-RM")
     kept = {"accuracy": right, "best_of_n": best, "reliability": curve}
-    results.write_results(study.run_folder, ranked=ranked, **kept)
+    write_results(study.run_folder, ranked=ranked, **kept)
     print(f"expected calibration error {error:.3f}")
     display(figures.table(right))
     figures.show(
@@ -224,9 +246,9 @@ if len(ranked):
 # until the first failure, and how far its variables' values followed the reference's.
 
 # %%
-example = results.examples(study, "sft").get("assertion")
+example = examples(study, "sft").get("assertion")
 if example is not None:
-    tests = families.tasks_of(study, "test")
+    tests = tasks_of(study, "test")
     figures.trace(tests[example.task_id], example)
 
 # %% [markdown]

@@ -29,14 +29,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from eta_utils import audit, figures
-from eta_utils.evaluation import pass_at_k
-from eta_utils.execution import judge
-from eta_utils.files import write_jsonl
-from eta_utils.orderings import ORDERINGS
-from eta_utils.parameters import ROOT
-from eta_utils.preferences import make_pairs
-from eta_utils.samples import SampleFile
+from eta_utils.analysis import audit, figures, pass_at_k
+from eta_utils.common import write_jsonl
+from eta_utils.execution import SampleFile, judge
+from eta_utils.preferences import ORDERINGS, make_pairs
+from eta_utils.study import ROOT
 from eta_utils.tasks import load_tasks
 
 # %% [markdown]

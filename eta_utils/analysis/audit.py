@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from eta_utils.analysis.statistics import ratio_interval
-from eta_utils.execution.judge import judge
+from eta_utils.execution import JudgeSettings, judge
 from eta_utils.execution.records import Outcome
 from eta_utils.preferences.orderings import ORDERINGS, STOPPED, Ordering
 from eta_utils.tasks import Task
@@ -83,26 +83,36 @@ def by_hidden(
     outcomes: Sequence[Outcome],
     hidden: Mapping[str, Task],
     tasks: Mapping[str, Task],
-    **settings: object,
+    settings: JudgeSettings = JudgeSettings(),
+    progress: bool = False,
 ) -> dict[str, Programs]:
-    """The distinct programs of outcomes by visible tests, judged, with `settings` of
-    `judge`, by the hidden tests of the tasks that have some."""
-    kept = [each for each in outcomes if each.task_id in hidden]
-    checked = judge([each.sample for each in kept], hidden, **settings)
+    """The distinct programs of `outcomes`, judged anew by the tasks' hidden tests.
+
+    `outcomes` are by visible tests; those of tasks that are not in `hidden` are left out.
+    """
+    kept = [outcome for outcome in outcomes if outcome.task_id in hidden]
+    samples = [outcome.sample for outcome in kept]
+    checked = judge(samples, hidden, settings, progress=progress)
     return by_prompt(kept, hidden_fractions(checked, tasks), tasks)
 
 
 def by_halves(
-    samples: Sequence[dict], tasks: Mapping[str, Task], **settings: object
+    samples: Sequence[dict],
+    tasks: Mapping[str, Task],
+    settings: JudgeSettings = JudgeSettings(),
+    progress: bool = False,
 ) -> dict[str, Programs]:
-    """The distinct programs of tasks that have no hidden tests of their own: judged, with
-    `settings` of `judge`, by the first half of each task's asserts and by the others.
-    Samples of tasks with too few asserts for that are left out (see `tasks.halves`)."""
+    """The distinct programs of tasks that have no hidden tests of their own.
+
+    They are judged by the first half of each task's asserts and by the second.  Samples of
+    tasks with too few asserts for that are left out (see `tasks.asserts.in_halves`).
+    """
     halves = {name: in_halves(task) for name, task in tasks.items()}
     visible = {name: task for name, task in halves.items() if task is not None}
     hidden = {name: task.hidden() for name, task in visible.items()}
     kept = [sample for sample in samples if sample["task_id"] in visible]
-    return by_hidden(list(judge(kept, visible, **settings)), hidden, visible, **settings)
+    outcomes = list(judge(kept, visible, settings, progress=progress))
+    return by_hidden(outcomes, hidden, visible, settings, progress)
 
 
 def count(programs: Mapping[str, Programs], orderings: Sequence[str]) -> pd.DataFrame:

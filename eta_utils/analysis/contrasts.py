@@ -1,26 +1,27 @@
 """Which arms are compared, on which tasks, after how many programs, and what that gives.
 
->>> found = contrasts(scores)                       # PRIMARY, then each arm's gain
->>> found[found["family"] == "primary"]["in words"]
+>>> table = contrast_table(scores)                       # PRIMARY, then each arm's gain
+>>> table[table["family"] == "primary"]["in words"]
+>>> crossover(all_scores)                           # against the strength of the SFT model
 
 The primary contrasts are named here, before any result: ETA-DPO against binary DPO and
-against PPO, after the first round's programs and after all of them, on all held-out tasks
-and on those where all of the seed's SFT model's samples fail, which is where ETA claims to
-help.  Secondary: ETA against raw steps; each ordering with as many pairs as binary against
-binary, and eta so against the others; each arm with options against the one without; and
-PPO's controls against PPO.
+against PPO.  Each is asked after the first round's programs and after all of them, on all
+held-out tasks and on the all-fail ones: those where all samples of the seed's SFT model
+fail, which is where ETA claims to help.
 
-Leaves out: the pass rates themselves (see `results`).
+Secondary contrasts: ETA against raw steps; each ordering, held to binary's number of pairs,
+against binary, and ETA against the other such orderings; each arm with options against the
+one without; and PPO's controls against PPO.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from eta_utils.analysis.arms import Arm, parse_arm
 from eta_utils.analysis.statistics import (
     Interval,
     bootstrap_p,
@@ -31,8 +32,7 @@ from eta_utils.analysis.statistics import (
     paired_difference,
     smallest_difference,
 )
-from eta_utils.analysis.tables import final, label, load_table, same_seeds
-from eta_utils.study.study import Study
+from eta_utils.analysis.tables import final, label, same_seeds
 
 PRIMARY = (("dpo-eta", "dpo-binary"), ("dpo-eta", "ppo"))
 SECONDARY = (
@@ -49,20 +49,20 @@ SECONDARY = (
     ("rloo", "ppo"),
 )
 # Arms that are drawn together, by what the figure is about.
-GROUPS: dict[str, Callable[[str], bool]] = {
-    "primary contrasts": lambda arm: arm in {each for pair in PRIMARY for each in pair},
-    "as many pairs as binary": lambda arm: arm == "dpo-binary" or "+matched" in arm,
-    "eta with options": lambda arm: arm.split("+")[0] == "dpo-eta",
-    "reinforcement learning": lambda arm: not arm.startswith("dpo-"),
+GROUPS: dict[str, Callable[[Arm], bool]] = {
+    "primary contrasts": lambda arm: any(arm.name in pair for pair in PRIMARY),
+    "as many pairs as binary": lambda arm: arm.name == "dpo-binary" or arm.has("matched"),
+    "eta with options": lambda arm: arm.plain == "dpo-eta",
+    "reinforcement learning": lambda arm: arm.method != "dpo",
 }
-ALL_TASKS, SILENT_TASKS = "all", "all of SFT's samples fail"
+ALL_TASKS, ALL_FAIL_TASKS = "all", "all of SFT's samples fail"
 FIRST, LAST = "first round", "all rounds"
-COLUMNS = (
+CONTRAST_COLUMNS = (
     "family contrast programs tasks value low high p holm greedy_p improvement smallest"
 ).split()
 
 
-def contrasts(scores: pd.DataFrame) -> pd.DataFrame:
+def contrast_table(scores: pd.DataFrame) -> pd.DataFrame:
     """One row for each contrast that the scores allow.
 
     Columns: `family` (primary, secondary, gain), `contrast`, `programs` (first round or
@@ -75,7 +75,7 @@ def contrasts(scores: pd.DataFrame) -> pd.DataFrame:
         _row(family, part, arm, other, budget, tasks)
         for family, arm, other, budget, tasks, part in _asked(scores)
     ]
-    found = pd.DataFrame(rows, columns=[*COLUMNS, "by seed", "in words"])
+    found = pd.DataFrame(rows, columns=[*CONTRAST_COLUMNS, "by seed", "in words"])
     for family in found["family"].unique():
         chosen = found["family"] == family
         found.loc[chosen, "holm"] = holm(found.loc[chosen, "p"].tolist())
@@ -87,13 +87,14 @@ def grouped(scores: pd.DataFrame) -> dict[str, pd.DataFrame]:
     aligned = scores[~scores["arm"].isin(["base", "sft"])]
     found = {}
     for title, belongs in GROUPS.items():
-        of_group = aligned[aligned["arm"].map(belongs)]
+        chosen = [name for name in set(aligned["arm"]) if belongs(parse_arm(name))]
+        of_group = aligned[aligned["arm"].isin(chosen)]
         if of_group["arm"].nunique() > 1:
             found[title] = pd.concat([scores[scores["arm"] == "sft"], of_group])
     return found
 
 
-def on_silent_tasks(scores: pd.DataFrame, of: pd.DataFrame) -> pd.DataFrame:
+def on_all_fail_tasks(scores: pd.DataFrame, of: pd.DataFrame) -> pd.DataFrame:
     """Of some scores those on held-out tasks where all samples of the same seed's SFT model
     fail, read from `scores`."""
     of_sft = final(scores[scores["arm"] == "sft"])
@@ -114,7 +115,7 @@ def _asked(scores: pd.DataFrame) -> Iterator[tuple]:
     arms = list(dict.fromkeys(scores["arm"]))
     named = [("primary", *pair) for pair in PRIMARY]
     named += [("secondary", *pair) for pair in SECONDARY]
-    named += [("secondary", arm, arm.split("+")[0]) for arm in arms if "+" in arm]
+    named += [("secondary", arm, parse_arm(arm).plain) for arm in arms if "+" in arm]
     for family, arm, other in named:
         for budget in (FIRST, LAST):
             parts = [at_budget(scores, each, budget) for each in (arm, other)]
@@ -124,9 +125,9 @@ def _asked(scores: pd.DataFrame) -> Iterator[tuple]:
             if both.groupby("arm")["programs"].max().nunique() > 1:
                 continue  # not the same number of executed programs
             yield family, arm, other, budget, ALL_TASKS, both
-            there = on_silent_tasks(scores, both)
+            there = on_all_fail_tasks(scores, both)
             if len(there):
-                yield family, arm, other, budget, SILENT_TASKS, there
+                yield family, arm, other, budget, ALL_FAIL_TASKS, there
     for arm in arms:
         if arm not in ("base", "sft") and "sft" in arms:
             both = pd.concat([at_budget(scores, each, LAST) for each in (arm, "sft")])
@@ -184,7 +185,7 @@ def answer(found: pd.DataFrame, scores: pd.DataFrame) -> str:
 def _where(budget: str, tasks: str) -> str:
     """The beginning of a sentence about a part of the results."""
     parts = ["after the first round"] if budget == FIRST else []
-    parts += [f"where {tasks}"] if tasks == SILENT_TASKS else []
+    parts += [f"where {tasks}"] if tasks == ALL_FAIL_TASKS else []
     text = ", ".join(parts)
     return f"{text[0].upper()}{text[1:]}: " if text else ""
 
@@ -203,66 +204,54 @@ def _points(difference: Interval) -> str:
     return f"{points:+.1f} points (95 % interval {low:+.1f} to {high:+.1f})"
 
 
-ARM, OTHERS = "dpo-eta", ("dpo-binary", "ppo")
-NEEDED = ("sft", ARM, *OTHERS)
-ALL = "all"
-COLUMNS = [
+# --- The crossover: ETA's gain against how strong the model was that it started from
+
+CROSSOVER_ARM, CROSSOVER_RIVALS = "dpo-eta", ("dpo-binary", "ppo")
+CROSSOVER_ARMS = ("sft", CROSSOVER_ARM, *CROSSOVER_RIVALS)
+ALL_STEPS = "all"
+CROSSOVER_COLUMNS = [
     *("run", "steps", "programs", "contrast", "sft", "sft low", "sft high"),
     *("silent", "silent low", "silent high", "value", "low", "high"),
 ]
 
 
-def all_scores(study: Study, own: pd.DataFrame) -> pd.DataFrame:
-    """The scores of a study's run and of those it is compared with, of the arms that are
-    compared: as `results.read_scores` gives them, with a column `run`.
-
-    A run that has no `scores.csv` yet is left out.  Raises BadInput for a broken one.
-    """
-    found = {study.run: own}
-    for name in study.beside.split():
-        path = Path(study.outputs) / name / "scores.csv"
-        if path.exists():
-            found[name] = load_table(path)
-    return pd.concat(
-        [rows[rows["arm"].isin(NEEDED)].assign(run=name) for name, rows in found.items()],
-        ignore_index=True,
-    )
-
-
 def crossover(scores: pd.DataFrame) -> pd.DataFrame:
-    """One row for each run, number of steps (or `all`), number of programs and other arm.
+    """One row for each run, number of steps (or `all`), budget of programs and rival.
+
+    `scores` are those of several runs with a column `run`: their bases differ in the noise
+    of the corpus, so in how rare a pass is, and tasks differ in their number of steps.
 
     Columns: `run, steps, programs, contrast`; `sft`, the SFT model's sampled pass@1;
-    `silent`, the share of tasks where all of its samples fail; and the paired difference
+    `silent`, the fraction of tasks where all of its samples fail; and the paired difference
     `value` with `low` and `high`.  Runs come from the weakest SFT model to the strongest.
     """
     runs = {str(run): part for run, part in scores.groupby("run")}
     weakest_first = sorted(runs, key=lambda run: _strength(runs[run])["sft"])
-    rows = [row for run in weakest_first for row in _rows(run, runs[run])]
-    return pd.DataFrame(rows, columns=COLUMNS)
+    rows = [row for run in weakest_first for row in _crossover_rows(run, runs[run])]
+    return pd.DataFrame(rows, columns=CROSSOVER_COLUMNS)
 
 
-def _rows(run: str, scores: pd.DataFrame) -> Iterator[dict[str, object]]:
-    parts = [(ALL, scores)]
+def _crossover_rows(run: str, scores: pd.DataFrame) -> Iterator[dict[str, object]]:
+    parts = [(ALL_STEPS, scores)]
     parts += [(str(steps), part) for steps, part in scores.groupby("difficulty")]
     for steps, part in parts:
-        for other in OTHERS:
+        for rival in CROSSOVER_RIVALS:
             for budget in (FIRST, LAST):
-                of_arms = [at_budget(part, each, budget) for each in (ARM, other)]
-                if any(each.empty for each in of_arms):
+                both = [at_budget(part, arm, budget) for arm in (CROSSOVER_ARM, rival)]
+                if any(rows.empty for rows in both):
                     continue
-                difference = paired_difference(*same_seeds(pd.concat(of_arms), ARM, other))
+                pair = same_seeds(pd.concat(both), CROSSOVER_ARM, rival)
                 yield {
                     "run": run,
                     "steps": steps,
                     "programs": budget,
-                    "contrast": f"{label(ARM)} - {label(other)}",
+                    "contrast": f"{label(CROSSOVER_ARM)} - {label(rival)}",
                     **_strength(part),
-                    **difference._asdict(),
+                    **paired_difference(*pair)._asdict(),
                 }
 
 
 def _strength(scores: pd.DataFrame) -> dict[str, float]:
-    """How good the SFT model is, and how often it is silent, with intervals."""
+    """How often the SFT model passes, and how often all its samples fail."""
     [rates] = same_seeds(scores, "sft")
     return mean_interval(rates).named("sft") | mean_interval(rates == 0).named("silent")

@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 
 from eta_utils.analysis.audit import COUNTS, audit_table
-from eta_utils.analysis.contrasts import contrasts, crossover
+from eta_utils.analysis.contrasts import contrast_table, crossover
 from eta_utils.analysis.ranking import SAMPLES, accuracy, best_of, reliability
 from eta_utils.analysis.tables import COLUMNS, by_difficulty, load_table, results_table
 
@@ -24,7 +24,11 @@ from eta_utils.analysis.tables import COLUMNS, by_difficulty, load_table, result
 MADE_FROM: dict[str, tuple[list[str], dict[str, Callable]]] = {
     "scores": (
         COLUMNS,
-        {"results": results_table, "contrasts": contrasts, "difficulty": by_difficulty},
+        {
+            "results": results_table,
+            "contrasts": contrast_table,
+            "difficulty": by_difficulty,
+        },
     ),
     "beside": ([*COLUMNS, "run"], {"crossover": crossover}),
     "labels": (["ordering", "task_id", *COUNTS], {"audit": audit_table}),

@@ -1,4 +1,10 @@
-"""Tables of scores: pass rates with intervals."""
+"""Tables made of scores: pass rates with intervals, and how they are kept and read.
+
+>>> table = results_table(scores)     # one row per arm, with paired intervals
+>>> write_results(folder, results=table)
+
+Scores have one row per seed, arm, executed programs and held-out task (`COLUMNS`).
+"""
 
 from __future__ import annotations
 
@@ -8,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from eta_utils.analysis.arms import parse_arm
 from eta_utils.analysis.statistics import (
     Interval,
     mean_interval,
@@ -16,28 +23,12 @@ from eta_utils.analysis.statistics import (
 )
 from eta_utils.common.files import BadInput, write_whole
 
-# Arms by the first part of their stages' names, in the order of tables and figures.
-ARMS = {
-    "base": "base",
-    "sft": "SFT",
-    "ppo": "PPO",
-    "ppo-eta": "PPO, ETA reward",
-    "ppo-rm": "PPO, ETA-RM",
-    "rloo": "RLOO",
-    "dpo-binary": "binary DPO",
-    "dpo-steps": "raw-steps DPO",
-    "dpo-fraction": "fraction DPO",
-    "dpo-tier": "tier DPO",
-    "dpo-eta": "ETA-DPO",
-}
 COLUMNS = "seed arm programs task_id difficulty samples passed greedy".split()
 
 
 def label(arm: str) -> str:
-    """An arm's name in tables and figures."""
-    name, *options = arm.split("+")
-    base = ARMS.get(name, name.replace("dpo-", "") + " DPO")
-    return ", ".join([base, *options])
+    """An arm's name in tables and figures.  Raises BadInput for an unknown arm."""
+    return parse_arm(arm).label
 
 
 def final(scores: pd.DataFrame) -> pd.DataFrame:

@@ -10,7 +10,7 @@ import argparse
 import os
 import sys
 
-from eta_utils.cli.commands_study import run_doctor
+from eta_utils.cli.doctor import run_doctor
 from eta_utils.cli.samples import add_audit, add_judge, add_pairs
 from eta_utils.cli.study import add_report, add_run, add_table, add_train
 from eta_utils.common.files import BadInput, Failed

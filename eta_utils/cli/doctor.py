@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import platform
+from argparse import Namespace
 from collections.abc import Iterator
 
 import eta_utils
@@ -18,6 +19,12 @@ from eta_utils.sandbox.jail import RUNGS
 from eta_utils.tasks import load_tasks
 
 ABSENT = "not installed (needed for the study, not for the judge)"
+
+
+def run_doctor(_options: Namespace) -> None:
+    """Print what this machine offers, as it is found."""
+    for what, finding in findings():
+        print(f"{what:13} {finding}", flush=True)
 
 
 def findings() -> Iterator[tuple[str, str]]:

@@ -1,26 +1,38 @@
-"""Arguments of the commands about files of samples: judge, pairs and audit."""
+"""The commands about files of samples: judge, pairs and audit."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import resource
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Container, Iterator
+from dataclasses import replace
+from pathlib import Path
 
-from eta_utils.cli.commands_samples import run_audit, run_judge, run_pairs
-from eta_utils.cli.types import positive
-from eta_utils.execution.records import STATUSES
-from eta_utils.preferences.orderings import ORDERINGS
-from eta_utils.sandbox.jail import RUNGS
-from eta_utils.tasks import SETS
+from eta_utils.cli.options import add_settings, chosen
+from eta_utils.common.files import BadInput, read_jsonl, write_jsonl
+from eta_utils.execution import STATUSES, JudgeSettings, Outcome, SampleFile, judge
+from eta_utils.preferences import ORDERINGS, PairSettings, make_pairs
+from eta_utils.sandbox.isolation import choose_rung, probe, refuse_weak
+from eta_utils.tasks import SETS, load_tasks
+from eta_utils.tasks.asserts import counted
 
-_TASKS_HELP = (
+TASKS_HELP = (
     f"{', '.join(SETS)}, or a JSON Lines file (may end in .gz) with the fields of one of "
     "these: HumanEval's are task_id, prompt, entry_point, test, and canonical_solution, "
     "which may be empty"
 )
 
 
+# --- judge: samples to outcomes
+
+
 def add_judge(commands: argparse._SubParsersAction) -> None:
-    """`judge`: samples to outcomes."""
-    judge = commands.add_parser(
+    """The arguments of `judge`."""
+    parser = commands.add_parser(
         "judge",
         help="run each sample against its task's tests; write verdicts and traces",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -33,60 +45,116 @@ def add_judge(commands: argparse._SubParsersAction) -> None:
         epilog=(
             "example:\n"
             "  python -m eta_utils judge samples.jsonl --tasks humaneval --out out.jsonl\n"
-            "\nOutcomes are cached ($ETA_CACHE, else ~/.cache/eta_utils): an interrupted\n"
-            "run goes on where it stopped when the same command is given again."
+            "\nOutcomes are cached ($ETA_CACHE, else ~/.cache/eta_utils): give the same\n"
+            "command again to go on after an interruption."
         ),
     )
-    judge.add_argument(
+    parser.add_argument(
         "samples",
         metavar="SAMPLES",
         help="JSON Lines (may end in .gz): task_id, and completion or solution",
     )
-    judge.add_argument("--tasks", required=True, metavar="TASKS", help=_TASKS_HELP)
-    judge.add_argument(
-        "--out", required=True, metavar="OUT", help="where the outcomes are written, whole"
+    parser.add_argument("--tasks", required=True, metavar="TASKS", help=TASKS_HELP)
+    parser.add_argument(
+        "--out", required=True, metavar="OUT", help="file to write the outcomes to"
     )
-    judge.add_argument(
-        "--workers", type=positive, metavar="N", help="sandboxes at work (default: cores)"
-    )
-    judge.add_argument(
-        "--step-budget",
-        type=positive,
-        metavar="N",
-        help="steps that each assert may take before the program is stopped (default: "
-        "700,000, or 4 times what the reference takes in all where that is more; 3 million "
-        "without a reference)",
-    )
-    judge.add_argument(
+    parser.add_argument(
         "--no-cache", action="store_true", help="neither use nor fill the cache on disk"
     )
-    judge.add_argument(
-        "--isolation",
-        choices=("auto", *RUNGS),
-        default="auto",
-        help="auto (default): jail (bubblewrap) where it holds, else process (seccomp and "
-        "Landlock); weak, which protects from nothing, only when named",
-    )
-    judge.add_argument(
+    parser.add_argument(
         "--dask",
         metavar="ADDRESS",
         help="judge on the workers of the Dask scheduler there, such as tcp://host:8786, "
-        "--workers batches at a time (as many as they have threads); see docs/scaling.md",
+        "--workers batches at a time (default: as many as they have threads); see "
+        "docs/scaling.md",
     )
-    judge.set_defaults(command=run_judge)
+    add_settings(parser, JudgeSettings)
+    parser.set_defaults(command=run_judge)
+
+
+def run_judge(options: argparse.Namespace) -> None:
+    """Judge a file of samples, write the outcomes, print a summary."""
+    tasks = load_tasks(options.tasks)
+    samples = SampleFile(options.samples, tasks)
+    settings = chosen(options, JudgeSettings)
+    rung = choose_rung(settings.isolation)
+    refuse_weak(rung, settings.isolation)
+    settings = replace(settings, isolation=rung)
+    print(f"isolation  {probe(rung)}")
+    statuses: Counter[str] = Counter()
+    judged: Counter[str] = Counter()
+    passed: Counter[str] = Counter()
+    start = time.monotonic()
+    with (
+        _executor(options.dask, rung) as (executor, at_once),
+        write_jsonl(options.out) as write,
+    ):
+        for outcome in judge(
+            samples,
+            tasks,
+            settings,
+            cache=not options.no_cache,
+            executor=executor,
+            at_once=at_once,
+            progress=True,
+        ):
+            write(outcome.record())
+            statuses[outcome.status] += 1
+            judged[outcome.task_id] += outcome.passed is not None
+            passed[outcome.task_id] += bool(outcome.passed)
+    seconds = time.monotonic() - start
+    rate = len(samples) / seconds
+    print(f"judged     {len(samples):,} samples in {seconds:.1f} s, {rate:,.0f} per second")
+    print(f"memory     {_peak_mebibytes():.0f} MiB at most in the judging process")
+    _print_summary(statuses, judged, passed)
+    print(f"written    {options.out}")
+
+
+@contextlib.contextmanager
+def _executor(address: str | None, rung: str) -> Iterator[tuple]:
+    """A cluster's executor and its size, or neither for this machine."""
+    if address is None:
+        yield None, None
+        return
+    from eta_utils.report.cluster import connected, judges  # a second to load
+
+    with connected(address) as client:
+        executor, at_once = judges(client, rung)
+        print(f"cluster    {address}, {at_once()} programs at a time")
+        yield executor, at_once
+
+
+def _peak_mebibytes() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+
+
+def _print_summary(statuses: Counter, judged: Counter, passed: Counter) -> None:
+    from eta_utils.analysis.statistics import pass_at_k  # numpy: not before it is needed
+
+    total = statuses.total()
+    for status in reversed(STATUSES):
+        if count := statuses[status]:
+            print(f"  {status:12} {count:7,} {count / total:7.1%}")
+    counts = ((number, passed[task]) for task, number in judged.items())
+    for k, value in pass_at_k(counts).items():
+        print(f"pass@{k:<5} {value:.4f}  over {len(judged)} tasks")
+
+
+# --- pairs: outcomes to preference pairs
 
 
 def add_pairs(commands: argparse._SubParsersAction) -> None:
-    """`pairs`: outcomes to preference pairs."""
+    """The arguments of `pairs`."""
     orderings = "\n".join(f"  {each.name:10} {each.about}" for each in ORDERINGS.values())
-    pairs = commands.add_parser(
+    parser = commands.add_parser(
         "pairs",
         help="turn outcomes into preference pairs for TRL",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description=(
             "Write pairs of programs for one prompt, the better one as 'chosen'. Where\n"
             "some sample of a prompt passes, a pair is a passing program over a failing\n"
-            "one; the ordering decides among failing programs, where nothing passed:\n\n"
+            "one; on all-fail prompts the ordering decides among failing programs:\n\n"
             f"{orderings}"
         ),
         epilog=(
@@ -94,38 +162,62 @@ def add_pairs(commands: argparse._SubParsersAction) -> None:
             "  python -m eta_utils pairs out.jsonl --tasks humaneval --out pairs.jsonl"
         ),
     )
-    pairs.add_argument("outcomes", metavar="OUTCOMES", help="a file that `judge` wrote")
-    pairs.add_argument("--tasks", required=True, metavar="TASKS", help=_TASKS_HELP)
-    pairs.add_argument("--ordering", choices=ORDERINGS, default="eta", help="default: eta")
-    pairs.add_argument(
-        "--out", required=True, metavar="PAIRS", help="where the pairs are written, whole"
+    parser.add_argument("outcomes", metavar="OUTCOMES", help="a file that `judge` wrote")
+    parser.add_argument("--tasks", required=True, metavar="TASKS", help=TASKS_HELP)
+    parser.add_argument("--ordering", choices=ORDERINGS, default="eta", help="default: eta")
+    parser.add_argument(
+        "--out", required=True, metavar="PAIRS", help="file to write the pairs to"
     )
-    pairs.add_argument(
-        "--per-task", type=positive, default=2, metavar="N", help="most pairs per task (2)"
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="S", help="decides which pairs (default: 0)"
     )
-    pairs.add_argument(
-        "--margin",
-        type=float,
-        default=0.0,
-        metavar="M",
-        help="keys must differ by more than this where they first differ (0)",
+    add_settings(parser, PairSettings)
+    parser.set_defaults(command=run_pairs)
+
+
+def run_pairs(options: argparse.Namespace) -> None:
+    """Turn a file of outcomes into a file of preference pairs."""
+    tasks = load_tasks(options.tasks)
+    outcomes = _read_outcomes(Path(options.outcomes), tasks)
+    pairs = make_pairs(
+        outcomes,
+        tasks,
+        options.ordering,
+        chosen(options, PairSettings),
+        seed=options.seed,
     )
-    pairs.add_argument("--seed", type=int, default=0, metavar="S", help="which pairs (0)")
-    pairs.set_defaults(command=run_pairs)
+    with write_jsonl(options.out) as write:
+        for pair in pairs:
+            write(pair)
+    some_pass: defaultdict[str, bool] = defaultdict(bool)
+    for outcome in outcomes:
+        some_pass[outcome.task_id] |= bool(outcome.passed)
+    paired = {pair["task_id"] for pair in pairs}
+    all_fail = [task for task, passes in some_pass.items() if not passes]
+    print(f"pairs      {len(pairs):,} by '{options.ordering}'")
+    print(f"prompts    {len(paired):,} of {len(some_pass):,} gave a pair")
+    print(
+        f"           {sum(task in paired for task in all_fail):,} of the "
+        f"{len(all_fail):,} with no passing sample"
+    )
+    print(f"written    {options.out}")
+
+
+# --- audit: orderings against hidden tests
 
 
 def add_audit(commands: argparse._SubParsersAction) -> None:
-    """`audit`: orderings against hidden tests."""
-    audit = commands.add_parser(
+    """The arguments of `audit`."""
+    parser = commands.add_parser(
         "audit",
         help="are the labels right? check orderings against hidden tests",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description=(
             "For each ordering: how often the program that it prefers, by visible tests\n"
             "alone, passes more hidden tests, among all pairs of programs for one prompt;\n"
-            "how many pairs it decides; on how many prompts where nothing passes it gives\n"
-            "a pair; and how many of its winners are endless or padded.  Intervals are\n"
-            "bootstraps over tasks, at 95 percent."
+            "how many pairs it decides; on how many all-fail prompts it gives a pair; and\n"
+            "how many of its winners are endless or padded.  Intervals are bootstraps\n"
+            "over tasks, at 95 percent."
         ),
         epilog=(
             "example:\n"
@@ -136,21 +228,66 @@ def add_audit(commands: argparse._SubParsersAction) -> None:
             "hidden tests that loop over many inputs, 40 count, spread evenly."
         ),
     )
-    audit.add_argument("outcomes", metavar="OUTCOMES", help="a file that `judge` wrote")
-    audit.add_argument("--tasks", required=True, metavar="TASKS", help=_TASKS_HELP)
-    audit.add_argument(
+    parser.add_argument("outcomes", metavar="OUTCOMES", help="a file that `judge` wrote")
+    parser.add_argument("--tasks", required=True, metavar="TASKS", help=TASKS_HELP)
+    parser.add_argument(
         "--hidden",
         metavar="TASKS",
         help="the same tasks with the tests to check by (default: the second half of "
         "each task's own asserts)",
     )
-    audit.add_argument(
-        "--ordering", choices=ORDERINGS, default="eta", help="by margin (eta)"
+    parser.add_argument(
+        "--ordering", choices=ORDERINGS, default="eta", help="by margin (default: eta)"
     )
-    audit.add_argument(
-        "--workers", type=positive, metavar="N", help="sandboxes at work (default: cores)"
-    )
-    audit.add_argument(
-        "--isolation", choices=("auto", *RUNGS), default="auto", help="as in `judge`"
-    )
-    audit.set_defaults(command=run_audit)
+    add_settings(parser, JudgeSettings)
+    parser.set_defaults(command=run_audit)
+
+
+def run_audit(options: argparse.Namespace) -> None:
+    """Check the orderings of a file of outcomes against hidden tests; print the table."""
+    settings = chosen(options, JudgeSettings)
+    rung = choose_rung(settings.isolation)
+    refuse_weak(rung, settings.isolation)
+    settings = replace(settings, isolation=rung)
+    tasks = load_tasks(options.tasks)
+    outcomes = _read_outcomes(Path(options.outcomes), tasks)
+    import pandas as pd  # a second to load, and so is what follows
+
+    from eta_utils.analysis.audit import audit_table, by_halves, by_hidden, by_margin, count
+    from eta_utils.analysis.tables import joined
+
+    if options.hidden is None:
+        samples = [outcome.sample for outcome in outcomes]
+        programs = by_halves(samples, tasks, settings, progress=True)
+    else:
+        others = load_tasks(options.hidden).items()
+        hidden = {name: counted(task.hidden()) for name, task in others}
+        programs = by_hidden(outcomes, hidden, tasks, settings, progress=True)
+    sampled = {outcome.task_id for outcome in outcomes}
+    print(f"tasks      {len(programs):,} of {len(sampled):,} have visible and hidden tests")
+    if not programs:
+        raise BadInput(f"{options.outcomes}: no sample of a task with hidden tests")
+    names = [name for name in ORDERINGS if name != "oracle"]
+    table = joined(audit_table(count(programs, names)))
+    total = sum(len(of_task.outcomes) for of_task in programs.values())
+    print(f"programs   {total:,} different ones of {len(programs):,} tasks\n")
+    print(table.set_index("ordering").T.map(str).to_string(), "\n")
+    print(f"{options.ordering}, fail/fail pairs by margin")
+    margins = pd.DataFrame(by_margin(programs, options.ordering))
+    print(margins.map(str).to_string(index=False))
+
+
+def _read_outcomes(path: Path, tasks: Container[str]) -> list[Outcome]:
+    outcomes = []
+    for number, row in read_jsonl(path):
+        where = f"{path}, line {number}"
+        try:
+            outcome = Outcome.from_record(row)
+        except KeyError as error:
+            raise BadInput(f"{where}: no field {error}; is it a file of `judge`?") from None
+        if outcome.sample.get("task_id") not in tasks:
+            raise BadInput(f"{where}: unknown task_id {outcome.sample.get('task_id')!r}")
+        outcomes.append(outcome)
+    if not outcomes:
+        raise BadInput(f"{path}: holds no outcomes")
+    return outcomes

@@ -1,31 +1,38 @@
-"""Arguments of the commands about a study: run, train, table and report."""
+"""The commands about a study: run, train, table and report."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
+import sys
 import textwrap
+from contextlib import AbstractContextManager
+from pathlib import Path
 
-from eta_utils.cli.commands_study import (
-    run_notebooks,
-    run_report,
-    run_table,
-    run_training,
+from eta_utils.cli.options import positive
+from eta_utils.common import processes
+from eta_utils.common.files import BadInput, read_json
+from eta_utils.study.study import (
+    DEFAULT_OUTPUTS,
+    DEFAULT_PROFILE,
+    PROFILES,
+    Study,
+    parameter,
+    parts,
+    read_study,
 )
-from eta_utils.cli.types import positive
-from eta_utils.study.parameters import DEFAULT_PROFILE
-from eta_utils.study.profiles import PROFILES
-from eta_utils.study.study import Study
+
+PLACE = ("run", "profile", "seed")  # parameters that have options of their own
+
+
+# --- run: the notebooks and the report
 
 
 def add_run(commands: argparse._SubParsersAction) -> None:
-    """`run`: execute the notebooks."""
+    """The arguments of `run`."""
     profiles = "\n".join(f"  {name:6} {_changes(name)}" for name in PROFILES)
-    parameters = "\n".join(
-        f"  {row['parameter']:19} {row['value']!s:>16}  {row['meaning']}"
-        for row in Study().table()
-        if row["parameter"] not in ("run", "profile", "seed", "outputs")
-    )
-    run = commands.add_parser(
+    parser = commands.add_parser(
         "run",
         help="execute the study's notebooks and render the report",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -42,33 +49,53 @@ def add_run(commands: argparse._SubParsersAction) -> None:
             "  python -m eta_utils run --run warm --seeds 0 1 2 -p temperature=1.2\n"
             "  python -m eta_utils run --resume warm\n"
             f"\nparameters for -p, with the values of profile {DEFAULT_PROFILE}:\n"
-            f"{parameters}"
+            f"{_parameters_help()}"
         ),
     )
-    _add_which(run)
-    run.add_argument(
+    _add_which(parser)
+    parser.add_argument(
         "--notebooks", metavar="FOLDER", help="execute those in FOLDER (notebooks)"
     )
-    run.add_argument(
+    parser.add_argument(
         "--cell-timeout",
         type=positive,
         metavar="SECONDS",
         help="stop when one cell takes longer (never)",
     )
-    run.add_argument(
+    parser.add_argument(
         "--jobs",
         type=positive,
         default=1,
         metavar="N",
         help="seeds at work at a time, each with its share of the cores (1)",
     )
-    run.add_argument(
+    parser.add_argument(
         "--dask",
         metavar="ADDRESS",
         help="spread seeds and arms over the workers of the Dask scheduler there, such as "
         "tcp://host:8786; they must see the run's folder (docs/scaling.md)",
     )
-    run.set_defaults(command=run_notebooks)
+    parser.set_defaults(command=run_notebooks)
+
+
+def _changes(profile: str) -> str:
+    """What a profile sets, in lines that fit the help text."""
+    changed = " ".join(f"{name}={value}" for name, value in PROFILES[profile].items())
+    lines = textwrap.wrap(changed or "the defaults below", 78)
+    return f"\n{'':9}".join(lines)
+
+
+def _parameters_help() -> str:
+    """All parameters but those of the place, by the part of the study they belong to."""
+    lines, study = [], Study()
+    for part, owner in parts().items():
+        if part == "place":
+            continue
+        subject = (owner.__doc__ or "").strip().splitlines()[0].partition(" (`")[0]
+        lines.append(f" {subject.rstrip('.')}")
+        for name, value in getattr(study, part).flat().items():
+            lines.append(f"  {name:21} {value!s:>16}  {parameter(name).about}")
+    return "\n".join(lines)
 
 
 def _add_which(parser: argparse.ArgumentParser) -> None:
@@ -97,9 +124,76 @@ def _add_which(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def run_notebooks(options: argparse.Namespace) -> int:
+    """Execute the study's notebooks and render the report; return the exit code."""
+    if options.dask is not None and options.jobs > 1:
+        raise BadInput("--jobs: with --dask, as much runs at a time as it has workers")
+    study, seeds = _asked(options)
+    # Loading papermill takes seconds, so a mistyped parameter is refused before.
+    from eta_utils.report import notebook, run
+
+    notebooks = Path(options.notebooks or notebook.NOTEBOOKS).resolve()
+    run.check_seeds(seeds)
+    run.check_notebooks(notebooks)
+    with _client(options.dask) as client:
+        if client is None:
+            _check_machine(study)
+        else:  # the workers look for their own
+            from eta_utils.report.cluster import check_folder
+
+            outputs = Path(study.place.outputs)
+            outputs.mkdir(parents=True, exist_ok=True)
+            for folder in (outputs, notebooks):
+                check_folder(client, folder)
+        study.remember()
+        listed = " ".join(map(str, seeds))
+        print(f"run {study.run}, profile {study.place.profile}, seeds {listed}")
+        command = run.command_for(study, seeds, options.jobs)
+        try:
+            page = run.run_study(
+                study,
+                seeds,
+                command,
+                notebooks,
+                options.cell_timeout,
+                options.jobs,
+                client,
+            )
+        except notebook.NotebookFailed as failure:
+            print(f"eta_utils run: {failure}", file=sys.stderr)
+            return failure.code
+    print(f"report {page}")
+    return 0
+
+
+def _client(address: str | None) -> AbstractContextManager:
+    """A client of a Dask cluster, or None where none is named."""
+    if address is None:
+        return contextlib.nullcontext()
+    from eta_utils.report.cluster import connected  # a second to load
+
+    return connected(address)
+
+
+def _check_machine(study: Study) -> None:
+    """Raise BadInput where the study's model, GPU or sampler is not here."""
+    plain = Study()
+    if (study.model.model, study.model.device, study.sampling.sampler) != (
+        plain.model.model,
+        plain.model.device,
+        plain.sampling.sampler,
+    ):
+        from eta_utils.study.models import check_model  # torch takes seconds to load
+
+        check_model(study)
+
+
+# --- train: the same stages without notebooks
+
+
 def add_train(commands: argparse._SubParsersAction) -> None:
-    """`train`: the stages without the notebooks."""
-    train = commands.add_parser(
+    """The arguments of `train`."""
+    parser = commands.add_parser(
         "train",
         help="make the models of a study without notebooks, also in several processes",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -119,26 +213,104 @@ def add_train(commands: argparse._SubParsersAction) -> None:
             "  python -m eta_utils run --run two       # the report, from what is there"
         ),
     )
-    _add_which(train)
-    train.add_argument(
+    _add_which(parser)
+    parser.add_argument(
         "--arms",
         nargs="+",
         metavar="ARM",
         help="sft, rm, ppo, dpo-eta, ... (all that the study has)",
     )
-    train.set_defaults(command=run_training)
+    parser.set_defaults(command=run_training)
 
 
-def _changes(profile: str) -> str:
-    """What a profile sets, in lines that fit the help text."""
-    changed = " ".join(f"{name}={value}" for name, value in PROFILES[profile].items())
-    lines = textwrap.wrap(changed or "the defaults below", 78)
-    return f"\n{'':9}".join(lines)
+def run_training(options: argparse.Namespace) -> None:
+    """Make the stages of a study without notebooks, alone or under `accelerate launch`."""
+    study, seeds = _asked(options)
+    from eta_utils.report.notebook import ENVIRONMENT
+    from eta_utils.report.run import check_seeds
+
+    check_seeds(seeds)
+    os.environ.update(ENVIRONMENT)
+    processes.join()
+    study.check_batches()
+    _check_machine(study)
+    from eta_utils.study import jobs  # torch takes seconds to load
+
+    names = options.arms or jobs.names_of(study)
+    for name in names:
+        jobs.check(study, name)
+    processes.from_first(study.remember)
+    with open(os.devnull, "w") as nowhere:
+        said = sys.stdout if processes.is_first() else nowhere  # one line of each is enough
+        with contextlib.redirect_stdout(said):
+            count = processes.count()
+            print(f"run {study.run}, profile {study.place.profile}, {count} process(es)")
+            for seed in seeds:
+                for name in names:
+                    print(f"seed {seed}, {name}", flush=True)
+                    jobs.do(study.with_seed(seed), name)
+
+
+# --- Which study
+
+
+def _asked(options: argparse.Namespace) -> tuple[Study, list[int]]:
+    """The study that the options name, with its first seed, and all its seeds."""
+    given = _parse_parameters(options.parameters)
+    run, seeds = options.run, options.seeds
+    if options.resume is not None:
+        if run is not None:
+            raise BadInput("--resume names the run; leave out --run")
+        folder = _find_run(options.resume, str(given.get("outputs", DEFAULT_OUTPUTS)))
+        run, seeds = folder.name, seeds or _recorded_seeds(folder)
+        if folder.parent != Path(DEFAULT_OUTPUTS):  # named by a path
+            given["outputs"] = str(folder.parent)
+    seeds = seeds or [0]
+    if "ETA_DATA" in os.environ:  # notebooks are executed in another folder
+        os.environ["ETA_DATA"] = os.path.abspath(os.environ["ETA_DATA"])
+    return Study.planned(run, options.profile, seeds[0], **given), seeds
+
+
+def _parse_parameters(given: list[str]) -> dict[str, object]:
+    """The values of `-p name=value`, in the types that the parameters have."""
+    values: dict[str, object] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise BadInput(f"-p {text}: is not name=value")
+        if name in PLACE:
+            option = "seeds" if name == "seed" else name
+            raise BadInput(f"-p {text}: is given with --{option}")
+        if name in values:
+            raise BadInput(f"-p {text}: {name} is given twice")
+        values[name] = parameter(name).parsed(value)
+    return values
+
+
+def _find_run(name: str, outputs: str) -> Path:
+    """The folder of a run, named or given as a path.
+
+    Raises BadInput, naming the runs there are, when it was never begun.
+    """
+    for folder in (Path(outputs) / name, Path(name)):
+        if read_study(folder):
+            return folder.resolve()
+    runs = sorted(path.parent.name for path in Path(outputs).glob("*/study.json"))
+    known = f"there are {', '.join(runs)}" if runs else "there are no runs yet"
+    raise BadInput(f"run {name}: there is no such run in {outputs}; {known}")
+
+
+def _recorded_seeds(folder: Path) -> list[int]:
+    record = folder / "run.json"
+    return read_json(record)["seeds"] if record.exists() else []
+
+
+# --- table and report: from what a run has kept
 
 
 def add_table(commands: argparse._SubParsersAction) -> None:
-    """`table`: recompute the results from scores by task."""
-    table = commands.add_parser(
+    """The arguments of `table`."""
+    parser = commands.add_parser(
         "table",
         help="compute a run's tables anew from what it kept by task",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -150,22 +322,45 @@ def add_table(commands: argparse._SubParsersAction) -> None:
         ),
         epilog="example:\n  python -m eta_utils table outputs/reference/scores.csv.gz",
     )
-    table.add_argument("scores", metavar="SCORES", help="a run's scores.csv")
-    table.add_argument(
+    parser.add_argument("scores", metavar="SCORES", help="a run's scores.csv")
+    parser.add_argument(
         "--out", metavar="FOLDER", help="write each table there, too, as CSV"
     )
-    table.set_defaults(command=run_table)
+    parser.set_defaults(command=run_table)
+
+
+def run_table(options: argparse.Namespace) -> None:
+    """Compute a run's tables anew from what it kept by task; print them, or write them."""
+    import pandas as pd  # a second to load, and so is what follows
+
+    from eta_utils.analysis.recompute import tables_of
+    from eta_utils.analysis.tables import joined, write_results
+
+    tables = tables_of(Path(options.scores))
+    if options.out is not None:
+        write_results(Path(options.out), **tables)
+    with pd.option_context("display.width", 200, "display.max_columns", None):
+        for name, table in tables.items():
+            print(f"{name}\n{joined(table).round(3).to_string(index=False)}\n")
 
 
 def add_report(commands: argparse._SubParsersAction) -> None:
-    """`report`: render the page again."""
-    report = commands.add_parser(
+    """The arguments of `report`."""
+    parser = commands.add_parser(
         "report",
         help="render the report of a run again",
         description="Write outputs/RUN/report.html from the run's executed notebooks.",
     )
-    report.add_argument("run", metavar="RUN", help="name of a run, or its folder")
-    report.add_argument(
+    parser.add_argument("run", metavar="RUN", help="name of a run, or its folder")
+    parser.add_argument(
         "--out", metavar="PAGE", help="write the page there instead, to travel alone"
     )
-    report.set_defaults(command=run_report)
+    parser.set_defaults(command=run_report)
+
+
+def run_report(options: argparse.Namespace) -> None:
+    """Render the report of a run from the files it has."""
+    folder = _find_run(options.run, DEFAULT_OUTPUTS)
+    from eta_utils.report import render  # nbconvert takes seconds to load
+
+    print(f"report {render(folder, options.out and Path(options.out))}")

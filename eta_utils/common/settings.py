@@ -18,7 +18,8 @@ import functools
 import math
 import typing
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
+from dataclasses import field as dataclass_field
 from typing import ClassVar
 
 from eta_utils.common.files import BadInput
@@ -35,11 +36,13 @@ def setting(
     at_most: float | None = None,
     choices: tuple = (),
     decides: bool = True,
+    flag: str = "",
 ):
     """A field of a `Settings` class: its default, one line of help, and its limits.
 
     `decides=False` marks a setting of the machine, such as the number of workers, which
-    changes how fast a result comes and not what it is.
+    changes how fast a result comes and not what it is.  `flag` is the command line option
+    where it is not made of the name.
     """
     limits = {"at least": at_least, "above": above, "at most": at_most}
     metadata = {
@@ -47,8 +50,9 @@ def setting(
         "limits": {words: value for words, value in limits.items() if value is not None},
         "choices": choices,
         "decides": decides,
+        "flag": flag,
     }
-    return field(default=default, metadata=metadata)
+    return dataclass_field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True)
@@ -63,15 +67,15 @@ class Settings:
     def flat(self, deciding: bool = False) -> dict[str, object]:
         """Every value by its name in a study; only those that decide results, if wanted."""
         return {
-            self.prefix + each.name: getattr(self, each.name)
-            for each in fields(self)
-            if each.metadata["decides"] or not deciding
+            self.prefix + field.name: getattr(self, field.name)
+            for field in fields(self)
+            if field.metadata["decides"] or not deciding
         }
 
     def check(self) -> None:
         """Raise BadInput, naming the parameter, for a value out of its field's limits."""
-        for each in fields(self):
-            _check(self.prefix + each.name, getattr(self, each.name), each.metadata)
+        for field in fields(self):
+            _check(self.prefix + field.name, getattr(self, field.name), field.metadata)
 
 
 _HOLDS = {
@@ -94,20 +98,39 @@ def _check(name: str, value: object, metadata: typing.Mapping) -> None:
 
 
 class Parameter(typing.NamedTuple):
-    """A setting as a user names it: `owner` is the class that declares it."""
+    """A setting as a user names it."""
 
-    owner: type[Settings]
     name: str
     kind: type
     default: object
-    about: str
+    metadata: typing.Mapping
+
+    @property
+    def about(self) -> str:
+        """One line of help."""
+        return self.metadata["about"]
+
+    @property
+    def flag(self) -> str:
+        """The option of a command that takes this setting."""
+        return self.metadata["flag"] or "--" + self.name.replace("_", "-")
+
+    @property
+    def choices(self) -> tuple:
+        """The values that it may have; empty where it may have any in its limits."""
+        return self.metadata["choices"]
 
     def parsed(self, text: str) -> object:
-        """The value that a command line's text stands for.  Raises BadInput."""
+        """The value that a command line's text stands for.
+
+        Raises BadInput for text of another type or a value out of the limits.
+        """
         try:
-            return self.kind(text)
+            value = self.kind(text)
         except ValueError:
             raise self._wrong(text) from None
+        _check(self.name, value, self.metadata)
+        return value
 
     def typed(self, value: object) -> object:
         """The value in the parameter's type; a whole number may stand for a float.
@@ -129,14 +152,10 @@ def parameters_of(owner: type[Settings]) -> dict[str, Parameter]:
     """The settings of a class by their names in a study, in the order of its fields."""
     kinds = typing.get_type_hints(owner)
     return {
-        owner.prefix + each.name: Parameter(
-            owner,
-            owner.prefix + each.name,
-            kinds[each.name],
-            each.default,
-            each.metadata["about"],
+        owner.prefix + field.name: Parameter(
+            owner.prefix + field.name, kinds[field.name], field.default, field.metadata
         )
-        for each in fields(owner)
+        for field in fields(owner)
     }
 
 

@@ -5,6 +5,6 @@
 """
 
 from eta_utils.preferences.orderings import ORDERINGS
-from eta_utils.preferences.pairs import make_pairs
+from eta_utils.preferences.pairs import PairSettings, make_pairs
 
-__all__ = ["ORDERINGS", "make_pairs"]
+__all__ = ["ORDERINGS", "PairSettings", "make_pairs"]

@@ -16,20 +16,40 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
+from eta_utils.common.settings import Settings, setting
 from eta_utils.execution.records import Outcome
 from eta_utils.preferences.orderings import ORDERINGS, Ordering, by_passing
 from eta_utils.tasks import Task, at_token_boundary
+
+
+@dataclass(frozen=True)
+class PairSettings(Settings):
+    """Which preference pairs are made (`preferences.make_pairs`)."""
+
+    pairs_per_prompt: int = setting(
+        2,
+        "most preference pairs made of one prompt's samples",
+        at_least=1,
+        flag="--per-task",
+    )
+    pair_margin: float = setting(
+        0.0,
+        "least lead of a failing winner, in its ordering's key",
+        at_least=0,
+        flag="--margin",
+    )
 
 
 def make_pairs(
     outcomes: Iterable[Outcome],
     tasks: Mapping[str, Task],
     ordering: str = "eta",
-    per_task: int = 2,
-    margin: float = 0.0,
-    seed: int = 0,
+    settings: PairSettings = PairSettings(),
+    *,
     gated: bool = True,
+    seed: int = 0,
 ) -> list[dict]:
     """Preference pairs in TRL's format, tasks in the order of their first outcome.
 
@@ -49,10 +69,11 @@ def make_pairs(
     pairs = []
     for task_id, programs in by_task.items():
         rng = random.Random(f"{seed} {task_id}")
-        settings = ORDERINGS[ordering], margin, gated
-        found = _candidate_pairs(list(programs.values()), *settings)
+        found = _candidate_pairs(
+            list(programs.values()), ORDERINGS[ordering], settings.pair_margin, gated
+        )
         rng.shuffle(found)
-        for better, worse in _spread(found)[:per_task]:
+        for better, worse in _spread(found)[: settings.pairs_per_prompt]:
             pairs.append(_record(tasks[task_id], ORDERINGS[ordering], better, worse))
     return pairs
 

@@ -26,8 +26,7 @@ from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
 from eta_utils.report.page import LAST, render_notebook
-from eta_utils.study.parameters import ROOT
-from eta_utils.study.study import Study
+from eta_utils.study.study import DEFAULT_OUTPUTS, ROOT, Study
 
 FAILED = 1
 INTERRUPTED = 130
@@ -123,8 +122,8 @@ def _execute(step: Step, cell_timeout: int | None, output: IO[str]) -> None:
 def _parameters(step: Step) -> dict[str, object]:
     """Those of the step's that the notebook declares; all others it reads from the run."""
     given = {"run": step.study.run, "seed": step.study.seed}
-    if step.study.outputs != Study.outputs:
-        given["outputs"] = os.path.abspath(step.study.outputs)
+    if step.study.place.outputs != DEFAULT_OUTPUTS:
+        given["outputs"] = os.path.abspath(step.study.place.outputs)
     declared = papermill.inspect_notebook(step.source)
     return {name: value for name, value in given.items() if name in declared}
 
@@ -148,8 +147,8 @@ def _resume_command(step: Step) -> str:
     words = ["python", "-m", "eta_utils", "run", "--resume", step.study.run]
     if step.source.parent != NOTEBOOKS:
         words += ["--notebooks", str(step.source.parent)]
-    if step.study.outputs != Study.outputs:
-        words += ["-p", f"outputs={step.study.outputs}"]
+    if step.study.place.outputs != DEFAULT_OUTPUTS:
+        words += ["-p", f"outputs={step.study.place.outputs}"]
     return shlex.join(words)
 
 

@@ -17,8 +17,7 @@ from pathlib import Path
 
 from eta_utils.common.files import read_json, write_json
 from eta_utils.common.machine import LIBRARIES, cores
-from eta_utils.study.parameters import ROOT
-from eta_utils.study.study import Study, check_name, read_study
+from eta_utils.study.study import ROOT, Study, read_study
 
 _DONE = "seed*/**/done.json"
 
@@ -133,12 +132,12 @@ def _read(path: Path) -> dict:
 
 
 def _study(run_folder: Path, seeds: list[int]) -> Study:
-    parameters = read_study(run_folder)
-    for name in parameters:
-        check_name(name)
-    seed = seeds[0] if seeds else 0
-    place = {"run": run_folder.name, "outputs": str(run_folder.parent)}
-    return Study(**parameters, **place, seed=seed)
+    place = {
+        "run": run_folder.name,
+        "outputs": str(run_folder.parent),
+        "seed": seeds[0] if seeds else 0,
+    }
+    return Study.of(read_study(run_folder) | place)
 
 
 def _facts(study: Study, seeds: list[int], machine: dict) -> dict[str, str]:
@@ -149,7 +148,7 @@ def _facts(study: Study, seeds: list[int], machine: dict) -> dict[str, str]:
         names = ((each or "not recorded")[:12] for each in earlier)
         commit += f"; before: {', '.join(names)}"
     return {
-        "profile": study.profile,
+        "profile": study.place.profile,
         "seeds": " ".join(map(str, seeds)) or "none",
         "date": machine.get("recorded", "not recorded"),
         "commit": commit,

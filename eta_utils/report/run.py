@@ -19,7 +19,6 @@ import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import asdict
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,7 +29,6 @@ from eta_utils.report.notebook import NOTEBOOKS, Step, execute
 from eta_utils.report.page import EACH_SEED, LAST, render
 from eta_utils.report.provenance import record_environment
 from eta_utils.report.spread import Executed, spread
-from eta_utils.study.profiles import PROFILES
 from eta_utils.study.study import Study
 
 if TYPE_CHECKING:
@@ -97,17 +95,11 @@ def check_notebooks(folder: Path) -> None:
 
 def command_for(study: Study, seeds: Sequence[int], jobs: int = 1) -> str:
     """The command line that makes this run again, from nothing."""
-    usual = asdict(Study()) | PROFILES[study.profile]
-    changed = {
-        name: value
-        for name, value in asdict(study).items()
-        if name not in ("run", "profile", "seed") and value != usual[name]
-    }
-    words = ["python", "-m", "eta_utils", "run", "--profile", study.profile]
+    words = ["python", "-m", "eta_utils", "run", "--profile", study.place.profile]
     words += ["--run", study.run, "--seeds", *map(str, seeds)]
     if jobs > 1:
         words += ["--jobs", str(jobs)]
-    for name, value in changed.items():
+    for name, value in study.changed().items():
         words += ["-p", f"{name}={value}"]
     return shlex.join(words)
 

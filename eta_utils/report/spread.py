@@ -49,7 +49,7 @@ class Job(NamedTuple):
         """What a user would type to do it by hand."""
         study = self.study
         words = ["-m", "eta_utils", "train", "--run", study.run, "--arms", self.name]
-        outputs = os.path.abspath(study.outputs)
+        outputs = os.path.abspath(study.place.outputs)
         return [*words, "--seeds", str(study.seed), "-p", f"outputs={outputs}"]
 
 
@@ -92,7 +92,7 @@ def _submit_seed(
     study = chain[0].study
     done: dict[str, Future] = {}
     for name in names_of(study):
-        job, before = Job(study, name), [done[each] for each in needs(name)]
+        job, before = Job(study, name), [done[each] for each in needs(study, name)]
         done[name] = _submit(client, _do, job, before)
         planned[done[name]] = job
     last = list(done.values())

@@ -3,82 +3,123 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pandas as pd
 
 from eta_utils.analysis.ranking import reliability
 from eta_utils.analysis.tables import write_results
-from eta_utils.common.processes import from_first
-from eta_utils.execution.records import Outcome
+from eta_utils.execution import JudgeSettings, Outcome
+from eta_utils.preferences import PairSettings, make_pairs
 from eta_utils.preferences.orderings import tier
-from eta_utils.study.models import TRAINING, settings_of
-from eta_utils.study.preference import pairs_of
-from eta_utils.study.rollouts import draw, evaluate, judged, read_outcomes
-from eta_utils.study.stages import Stage
+from eta_utils.study.rollouts import SAMPLED, draw, evaluate, judged_once, read_outcomes
+from eta_utils.study.settings import HeldOutSettings, RoundSettings, TaskSettings
+from eta_utils.study.stages import Stage, made
 from eta_utils.study.study import Study
-from eta_utils.study.tasks import tasks_of
+from eta_utils.study.tasks import held_out_tasks, round_tasks
 from eta_utils.tasks import Task
 from eta_utils.training.models import save_model
 from eta_utils.training.reward_model import load_reward_model, score, train_reward_model
+from eta_utils.training.settings import ModelSettings, RewardModelSettings
+
+NAME = "rm"  # of its stage
 
 
 def train_eta_rm(study: Study, sft: Stage) -> Stage:
     """ETA-RM, from as many executed programs of the SFT model as each arm's training."""
-    drawn = [draw(study, sft, number) for number in range(1, study.rounds + 1)]
-    names = ("rm_learning_rate", "rm_batch", "rm_pairs_per_prompt", "pair_margin")
-    asked = study.only(*names, *TRAINING)
-    stage = Stage(study.folder, "rm", asked, [sft, *drawn])
-    if stage.must_run():
-        pairs = [
-            pair
-            for number, each in enumerate(drawn, 1)
-            for pair in pairs_of(study, each, "eta", number, study.rm_pairs_per_prompt)
-        ]
-        settings = settings_of(study, study.rm_learning_rate, study.rm_batch)
-        with stage.clock("training"):
-            model, tokenizer = train_reward_model(
-                sft.folder / "model", pairs, settings, stage.folder, study.lora_rank
-            )
-        save_model(model, tokenizer, stage.folder / "model")
-        stage.finish({"programs": study.programs, "pairs": len(pairs)})
-    return stage
+    drawn = [draw(study, sft, number) for number in range(1, study.rounds.rounds + 1)]
+    parts = [
+        *(study.family, study.rounds, study.judging),
+        *(study.pairs, study.model, study.reward_model),
+    ]
+    return made(study.folder, NAME, study.seed, _train, parts, [sft, *drawn])
 
 
-def judge_eta_rm(study: Study, sft: Stage, rm: Stage) -> Stage:
-    """ETA-RM's scores of the SFT model's samples of the held-out tasks, beside baselines
-    that need no model, for `ranking`.  Leaves `ranked.csv`."""
-    test = evaluate(study, sft)
-    stage = Stage(study.folder, "rm/judged", {}, [rm, test])
-    if stage.must_run():
-        tasks = tasks_of(study, "test")
-        outcomes = [o for o in read_outcomes(test) if o.sample["mode"] == "sampled"]
-        with stage.clock("evaluation"):
-            samples = [each.sample for each in outcomes]
-            visible = from_first(lambda: judged(study, samples, tasks))
-            ranked = _ranked(rm, outcomes, visible, tasks)
-        write_results(stage.folder, ranked=ranked)
-        _, error = reliability(ranked.assign(seed=study.seed), "ETA-RM")
-        stage.finish({"calibration error": error, "samples": len(ranked)})
-    return stage
+def _train(
+    stage: Stage,
+    family: TaskSettings,
+    rounds: RoundSettings,
+    judging: JudgeSettings,
+    pairing: PairSettings,
+    model: ModelSettings,
+    settings: RewardModelSettings,
+    sft: Stage,
+    *drawn: Stage,
+) -> dict:
+    pairing = replace(pairing, pairs_per_prompt=settings.pairs_per_prompt)
+    pairs = []
+    for number, samples in enumerate(drawn, 1):
+        tasks = round_tasks(family, rounds, judging, stage.seed, number)
+        outcomes = read_outcomes(samples)
+        pairs += make_pairs(outcomes, tasks, "eta", pairing, seed=stage.seed)
+    with stage.clock("training"):
+        learner, tokenizer = train_reward_model(
+            *(sft.folder / "model", pairs, settings, stage.folder),
+            lora_rank=model.lora_rank,
+            seed=stage.seed,
+            bf16=model.bf16,
+        )
+    save_model(learner, tokenizer, stage.folder / "model")
+    return {"programs": rounds.programs, "pairs": len(pairs)}
+
+
+def judge_eta_rm(study: Study, sft: Stage, reward_model: Stage) -> Stage:
+    """ETA-RM's scores of the SFT model's samples of the held-out tasks.
+
+    The stage leaves `ranked.csv`, with baselines beside that need no model, for
+    `analysis.ranking`.
+    """
+    return made(
+        study.folder,
+        f"{NAME}/judged",
+        study.seed,
+        _judge,
+        [study.family, study.held_out, study.judging],
+        [reward_model, evaluate(study, sft)],
+    )
+
+
+def _judge(
+    stage: Stage,
+    family: TaskSettings,
+    held_out: HeldOutSettings,
+    judging: JudgeSettings,
+    reward_model: Stage,
+    test: Stage,
+) -> dict:
+    tasks = held_out_tasks(family, held_out, judging)
+    outcomes = [o for o in read_outcomes(test) if o.sample["mode"] == SAMPLED]
+    with stage.clock("evaluation"):
+        samples = [outcome.sample for outcome in outcomes]
+        visible = judged_once(samples, tasks, judging)
+        ranked = _ranked(reward_model, outcomes, visible, tasks)
+    write_results(stage.folder, ranked=ranked)
+    _, error = reliability(ranked.assign(seed=stage.seed), "ETA-RM")
+    return {"calibration error": error, "samples": len(ranked)}
 
 
 def _ranked(
-    rm: Stage, outcomes: list[Outcome], visible: list[Outcome], tasks: Mapping[str, Task]
+    reward_model: Stage,
+    outcomes: list[Outcome],
+    visible: list[Outcome],
+    tasks: Mapping[str, Task],
 ) -> pd.DataFrame:
-    """What became of each sample by its hidden tests, and what each way to rank says of it.
-    `visible` are the same programs by their visible tests, which `error class` has seen."""
-    model, tokenizer = load_reward_model(rm.folder / "model")
-    texts = [each.sample["completion"] for each in outcomes]
-    prompts = [tasks[each.task_id].prompt for each in outcomes]
+    """Each sample's outcome by its hidden tests, and its score by each way to rank.
+
+    `visible` are the same programs by their visible tests, which `error class` sees.
+    """
+    model, tokenizer = load_reward_model(reward_model.folder / "model")
+    texts = [outcome.sample["completion"] for outcome in outcomes]
+    prompts = [tasks[outcome.task_id].prompt for outcome in outcomes]
     rows = pd.DataFrame(
         {
-            "task_id": [each.task_id for each in outcomes],
-            "passed": [each.passed for each in outcomes],
-            "fraction": [each.fraction for each in outcomes],
+            "task_id": [outcome.task_id for outcome in outcomes],
+            "passed": [outcome.passed for outcome in outcomes],
+            "fraction": [outcome.fraction for outcome in outcomes],
             "ETA-RM": score(model, tokenizer, prompts, texts),
             "shortest": [-len(text) for text in texts],
-            "error class": [tier(each) for each in visible],
+            "error class": [tier(outcome) for outcome in visible],
         }
     )
-    judged_ones = rows[rows["passed"].notna()]  # by a judge that did not fail itself
-    return judged_ones.astype({"passed": int})
+    judged = rows[rows["passed"].notna()]  # the judge itself failed on the others
+    return judged.astype({"passed": int})

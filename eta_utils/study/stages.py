@@ -1,18 +1,16 @@
 """A stage: one folder of a run that is made once and reused while it is current.
 
->>> stage = Stage(study.folder, "sft", study.only("sft_tasks"), inputs=[base])
->>> if stage.must_run():                  # prints "reuse sft: ..." or "recompute sft: ..."
-...     with stage.clock("training"):
-...         ...                           # write into stage.folder
-...     stage.finish({"loss": 0.3})
+>>> sft = made(study.folder, "sft", study.seed, _finetune, [study.sft, study.model], [base])
+
+`made` calls `_finetune(stage, sft, model, base)`: exactly the settings and the inputs that
+the stage was given, so nothing else can decide what it makes.  A stage is current while
+these are what they were, and so are those of everything it was made from.
 
 `done.json` is written last: a stage without it is not finished.  While one process makes a
-stage, another that asks for it waits, and then reuses it.  A stage is current when
-its own parameters and those of everything it was made from are what they were.
+stage, another that asks for it waits and then reuses it.  Of several processes of one
+training (see `common.processes`) the first decides and writes.
 
-Of several processes of one training (see `processes`) the first decides and writes.
-
-Leaves out: noticing that the code changed; delete the folder, or take a new run name.
+Changed code is not noticed: delete the folder, or take a new run name.
 """
 
 from __future__ import annotations
@@ -23,34 +21,67 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from eta_utils.common import locks
+from filelock import FileLock, Timeout
+
 from eta_utils.common.files import read_json, write_json
 from eta_utils.common.processes import from_first
+from eta_utils.common.settings import Settings
+
+_locks: dict[Path, FileLock] = {}
+
+
+def made(
+    root: Path,
+    name: str,
+    seed: int,
+    make: Callable[..., Mapping[str, object]],
+    settings: Sequence[Settings] = (),
+    inputs: Sequence[Stage] = (),
+    **details: object,
+) -> Stage:
+    """The stage `name` under `root`, made now unless it is current.
+
+    `make(stage, *settings, *inputs, **details)` writes into `stage.folder` and returns the
+    stage's metrics.  `details` are plain values, or records whose text names them, such as
+    an arm.
+    """
+    stage = Stage(root, name, seed, settings, inputs, details)
+    if stage.must_run():
+        stage.finish(make(stage, *settings, *inputs, **details))
+    return stage
 
 
 class Stage:
-    """`parameters` are plain values; `inputs` are the stages it is made from."""
+    """A folder of a run, and what decides what is in it."""
 
     def __init__(
         self,
         root: Path,
         name: str,
-        parameters: Mapping[str, object],
+        seed: int,
+        settings: Sequence[Settings] = (),
         inputs: Sequence[Stage] = (),
+        details: Mapping[str, object] | None = None,
     ) -> None:
-        self.name, self.folder = name, root / name
+        self.name, self.folder, self.seed = name, root / name, seed
+        parameters: dict[str, object] = {"seed": seed}
+        for part in settings:
+            parameters |= part.flat(deciding=True)
+        for detail, value in (details or {}).items():
+            plain = isinstance(value, (int, float, str, list, type(None)))
+            parameters[detail] = value if plain else str(value)
         self.identity = {
-            "parameters": dict(parameters),
-            "inputs": {each.name: each.digest for each in inputs},
+            "parameters": parameters,
+            "inputs": {stage.name: stage.digest for stage in inputs},
         }
         self.seconds: dict[str, float] = {}
 
     @property
     def digest(self) -> str:
-        """Of the parameters, its own and those of all that it was made from."""
+        """A checksum of the parameters, its own and those of all that it was made from."""
         text = json.dumps(self.identity, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -62,17 +93,16 @@ class Stage:
     def must_run(self) -> bool:
         """Say in one line whether the stage is reused; prepare its folder if it is not.
 
-        What an interrupted run of the same stage left is kept, for it to go on from.
+        What an interrupted run of the same stage left is kept: the next one goes on there.
         """
         return from_first(self._must_run)
 
     def _must_run(self) -> bool:
         if self._is_current():
             return False
-        wait = f"wait for {self.name}: another process is at it, perhaps an open notebook"
-        locks.hold(self._lock, on_wait=lambda: print(wait, flush=True))
+        self._lock()
         if self._is_current():  # made while we waited
-            locks.release(self._lock)
+            self._unlock()
             return False
         done, started = self._read("done.json"), self._read("started.json")
         if started and self._same(started) and not done:
@@ -85,9 +115,39 @@ class Stage:
         write_json(self.folder / "started.json", self.identity)
         return True
 
+    def _lock(self) -> None:
+        """Wait until no other process makes this stage.
+
+        The kernel releases a lock when its owner dies.  A lock that this process holds
+        already, because a notebook's cell was interrupted, stays as it is.  Where the file
+        system has no locks nobody waits.
+        """
+        path = self._lock_path
+        if path in _locks:
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path, thread_local=False)
+        try:
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                print(
+                    f"wait for {self.name}: another process makes it, perhaps an open "
+                    "notebook",
+                    flush=True,
+                )
+                lock.acquire()
+        except NotImplementedError:
+            return
+        _locks[path] = lock
+
+    def _unlock(self) -> None:
+        if lock := _locks.pop(self._lock_path, None):
+            lock.release()
+
     @property
-    def _lock(self) -> Path:
-        return self.folder.parent / f".{self.folder.name}.lock"
+    def _lock_path(self) -> Path:
+        return (self.folder.parent / f".{self.folder.name}.lock").resolve()
 
     def _is_current(self) -> bool:
         done = self._read("done.json")
@@ -97,14 +157,14 @@ class Stage:
         return True
 
     def _clear(self) -> None:
-        """Remove the folder, and first what would make its rest look whole."""
+        """Remove the folder, and first what would make a part of it look whole."""
         (self.folder / "done.json").unlink(missing_ok=True)
         if self.folder.exists():
             shutil.rmtree(self.folder)
 
     @contextlib.contextmanager
     def clock(self, kind: str) -> Iterator[None]:
-        """Count the time of the block as `kind` (sampling, judging, training, ...)."""
+        """Count the time of the block as `kind`: sampling, judging, training, ..."""
         start = time.monotonic()
         try:
             yield
@@ -114,15 +174,17 @@ class Stage:
 
     def finish(self, metrics: Mapping[str, object]) -> None:
         """Write `done.json`; from here on the stage can be reused."""
-        made = datetime.datetime.now().isoformat(" ", "seconds")
-        seconds = {kind: round(spent, 2) for kind, spent in self.seconds.items()}
-        done = self.identity | {"made": made, "seconds": seconds, "metrics": dict(metrics)}
+        done = self.identity | {
+            "made": datetime.datetime.now().isoformat(" ", "seconds"),
+            "seconds": {kind: round(spent, 2) for kind, spent in self.seconds.items()},
+            "metrics": dict(metrics),
+        }
         from_first(lambda: self._close(done))  # no process goes on before it is there
 
     def _close(self, done: dict) -> None:
         write_json(self.folder / "done.json", done)
         (self.folder / "started.json").unlink()
-        locks.release(self._lock)
+        self._unlock()
 
     def _read(self, name: str) -> dict | None:
         path = self.folder / name
@@ -132,16 +194,17 @@ class Stage:
         return all(record[part] == value for part, value in self.identity.items())
 
     def _difference(self, record: dict) -> str:
-        """The first few parameters that changed, or the inputs that did."""
-        for part in ("parameters", "inputs"):
-            old, new = record[part], self.identity[part]
-            changed = [
-                f"{name} {old.get(name)} -> {new.get(name)}"
-                if part == "parameters"
-                else f"{name} was made anew"
-                for name in sorted(old.keys() | new.keys())
-                if old.get(name) != new.get(name)
-            ]
-            if changed:
-                return ", ".join(changed[:3])
-        return "it was not finished"
+        """The first few parameters that changed, else the inputs that did."""
+        old, new = record["parameters"], self.identity["parameters"]
+        changed = [
+            f"{name} {old.get(name)} -> {new.get(name)}"
+            for name in sorted(old.keys() | new.keys())
+            if old.get(name) != new.get(name)
+        ]
+        old, new = record["inputs"], self.identity["inputs"]
+        anew = [
+            f"{name} was made anew"
+            for name in sorted(old.keys() | new.keys())
+            if old.get(name) != new.get(name)
+        ]
+        return ", ".join((changed or anew)[:3]) or "it was not finished"

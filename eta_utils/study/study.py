@@ -1,32 +1,98 @@
-"""A study: a run's parameters, whole and checked, and where its files lie.
+"""A study: one seed of a run, all its settings, and where its files lie.
 
 >>> study = Study.begin(profile="smoke", seed=0, sft_learning_rate=5e-4)
->>> study.folder            # outputs/smoke/seed0
->>> study.table()           # every parameter, its value and what it means
+>>> study.sft.learning_rate, study.folder       # 0.0005, outputs/smoke/seed0
+>>> study.table()                               # every parameter, its value, its meaning
 
-A run is a folder `outputs/<run>`; its `study.json` remembers the parameters, so that the
+A study is composed of the settings objects of its parts.  A user sees each of their fields
+as a parameter of one name, such as `sft_learning_rate`: on the command line, in a
+notebook's cell of parameters, and in the run's `study.json`.
+
+A run is a folder `outputs/<run>`.  Its `study.json` remembers the parameters, so that the
 second notebook of a run need not be told again what the first was told.
-
-Leaves out: doing anything (see `arms`), and when a stage may be reused (see `stages`).
 """
 
 from __future__ import annotations
 
-import difflib
+import functools
 import re
 import typing
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from eta_utils.common.files import BadInput, read_json, write_json
-from eta_utils.study.parameters import DEFAULT_PROFILE, Parameters
-from eta_utils.study.profiles import PROFILES, cost
-from eta_utils.study.ranges import GENERATED, check_ranges, fitted, resolved
+from eta_utils.common.processes import share_of
+from eta_utils.common.settings import (
+    Parameter,
+    Settings,
+    built,
+    no_such_parameter,
+    parameters_of,
+    setting,
+)
+from eta_utils.execution import JudgeSettings
+from eta_utils.preferences import PairSettings
+from eta_utils.study.settings import (
+    GENERATED,
+    ArmSettings,
+    CorpusSettings,
+    EvaluationSettings,
+    HeldOutSettings,
+    RoundSettings,
+    SFTTaskSettings,
+    TaskSettings,
+)
+from eta_utils.tasks import SETS, splits
+from eta_utils.training.settings import (
+    BaseSettings,
+    DPOSettings,
+    ModelSettings,
+    PPOSettings,
+    RewardModelSettings,
+    SamplingSettings,
+    SFTSettings,
+)
+
+ROOT = Path(__file__).resolve().parents[2]
+DEFAULT_PROFILE = "small"
+# Not from the built-in tasks' references, which differ too much: the same for all tasks.
+BUILT_IN_STEP_BUDGET = 20_000
 
 
 @dataclass(frozen=True)
-class Study(Parameters):
-    """One seed of a run: its parameters, and what follows from them."""
+class RunSettings(Settings):
+    """Which run this is, and where it lies."""
+
+    run: str = setting("", "name of the folder under outputs; default: the profile's name")
+    profile: str = setting(DEFAULT_PROFILE, "named set of parameters")
+    seed: int = setting(0, "of everything that is drawn", at_least=0)
+    outputs: str = setting(str(ROOT / "outputs"), "folder of all runs")
+
+
+@dataclass(frozen=True)
+class Study:
+    """One seed of a run.  The defaults are profile `small`.
+
+    Adding a setting is one line in the class of the part that it steers.
+    """
+
+    place: RunSettings = RunSettings()
+    family: TaskSettings = TaskSettings()
+    corpus: CorpusSettings = CorpusSettings()
+    sft_tasks: SFTTaskSettings = SFTTaskSettings()
+    model: ModelSettings = ModelSettings()
+    sampling: SamplingSettings = SamplingSettings()
+    judging: JudgeSettings = field(default=JudgeSettings(step_budget=BUILT_IN_STEP_BUDGET))
+    base: BaseSettings = BaseSettings()
+    sft: SFTSettings = SFTSettings()
+    rounds: RoundSettings = RoundSettings()
+    arms: ArmSettings = ArmSettings()
+    pairs: PairSettings = PairSettings()
+    dpo: DPOSettings = DPOSettings()
+    ppo: PPOSettings = PPOSettings()
+    reward_model: RewardModelSettings = RewardModelSettings()
+    held_out: HeldOutSettings = HeldOutSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
 
     @classmethod
     def begin(
@@ -38,10 +104,10 @@ class Study(Parameters):
     ) -> Study:
         """The study of a run, new or begun earlier; writes the run's `study.json`.
 
-        Values come from `overrides` (those that are not None), else from what the run was
-        begun with, else from the profile, else from the defaults.  Raises BadInput, naming
-        the parameter, for an unknown name (with the closest known one), a value of the
-        wrong type or out of range, or a profile other than the run's.
+        A value comes from `overrides` where it is not None there, else from what the run
+        was begun with, else from the profile, else from the defaults.  Raises BadInput,
+        naming the parameter, for an unknown name (with the closest known one), a value of
+        the wrong type or out of its limits, or a profile other than the run's.
         """
         study = cls.planned(run, profile, seed, **overrides)
         study.remember()
@@ -54,25 +120,82 @@ class Study(Parameters):
         """As `begin`, but nothing is written."""
         given = {name: value for name, value in overrides.items() if value is not None}
         for name in given:
-            check_name(name)
-        outputs = Path(str(given.get("outputs", cls.outputs)))
-        name = run or profile or DEFAULT_PROFILE
-        if not re.fullmatch(r"\w[\w.+-]*", name):
-            raise BadInput(f"parameter run: {name!r} is not the name of a folder")
-        begun = read_study(outputs / name)
-        profile = _profile_of(name, profile, begun)
+            parameter(name)
+        outputs = Path(str(given.get("outputs", DEFAULT_OUTPUTS)))
+        run = run or profile or DEFAULT_PROFILE
+        if not re.fullmatch(r"\w[\w.+-]*", run):
+            raise BadInput(f"parameter run: {run!r} is not the name of a folder")
+        begun = read_study(outputs / run)
+        profile = _profile_of(run, profile, begun)
         values = PROFILES[profile] | begun | given
-        values |= {"run": name, "profile": profile, "seed": seed, "outputs": str(outputs)}
-        values |= resolved(values)
-        study = cls(**{name: _typed(name, value) for name, value in values.items()})
-        check_ranges(study)
-        return fitted(study)
+        values |= {"run": run, "profile": profile, "seed": seed, "outputs": str(outputs)}
+        study = cls.of(values | _whole_paths(values))
+        study.check()
+        return study.fitted()
+
+    @classmethod
+    def of(cls, values: typing.Mapping[str, object]) -> Study:
+        """The defaults with other values for some parameters.  Raises BadInput."""
+        for name in values:
+            parameter(name)
+        every = cls().flat() | dict(values)
+        return cls(**{name: built(owner, every) for name, owner in parts().items()})
+
+    def flat(self) -> dict[str, object]:
+        """The value of every parameter by its name."""
+        return {
+            name: value
+            for part in parts()
+            for name, value in getattr(self, part).flat().items()
+        }
+
+    def check(self) -> None:
+        """Raise BadInput, naming the parameter, for values that are wrong or do not fit."""
+        for part in parts():
+            getattr(self, part).check()
+        self.family.check_steps("corpus_min_steps", self.corpus.min_steps)
+        self.family.check_steps("sft_min_steps", self.sft_tasks.min_steps)
+        if self.rounds.prompts % self.ppo.prompts:
+            raise BadInput(
+                f"parameter ppo_prompts: {self.ppo.prompts} does not divide rounds x "
+                f"prompts_per_round = {self.rounds.prompts}, so PPO could not execute as "
+                "many programs as DPO"
+            )
+
+    def check_batches(self) -> None:
+        """Raise BadInput for a batch that the joined processes cannot share evenly."""
+        for part in parts():
+            for name, value in getattr(self, part).flat().items():
+                if name.endswith(("_batch", "_minibatch")):
+                    share_of(value, f"parameter {name}: batches")
+
+    def fitted(self) -> Study:
+        """The study with no more prompts in a round than a named set has for alignment.
+
+        Raises BadInput where the set is not here, or is not what its name says.
+        """
+        if self.family.generated:
+            return self
+        there = len(splits.split(self.family.tasks, "align", self.family.limit))
+        if not there:
+            raise BadInput(
+                f"parameter tasks: {self.family.tasks} has too few tasks to share out"
+            )
+        size = min(self.rounds.prompts_per_round, there)
+        if size == self.rounds.prompts_per_round:
+            return self
+        prompts = next(n for n in range(self.ppo.prompts, 0, -1) if size % n == 0)
+        return replace(
+            self,
+            rounds=replace(self.rounds, prompts_per_round=size),
+            ppo=replace(self.ppo, prompts=prompts),
+        )
 
     def remember(self) -> None:
         """Write the run's `study.json`, if it says something else."""
         values = {
             name: value
-            for name, value in asdict(self).items()
+            for name, value in self.flat().items()
             if name not in ("run", "seed", "outputs")
         }
         if values != read_study(self.run_folder):
@@ -80,66 +203,86 @@ class Study(Parameters):
             write_json(self.run_folder / "study.json", values)
 
     @property
+    def run(self) -> str:
+        """The run's name."""
+        return self.place.run
+
+    @property
+    def seed(self) -> int:
+        """The seed of everything that is drawn."""
+        return self.place.seed
+
+    @property
     def run_folder(self) -> Path:
-        return Path(self.outputs) / self.run
+        """Where the run lies."""
+        return Path(self.place.outputs) / self.run
 
     @property
     def folder(self) -> Path:
         """Where this seed's stages lie."""
         return self.run_folder / f"seed{self.seed}"
 
-    @property
-    def generated(self) -> bool:
-        """Whether the tasks are made here, as many as are wanted."""
-        return self.tasks in GENERATED
-
-    @property
-    def context(self) -> int:
-        """Tokens that the tiny model can see: a task to repair shows a program, too."""
-        return 512 if self.tasks == "repair" else 256
-
-    @property
-    def programs(self) -> int:
-        """Programs executed for training by each arm: the same for all."""
-        return self.rounds * self.prompts_per_round * self.samples_per_prompt
-
-    @property
-    def ppo_updates(self) -> int:
-        """Updates of PPO that execute as many programs as the DPO arms do."""
-        return self.programs // (self.ppo_prompts * self.samples_per_prompt)
-
-    @property
-    def arms_of_rl(self) -> tuple[str, ...]:
-        return tuple(self.rl_arms.split())
-
-    @property
-    def arms_of_dpo(self) -> tuple[str, ...]:
-        return tuple(self.dpo_arms.split())
-
-    def only(self, *names: str) -> dict:
-        """The named parameters and the seed: what a stage depends on."""
-        return {name: getattr(self, name) for name in ("seed", *names)}
-
     def with_seed(self, seed: int) -> Study:
-        return replace(self, seed=seed)
+        """The same study with another seed."""
+        return replace(self, place=replace(self.place, seed=seed))
+
+    def changed(self) -> dict[str, object]:
+        """The parameters that differ from the profile's, without those of the place."""
+        usual = Study.of(PROFILES[self.place.profile]).flat()
+        place = self.place.flat()
+        return {
+            name: value
+            for name, value in self.flat().items()
+            if value != usual[name] and (name not in place or name == "outputs")
+        }
 
     def cost(self, notebook: str) -> str:
-        """What to expect of a notebook before it costs it, in one sentence."""
-        return cost(self.profile, notebook)
+        """What a notebook takes, in one sentence, before it takes it."""
+        profile = self.place.profile
+        if profile not in MINUTES:
+            return f"{notebook}: the time depends on the model of profile {profile}."
+        minutes = MINUTES[profile][notebook]
+        took = f"{minutes:g} min" if minutes > 1 else f"{60 * minutes:.0f} s"
+        return (
+            f"{notebook}, {profile}: about {took} on two idle cores, once earlier "
+            "notebooks have run.  Finished stages are reused."
+        )
 
     def table(self) -> list[dict]:
         """Each parameter, its value, and what it means: rows for a data frame."""
+        values = self.flat()
         return [
-            {
-                "parameter": each.name,
-                "value": getattr(self, each.name),
-                "meaning": each.metadata["about"],
-            }
-            for each in fields(self)
+            {"parameter": name, "value": values[name], "meaning": known.about}
+            for name, known in all_parameters().items()
         ]
 
 
-_TYPES = typing.get_type_hints(Study)
+DEFAULT_OUTPUTS = RunSettings().outputs
+
+
+@functools.cache
+def parts() -> dict[str, type[Settings]]:
+    """The parts of a study by name, with the class of their settings."""
+    kinds = typing.get_type_hints(Study)
+    return {part.name: kinds[part.name] for part in fields(Study)}
+
+
+@functools.cache
+def all_parameters() -> dict[str, Parameter]:
+    """Every parameter of a study by its name, in the order of its parts."""
+    return {
+        name: known
+        for owner in parts().values()
+        for name, known in parameters_of(owner).items()
+    }
+
+
+def parameter(name: str) -> Parameter:
+    """The parameter of that name.  Raises BadInput, with the closest name there is."""
+    known = all_parameters()
+    if name not in known:
+        raise no_such_parameter(name, known)
+    return known[name]
 
 
 def read_study(run_folder: Path) -> dict:
@@ -148,41 +291,10 @@ def read_study(run_folder: Path) -> dict:
     Raises BadInput, naming the file, for one that is not a study's.
     """
     path = run_folder / "study.json"
-    found = read_json(path) if path.exists() else {}
-    if found and "profile" not in found:
+    values = read_json(path) if path.exists() else {}
+    if values and "profile" not in values:
         raise BadInput(f"{path}: has no field 'profile'; is it a study's?")
-    return found
-
-
-def check_name(name: str) -> None:
-    """Raise BadInput when no parameter has this name, suggesting the closest."""
-    if name not in _TYPES:
-        close = difflib.get_close_matches(name, _TYPES, n=1, cutoff=0.5)
-        hint = f"did you mean {close[0]}?" if close else "see Study in eta_utils/study.py"
-        raise BadInput(f"parameter {name}: there is no such parameter; {hint}")
-
-
-def parse(name: str, text: str) -> object:
-    """A parameter's value from the command line's text.  Raises BadInput."""
-    check_name(name)
-    wanted = _TYPES[name]
-    try:
-        return wanted(text)
-    except ValueError:
-        raise BadInput(f"parameter {name}: {text!r} is not {_KINDS[wanted]}") from None
-
-
-_KINDS = {int: "a whole number", float: "a number", str: "text"}
-
-
-def _typed(name: str, value: object) -> object:
-    check_name(name)
-    wanted = _TYPES[name]
-    if wanted is float and type(value) is int:
-        return float(value)
-    if type(value) is not wanted:
-        raise BadInput(f"parameter {name}: {value!r} is not {_KINDS[wanted]}")
-    return value
+    return values
 
 
 def _profile_of(run: str, profile: str | None, begun: dict) -> str:
@@ -196,3 +308,107 @@ def _profile_of(run: str, profile: str | None, begun: dict) -> str:
         known = ", ".join(PROFILES)
         raise BadInput(f"parameter profile: there is no {profile}; there are {known}")
     return profile
+
+
+def _whole_paths(values: typing.Mapping[str, object]) -> dict[str, str]:
+    """The values that name a file or folder, as absolute paths.
+
+    A notebook is executed in another folder than the command that names it.
+    """
+    own_names = ("tiny", *GENERATED, *SETS)
+    given = {
+        name: values.get(name) for name in ("model", "tasks", "test_set", "hidden_set")
+    }
+    return {
+        name: str(Path(text).resolve())
+        for name, text in given.items()
+        if isinstance(text, str) and text and text not in own_names and Path(text).exists()
+    }
+
+
+# --- Profiles: named sets of parameters
+
+# Only what differs from `small` is named.  `smoke` runs the same code in seconds per stage;
+# its numbers mean nothing, but some programs pass.
+PROFILES: dict[str, dict] = {
+    "smoke": {
+        "corpus_tasks": 4_800,
+        "base_batch": 8,
+        "max_steps": 2,
+        "align_min_steps": 2,
+        "sft_tasks": 64,
+        "sft_learning_rate": 5e-4,
+        "prompts_per_round": 32,
+        "ppo_prompts": 16,
+        "rounds": 2,
+        "samples_per_prompt": 4,
+        "test_tasks": 20,
+        "test_samples": 2,
+        "curve_samples": 2,
+        "limit": 8,
+    },
+    "small": {},
+    # One strength of the base: set corpus_noise, and name the run in `beside` of another.
+    "crossover": {
+        "dpo_arms": "eta binary",
+        "eta_rm": 0,
+    },
+    # The founding experiment as it was meant: GPT-2 on HumanEval, 20 % of it for SFT, 40 %
+    # for alignment and 30 % for the test.  `model` may be a folder.
+    "gpt2": {
+        "tasks": "humaneval",
+        "model": "gpt2",
+        "sft_batch": 4,
+        "sft_learning_rate": 5e-5,
+        "temperature": 0.8,
+        "max_new_tokens": 256,
+        "step_budget": 0,
+        "prompts_per_round": 64,
+        "ppo_learning_rate": 1e-5,
+        "ppo_minibatch": 32,
+        "rm_batch": 4,
+        "rm_learning_rate": 1e-5,
+        "dpo_learning_rate": 1e-5,
+        "dpo_batch": 4,
+    },
+    # One GPU: a current code model, MBPP for training, HumanEval(+) for evaluation.  The
+    # learning rates are usual ones for all weights of half a billion (none was tried here);
+    # adapters want ten times more.
+    "gpu": {
+        "tasks": "mbpp",
+        "test_set": "humaneval",
+        "hidden_set": "humaneval+",
+        "model": "Qwen/Qwen2.5-Coder-0.5B",
+        "device": "cuda",
+        "precision": "bf16",
+        "sampler": "auto",
+        "sft_batch": 16,
+        "sft_learning_rate": 1e-5,
+        "temperature": 0.8,
+        "max_new_tokens": 256,
+        "step_budget": 0,
+        "prompts_per_round": 128,
+        "ppo_learning_rate": 1e-6,
+        "rm_learning_rate": 1e-5,
+        "dpo_learning_rate": 2e-6,
+    },
+    # The published study: the five orderings at a matched number of pairs, and all arms.
+    "full": {
+        "rl_arms": "ppo ppo-eta ppo-rm rloo",
+        "dpo_arms": (
+            "eta binary eta+matched fraction+matched tier+matched steps+matched eta+ungated"
+        ),
+        "test_tasks": 320,
+        "beside": "noise15 noise25 noise45 noise55",
+    },
+}
+
+# Minutes that a notebook took for one seed on two cores, when those before it were done: as
+# the tables of time in the reports have it.  Of `full` and `crossover`, two seeds were at
+# work side by side, each on one core.
+MINUTES: dict[str, dict[str, float]] = {
+    "smoke": {"01_sft": 0.3, "02_ppo": 0.2, "03_eta_dpo": 0.25, "04_analysis": 0.1},
+    "small": {"01_sft": 1.4, "02_ppo": 1.3, "03_eta_dpo": 2.4, "04_analysis": 0.1},
+    "crossover": {"01_sft": 2.5, "02_ppo": 2.7, "03_eta_dpo": 2.5, "04_analysis": 0.3},
+    "full": {"01_sft": 2.7, "02_ppo": 9, "03_eta_dpo": 10, "04_analysis": 0.6},
+}

@@ -1,72 +1,92 @@
-"""The base model, and SFT of it."""
+"""The first two stages: the base model, and SFT of it."""
 
 from __future__ import annotations
 
 from eta_utils.common.processes import from_first
-from eta_utils.study.models import TRAINING, learner_of, settings_of
-from eta_utils.study.stages import Stage
+from eta_utils.execution import JudgeSettings
+from eta_utils.study.models import learner_of
+from eta_utils.study.settings import CorpusSettings, SFTTaskSettings, TaskSettings
+from eta_utils.study.stages import Stage, made
 from eta_utils.study.study import Study
-from eta_utils.study.tasks import FAMILY, corpus_of, tasks_of
-from eta_utils.training.models import build_tiny, load_model, parameters, save_model
+from eta_utils.study.tasks import corpus_of, sft_tasks
+from eta_utils.training.models import build_tiny, load_model, parameter_count, save_model
+from eta_utils.training.settings import BaseSettings, ModelSettings, SFTSettings
 from eta_utils.training.sft import train_base, train_sft
 
-_TOKENIZER_TEXTS = 4_000  # enough to fill the vocabulary
-_CORPUS = (
-    "tasks",
-    "repair_trace",
-    "corpus_tasks",
-    "corpus_noise",
-    "min_steps",
-    "max_steps",
-)
+TOKENIZER_TEXTS = 4_000  # enough to fill the vocabulary
+# Tokens that the tiny model can see; a repair task shows a program, too.
+CONTEXT, REPAIR_CONTEXT = 256, 512
 
 
 def pretrain(study: Study) -> Stage:
-    """The base model: the tiny one learns a noisy corpus, any other is taken as it is."""
-    if study.model != "tiny":
-        stage = Stage(study.folder, "base", {"model": study.model})
-        if stage.must_run():
-            with stage.clock("base"):
-                model, _ = load_model(study.model)
-            stage.finish({"model": study.model, "parameters": parameters(model)})
-        return stage
-    settings = settings_of(study, study.base_learning_rate, study.base_batch)
-    names = (*_CORPUS, "base_batch", "base_learning_rate")
-    stage = Stage(study.folder, "base", study.only("model", "precision", *names))
-    if stage.must_run():
-        with stage.clock("base"):
-            corpus = corpus_of(study)
-            texts = (each["prompt"] + each["completion"] for each in corpus)
-            start = stage.folder / "untrained"
-            some = list(texts)[:_TOKENIZER_TEXTS]
-            from_first(lambda: build_tiny(start, some, study.seed, study.context))
-            model, tokenizer = load_model(start)
-            history = train_base(model, tokenizer, corpus, settings, stage.folder)
-            save_model(model, tokenizer, stage.folder / "model")
-        clean = sum(not each["bugs"] for each in corpus) / len(corpus)
-        stage.finish(
-            {
-                "parameters": parameters(model),
-                "clean programs": clean,
-                "loss": float(history[-1]["loss"]),
-            }
+    """The base model: the tiny one learns the corpus, any other is taken as it is."""
+    if study.model.model != "tiny":
+        return made(study.folder, "base", study.seed, _take, [study.model])
+    settings = [study.family, study.corpus, study.judging, study.model, study.base]
+    return made(study.folder, "base", study.seed, _pretrain, settings)
+
+
+def _take(stage: Stage, model: ModelSettings) -> dict:
+    with stage.clock("base"):
+        loaded, _ = load_model(model.model)
+    return {"model": model.model, "parameters": parameter_count(loaded)}
+
+
+def _pretrain(
+    stage: Stage,
+    family: TaskSettings,
+    corpus: CorpusSettings,
+    judging: JudgeSettings,
+    model: ModelSettings,
+    base: BaseSettings,
+) -> dict:
+    with stage.clock("base"):
+        rows = corpus_of(family, corpus, judging, stage.seed)
+        texts = [row["prompt"] + row["completion"] for row in rows[:TOKENIZER_TEXTS]]
+        context = REPAIR_CONTEXT if family.tasks == "repair" else CONTEXT
+        start = stage.folder / "untrained"
+        from_first(lambda: build_tiny(start, texts, stage.seed, context))
+        learner, tokenizer = load_model(start)
+        history = train_base(
+            learner, tokenizer, rows, base, stage.folder, seed=stage.seed, bf16=model.bf16
         )
-    return stage
+        save_model(learner, tokenizer, stage.folder / "model")
+    return {
+        "parameters": parameter_count(learner),
+        "clean programs": sum(not row["bugs"] for row in rows) / len(rows),
+        "loss": float(history[-1]["loss"]),
+    }
 
 
 def finetune(study: Study, base: Stage) -> Stage:
     """SFT: one epoch over a small subset of tasks with their clean solutions."""
-    names = ("sft_tasks", "sft_batch", "sft_learning_rate", "sft_min_steps", "max_steps")
-    stage = Stage(study.folder, "sft", study.only(*FAMILY, *names, *TRAINING), [base])
-    if stage.must_run():
-        settings = settings_of(study, study.sft_learning_rate, study.sft_batch)
-        model, tokenizer = learner_of(study, base)
-        examples = [
-            {"prompt": task.prompt, "completion": task.canonical_solution}
-            for task in tasks_of(study, "sft").values()
-        ]
-        with stage.clock("training"):
-            history = train_sft(model, tokenizer, examples, settings, stage.folder)
-        save_model(model, tokenizer, stage.folder / "model")
-        stage.finish({"loss": float(history[-1]["loss"])})
-    return stage
+    settings = [study.family, study.sft_tasks, study.judging, study.model, study.sft]
+    return made(study.folder, "sft", study.seed, _finetune, settings, [base])
+
+
+def _finetune(
+    stage: Stage,
+    family: TaskSettings,
+    wanted: SFTTaskSettings,
+    judging: JudgeSettings,
+    model: ModelSettings,
+    sft: SFTSettings,
+    base: Stage,
+) -> dict:
+    learner, tokenizer = learner_of(base, model, stage.seed)
+    examples = [
+        {"prompt": task.prompt, "completion": task.canonical_solution}
+        for task in sft_tasks(family, wanted, judging, stage.seed).values()
+    ]
+    with stage.clock("training"):
+        history = train_sft(
+            learner,
+            tokenizer,
+            examples,
+            sft,
+            stage.folder,
+            seed=stage.seed,
+            bf16=model.bf16,
+        )
+    save_model(learner, tokenizer, stage.folder / "model")
+    return {"loss": float(history[-1]["loss"])}

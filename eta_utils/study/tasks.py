@@ -1,12 +1,13 @@
-"""The tasks of a study: of its family, for one split, ready to be asked and judged.
+"""The tasks of a study, by split, ready to be asked and judged.
 
->>> tasks_of(study, "align")       # sft, align, tune or test
->>> corpus_of(study)               # what the tiny base model learns
+>>> tasks = held_out_tasks(study.family, study.held_out, study.judging)
+>>> corpus = corpus_of(study.family, study.corpus, study.judging, study.seed)
 
-A family is a generator (`pipelines`: writing; `repair`: repairing the same) or a named set
-of tasks; of a set that comes with buggy programs the task is to repair these.
+A family is a generator (`pipelines`: write a function; `repair`: mend one) or a named set.
+The tasks of a set that comes with buggy programs are to repair these.
 
-Leaves out: what a model makes of them (see `rollouts`).
+Every function takes just the settings that decide its tasks, so that a stage which uses
+them cannot forget one.  Tasks are generated once in a process, at seconds each.
 """
 
 from __future__ import annotations
@@ -17,115 +18,168 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from eta_utils.common.processes import from_first
-from eta_utils.execution.judge import judge
-from eta_utils.execution.records import Outcome
+from eta_utils.execution import JudgeSettings, Outcome, judge
+from eta_utils.study.settings import (
+    CorpusSettings,
+    HeldOutSettings,
+    RoundSettings,
+    SFTTaskSettings,
+    TaskSettings,
+)
 from eta_utils.study.study import Study
 from eta_utils.tasks import Task, load_tasks, pipelines, splits
 from eta_utils.tasks.asserts import in_halves
 from eta_utils.tasks.repair import as_repair, notes_on, with_bugs
 
-# The parameters that say which tasks a study has.
-FAMILY = ("tasks", "test_set", "hidden_set", "repair_trace", "limit")
 SPLITS = ("sft", "align", "tune", "test")
 BUGS_TRIED = 3  # of each generated task, until one shows
 SPARE = 1.25  # times the tasks that are wanted, since not every bug shows
 
 
-def tasks_of(study: Study, split: str) -> dict[str, Task]:
-    """The study's tasks of one split: `sft`, `align`, `tune` or `test`."""
-    return dict(_tasks_of(study, split))
+def sft_tasks(
+    family: TaskSettings, wanted: SFTTaskSettings, judging: JudgeSettings, seed: int
+) -> dict[str, Task]:
+    """The tasks whose solutions SFT learns."""
+    return _tasks_of(family, "sft", wanted.tasks, wanted.min_steps, seed, judging)
+
+
+def alignment_tasks(
+    family: TaskSettings, rounds: RoundSettings, judging: JudgeSettings, seed: int
+) -> dict[str, Task]:
+    """The tasks of all rounds of alignment; of a named set, all that it has for them."""
+    count = rounds.prompts if family.generated else None
+    return _tasks_of(family, "align", count, family.align_min_steps, seed, judging)
+
+
+def round_tasks(
+    family: TaskSettings,
+    rounds: RoundSettings,
+    judging: JudgeSettings,
+    seed: int,
+    number: int,
+) -> dict[str, Task]:
+    """The alignment tasks of round `number`, counted from 1.
+
+    A set that has fewer tasks than all rounds want is gone through again.
+    """
+    tasks = list(alignment_tasks(family, rounds, judging, seed).items())
+    start, size = (number - 1) * rounds.prompts_per_round, rounds.prompts_per_round
+    return dict(tasks[place % len(tasks)] for place in range(start, start + size))
+
+
+def held_out_tasks(
+    family: TaskSettings,
+    held_out: HeldOutSettings,
+    judging: JudgeSettings,
+    split: str = "test",
+) -> dict[str, Task]:
+    """The tasks for evaluation, or with `split="tune"` those for tuning.
+
+    They do not depend on the seed: all seeds are compared on the same ones.
+    """
+    least = family.align_min_steps
+    return _tasks_of(family, split, held_out.tasks, least, 0, judging)
+
+
+def _tasks_of(
+    family: TaskSettings,
+    split: str,
+    count: int | None,
+    least: int,
+    seed: int,
+    judging: JudgeSettings,
+) -> dict[str, Task]:
+    return dict(_cached_tasks(family, split, count, least, seed, judging))
 
 
 @functools.lru_cache(maxsize=16)
-def _tasks_of(study: Study, split: str) -> Mapping[str, Task]:
-    """Made once in a process: a round of DPO asks four times, at seconds each."""
-    if study.generated:
-        return _generated(study, split)
-    if split == "test" and study.test_set:
-        tasks = load_tasks(study.test_set)
-        tasks = dict(list(tasks.items())[: study.limit or None])
+def _cached_tasks(
+    family: TaskSettings,
+    split: str,
+    count: int | None,
+    least: int,
+    seed: int,
+    judging: JudgeSettings,
+) -> Mapping[str, Task]:
+    if family.generated:
+        steps = (least, family.max_steps)
+        if family.tasks == "pipelines":
+            return pipelines.generate(split, count, steps=steps, seed=seed)
+        spare = int(SPARE * count) + 8
+        tasks = pipelines.generate(split, spare, steps=steps, seed=seed)
+        broken = _broken(tasks.values(), f"{split} {seed}")
+        repairs = _repairs(family, judging, broken, known=False)
+        return dict(list(repairs.items())[:count])
+    if split == "test" and family.test_set:
+        tasks = load_tasks(family.test_set)
+        tasks = dict(list(tasks.items())[: family.limit or None])
     else:
-        tasks = splits.split(study.tasks, split, study.limit)
-    most = {"sft": study.sft_tasks, "tune": study.test_tasks, "test": study.test_tasks}
-    tasks = dict(list(tasks.items())[: most.get(split)])
-    tasks = _with_hidden_tests(study, split, tasks)
+        tasks = splits.split(family.tasks, split, family.limit)
+    tasks = _with_hidden_tests(family, split, dict(list(tasks.items())[:count]))
     buggy = any(task.buggy_solution for task in tasks.values())
-    return _repairs(study, tasks.values()) if buggy else tasks
-
-
-def _generated(study: Study, split: str) -> dict[str, Task]:
-    counts = {
-        "sft": study.sft_tasks,
-        "align": study.rounds * study.prompts_per_round,
-        "tune": study.test_tasks,
-        "test": study.test_tasks,
-    }
-    easiest = study.sft_min_steps if split == "sft" else study.align_min_steps
-    # Evaluation tasks do not depend on the seed: all seeds are compared on the same ones.
-    seed = 0 if split in ("tune", "test") else study.seed
-    steps = (easiest, study.max_steps)
-    if study.tasks == "pipelines":
-        return pipelines.generate(split, counts[split], steps=steps, seed=seed)
-    spare = int(SPARE * counts[split]) + 8
-    tasks = pipelines.generate(split, spare, steps=steps, seed=seed)
-    broken = _broken(tasks.values(), f"{split} {seed}")
-    found = _repairs(study, broken, known=False)
-    return dict(list(found.items())[: counts[split]])
+    return _repairs(family, judging, tasks.values()) if buggy else tasks
 
 
 def _broken(tasks: Iterable[Task], seed: str, tried: int = BUGS_TRIED) -> list[Task]:
     """A few buggy copies of each task, of which `_repairs` keeps the first that fails."""
     rng = random.Random(f"bugs {seed}")
-    return [each for task in tasks for each in with_bugs(task, tried, rng)]
+    return [buggy for task in tasks for buggy in with_bugs(task, tried, rng)]
 
 
 def _with_hidden_tests(
-    study: Study, split: str, tasks: Mapping[str, Task]
+    family: TaskSettings, split: str, tasks: Mapping[str, Task]
 ) -> dict[str, Task]:
-    """Hidden tests: those of `hidden_set`; else, for alignment, the second half of a task's
-    asserts, and for evaluation all of them."""
-    others = load_tasks(study.hidden_set) if study.hidden_set else {}
-    found = {}
+    """Tasks with hidden tests: those of `hidden_set`, where it has the task.
+
+    Else the first half of a task's own asserts is visible.  For alignment the second half
+    is hidden; for evaluation all of them are.
+    """
+    others = load_tasks(family.hidden_set) if family.hidden_set else {}
+    complete = {}
     for name, task in tasks.items():
         other, halves = others.get(name), in_halves(task)
-        found[name] = task
+        complete[name] = task
         if other is not None:
-            found[name] = replace(task, hidden_test=other.hidden_test or other.test)
+            complete[name] = replace(task, hidden_test=other.hidden_test or other.test)
         elif halves is not None and not task.hidden_test:
             hidden = halves.hidden_test if split == "align" else task.test
-            found[name] = replace(task, test=halves.test, hidden_test=hidden)
-    return found
+            complete[name] = replace(task, test=halves.test, hidden_test=hidden)
+    return complete
 
 
-def _repairs(study: Study, tasks: Iterable[Task], known: bool = True) -> dict[str, Task]:
-    """Tasks with buggy programs as tasks to repair, told what the program does.
+def _repairs(
+    family: TaskSettings,
+    judging: JudgeSettings,
+    tasks: Iterable[Task],
+    known: bool = True,
+) -> dict[str, Task]:
+    """Tasks with buggy programs as tasks to repair; the prompt says what the program does.
 
     Unless the bugs are `known` to be such, a program that passes the visible tests is left
-    out; of several with one name the first stays.
+    out.  Of several with one name the first stays.
     """
     tasks = list(tasks)
-    found: dict[str, Task] = {}
-    for task, outcome in zip(tasks, _executed(study, tasks), strict=True):
+    repairs: dict[str, Task] = {}
+    for task, outcome in zip(tasks, _executed(judging, tasks), strict=True):
         if known or outcome.passed is False:
-            notes = _notes(task, outcome) if study.repair_trace else ()
-            found.setdefault(task.task_id, as_repair(task, notes))
-    return found
+            notes = _notes(task, outcome) if family.repair_trace else ()
+            repairs.setdefault(task.task_id, as_repair(task, notes))
+    return repairs
 
 
-def _executed(study: Study, tasks: Sequence[Task]) -> list[Outcome]:
+def _executed(judging: JudgeSettings, tasks: Sequence[Task]) -> list[Outcome]:
     """The outcome of each task's buggy program, by its visible tests."""
-    numbered = {str(number): task for number, task in enumerate(tasks)}
+    # Several tasks may share a name, so they are numbered.  Nothing is compared with the
+    # reference, so none is executed.
+    plain = {
+        str(number): replace(task, task_id=str(number), canonical_solution="")
+        for number, task in enumerate(tasks)
+    }
     samples = [
         {"task_id": number, "completion": task.buggy_solution}
-        for number, task in numbered.items()
+        for number, task in plain.items()
     ]
-    settings = {"workers": study.workers or None, "step_budget": study.step_budget or None}
-    # Several may share a name; nothing is compared with the reference, so none is executed.
-    plain = {
-        number: replace(task, task_id=number, canonical_solution="")
-        for number, task in numbered.items()
-    }
-    return from_first(lambda: list(judge(samples, plain, **settings, keep_trace=True)))
+    return from_first(lambda: list(judge(samples, plain, judging, keep_trace=True)))
 
 
 def _notes(task: Task, outcome: Outcome) -> list[str]:
@@ -135,24 +189,36 @@ def _notes(task: Task, outcome: Outcome) -> list[str]:
     return notes_on(task, unit, outcome.exception, states)
 
 
-def corpus_of(study: Study) -> list[dict]:
+def corpus_of(
+    family: TaskSettings, corpus: CorpusSettings, judging: JudgeSettings, seed: int
+) -> list[dict]:
     """What the tiny base model learns: `prompt`, `completion` and the `bugs` in it."""
-    repair = study.tasks == "repair"
+    repair = family.tasks == "repair"
     rows = list(
         pipelines.noisy_corpus(
-            study.corpus_tasks,
-            study.corpus_noise,
-            steps=(study.min_steps, study.max_steps),
-            seed=study.seed,
+            corpus.tasks,
+            corpus.noise,
+            steps=(corpus.min_steps, family.max_steps),
+            seed=seed,
             with_tasks=repair,
         )
     )
     if not repair:
         return rows
     by_task = {row["task"].task_id: row for row in rows}
-    broken = _broken([row["task"] for row in rows], f"corpus {study.seed}", 1)
+    broken = _broken([row["task"] for row in rows], f"corpus {seed}", 1)
     return [
         {"prompt": task.prompt}
-        | {each: by_task[name][each] for each in ("completion", "bugs")}
-        for name, task in _repairs(study, broken, known=False).items()
+        | {field: by_task[name][field] for field in ("completion", "bugs")}
+        for name, task in _repairs(family, judging, broken, known=False).items()
     ]
+
+
+def tasks_of(study: Study, split: str) -> dict[str, Task]:
+    """All tasks of a study's split: sft, align, tune or test."""
+    family, judging = study.family, study.judging
+    if split == "sft":
+        return sft_tasks(family, study.sft_tasks, judging, study.seed)
+    if split == "align":
+        return alignment_tasks(family, study.rounds, judging, study.seed)
+    return held_out_tasks(family, study.held_out, judging, split)

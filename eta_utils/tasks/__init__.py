@@ -13,10 +13,11 @@ import re
 from pathlib import Path
 
 from eta_utils.common.files import BadInput
+from eta_utils.tasks.contamination import Overlap, overlaps
 from eta_utils.tasks.sets import SETS, TaskSet, recognised, rows_of
 from eta_utils.tasks.task import Task, at_token_boundary
 
-__all__ = ["SETS", "Task", "at_token_boundary", "load_tasks"]
+__all__ = ["SETS", "Overlap", "Task", "at_token_boundary", "load_tasks", "overlaps"]
 
 
 def load_tasks(source: str | Path) -> dict[str, Task]:

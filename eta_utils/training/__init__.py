@@ -1,6 +1,7 @@
 """Models learn: each algorithm is one file, read from top to bottom.
 
 >>> from eta_utils.training import load_model, sample_completions, train_sft
+>>> from eta_utils.training import PassReward      # for TRL's trainers, too
 
 SFT, DPO, RLOO and the reward model are TRL's; PPO is ours.  Nothing here knows the study.
 """
@@ -16,7 +17,16 @@ _NAMES = {
     "train_ppo": "ppo",
     "train_rloo": "rloo",
     "train_reward_model": "reward_model",
-    "rewards": "",
+    "PassReward": "rewards",
+    "EtaReward": "rewards",
+    "ModelReward": "rewards",
+    "BaseSettings": "settings",
+    "DPOSettings": "settings",
+    "ModelSettings": "settings",
+    "PPOSettings": "settings",
+    "RewardModelSettings": "settings",
+    "SamplingSettings": "settings",
+    "SFTSettings": "settings",
 }
 __all__ = list(_NAMES)
 __getattr__ = lazy(__name__, _NAMES)

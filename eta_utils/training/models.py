@@ -154,8 +154,8 @@ def save_model(
         tokenizer.save_pretrained(folder)
 
 
-def parameters(model: PreTrainedModel) -> int:
-    """How many numbers the model has learnt."""
+def parameter_count(model: PreTrainedModel) -> int:
+    """How many parameters the model has."""
     return sum(each.numel() for each in model.parameters())
 
 

@@ -1,11 +1,10 @@
-"""ETA-RM: a reward model trained on preference pairs by TRL.
+"""ETA-RM: a reward model trained on preference pairs, by TRL's trainer.
 
->>> model, tokenizer = train_reward_model(sft_folder, pairs, SFTSettings(), folder)
+>>> model, tokenizer = train_reward_model(sft_folder, pairs, RewardModelSettings(), folder)
 >>> scores = score(model, tokenizer, prompts, completions)     # (N,), nats
 
-The loss is Bradley and Terry's (1952): -log sigmoid(score of chosen - score of rejected).
-Leaves out: where pairs come from (see `arms`), how good it is (see `ranking`), and its use
-as a reward (see `rewards`).
+The loss of a pair is that of Bradley and Terry (1952), with scores s of the whole text:
+-log sigmoid(s(chosen) - s(rejected)).
 """
 
 from __future__ import annotations
@@ -26,29 +25,34 @@ from trl import RewardConfig, RewardTrainer
 
 from eta_utils.tasks import at_token_boundary
 from eta_utils.training.models import adapt, device, load_tokenizer
-from eta_utils.training.sft import SFTSettings, TimeLeft, run_trainer, shared_arguments
+from eta_utils.training.settings import RewardModelSettings
+from eta_utils.training.trainer import TimeLeft, arguments_for, run_trainer
 
-_AT_ONCE = 256  # programs
-_TOKENS_AT_ONCE = 1 << 15  # of these, padded
+LARGEST_BATCH = 256  # programs scored together
+LARGEST_BATCH_TOKENS = 1 << 15  # tokens of these, padding included
 
 
 def train_reward_model(
     start: str | Path,
     pairs: Sequence[dict],
-    settings: SFTSettings,
+    settings: RewardModelSettings,
     folder: Path,
+    *,
     lora_rank: int = 0,
+    seed: int = 0,
+    bf16: bool = False,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """The model at `start` with a scalar head, after one epoch over pairs of TRL's format,
-    and its tokenizer; `folder` gets `history.csv`.  Without pairs the head stays as drawn.
-    With a `lora_rank` adapters learn, and the head.
+    """The model at `start` with a scalar head, trained for one epoch on preference pairs.
+
+    Returns it with its tokenizer; `folder` gets `history.csv`.  Without pairs the head
+    stays as it was drawn.  With a `lora_rank` only adapters and the head learn.
     """
-    set_seed(settings.seed)  # the head is drawn when the model is loaded
+    set_seed(seed)  # the head is drawn when the model is loaded
     model, tokenizer = load_reward_model(start)
     if not pairs:
         print("ETA-RM: no pairs, so it prefers nothing", flush=True)
         return model, tokenizer
-    adapt(model, lora_rank, settings.seed)
+    adapt(model, lora_rank, seed)
     rows = [
         {
             f"{side}_ids": _ids(tokenizer, pair["prompt"], pair[side])
@@ -56,10 +60,15 @@ def train_reward_model(
         }
         for pair in pairs
     ]
-    config = RewardConfig(
+    config = arguments_for(
+        RewardConfig,
+        settings,
+        folder,
+        len(rows),
+        seed=seed,
+        bf16=bf16,
         max_length=None,
         disable_dropout=True,
-        **shared_arguments(settings, folder, len(rows)),
     )
     trainer = RewardTrainer(
         model=model,
@@ -75,8 +84,10 @@ def train_reward_model(
 def load_reward_model(
     folder: str | Path,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """A model with one scalar for a text, and its tokenizer; the head is new where `folder`
-    has none."""
+    """A model that gives a text one scalar, and its tokenizer.
+
+    The head is drawn anew where `folder` has none.
+    """
     tokenizer = load_tokenizer(folder)
     model = AutoModelForSequenceClassification.from_pretrained(
         folder, num_labels=1, dtype=torch.float32
@@ -92,24 +103,31 @@ def score(
     prompts: Sequence[str],
     completions: Sequence[str],
 ) -> np.ndarray:
-    """The reward of each completion (N,), without an end of text, as in training."""
+    """The reward of each completion in nats, (N,).
+
+    Texts carry no end of text, as in training.
+    """
     texts = [
         _ids(tokenizer, *at_token_boundary(prompt, completion))
         for prompt, completion in zip(prompts, completions, strict=True)
     ]
-    if not texts:  # a process' share of a small batch
+    if not texts:  # one process' share of a small batch
         return np.empty(0)
+    # Similar lengths together, so that little is padded.
     order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
-    found = np.empty(len(texts))
-    most = max(1, _TOKENS_AT_ONCE // max(map(len, texts)))
-    size = min(_AT_ONCE, most)
+    scores = np.empty(len(texts))
+    longest = max(map(len, texts))
+    size = min(LARGEST_BATCH, max(1, LARGEST_BATCH_TOKENS // longest))
     for start in range(0, len(order), size):
-        part = order[start : start + size]
-        padded = tokenizer.pad({"input_ids": [texts[k] for k in part]}, return_tensors="pt")
+        batch = order[start : start + size]
+        padded = tokenizer.pad(
+            {"input_ids": [texts[index] for index in batch]}, return_tensors="pt"
+        ).to(model.device)
+        # The tokenizer pads on the left; positions count real tokens alone.
         positions = (padded["attention_mask"].cumsum(1) - 1).clamp(min=0)
-        logits = model(**padded.to(model.device), position_ids=positions.to(model.device))
-        found[part] = logits.logits[:, 0].cpu().numpy()
-    return found
+        logits = model(**padded, position_ids=positions).logits  # (batch, 1)
+        scores[batch] = logits[:, 0].cpu().numpy()
+    return scores
 
 
 def _ids(tokenizer: PreTrainedTokenizerBase, prompt: str, completion: str) -> list[int]:

@@ -1,11 +1,12 @@
-"""Rewards of TRL's shape: prompts, completions and the rows' other columns to numbers.
+"""Rewards in TRL's shape, for our PPO and for TRL's own trainers.
 
->>> reward = PassReward(study, tasks)
+>>> reward = PassReward(load_tasks("humaneval"))
 >>> reward(prompts, completions, task_id=names)
 [1.0, 0.0, None]
+>>> GRPOTrainer(model, reward_funcs=reward, train_dataset=rows, ...)
 
-None: the judge itself failed, and the completion is left out.
-Leaves out: how the reward model is trained (see `reward_model`).
+The rows of the data set need the columns `prompt` and `task_id`.  A reward is None where
+the judge itself failed; TRL then ignores it.
 """
 
 from __future__ import annotations
@@ -14,66 +15,89 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from eta_utils.execution.records import Outcome
+from eta_utils.execution import JudgeSettings, Outcome, judge
 from eta_utils.preferences.orderings import STOPPED, eta
-from eta_utils.study.rollouts import judged
-from eta_utils.study.study import Study
 from eta_utils.tasks import Task
 from eta_utils.training.reward_model import load_reward_model, score
+from eta_utils.training.sampling import cut_at_function_end
 
-# Where `eta` can lie for a program that fails.
-_LEAST, _MOST = -1.6, 2.6
+# The range of `eta` over programs that fail.
+LEAST_FAILING_ETA, MOST_FAILING_ETA = -1.6, 2.6
 
 
 class PassReward:
-    """1.0 for a completion whose program passes its visible tests, else 0.0."""
+    """1.0 for a completion whose program passes the task's tests, else 0.0.
+
+    Completions are cut where their function ends, as sampling cuts them, so that what a
+    model writes after its answer does not count.  Programs run in the sandbox.
+    """
 
     __name__ = "passes"  # TRL's trainers name their metrics after it
 
-    def __init__(self, study: Study, tasks: Mapping[str, Task]) -> None:
-        self.study, self.tasks = study, tasks
+    def __init__(
+        self, tasks: Mapping[str, Task], settings: JudgeSettings = JudgeSettings()
+    ) -> None:
+        self.tasks, self.settings = tasks, settings
 
     def __call__(
-        self, prompts: list[str], completions: list[str], task_id: list[str], **_: object
+        self,
+        prompts: Sequence[str],
+        completions: Sequence[str],
+        task_id: Sequence[str],
+        **_columns: object,
     ) -> list[float | None]:
+        """One reward per completion; `task_id` has one entry per completion, too."""
         samples = [
-            {"task_id": name, "completion": text}
+            {"task_id": name, "completion": cut_at_function_end(text)}
             for name, text in zip(task_id, completions, strict=True)
         ]
-        outcomes = judged(self.study, samples, self.tasks)
-        return self.score(outcomes)
+        return self.score(list(judge(samples, self.tasks, self.settings)))
 
     def score(self, outcomes: Sequence[Outcome]) -> list[float | None]:
-        """A reward for each outcome."""
-        return [None if each.passed is None else float(each.passed) for each in outcomes]
+        """One reward per outcome."""
+        return [
+            None if outcome.passed is None else float(outcome.passed)
+            for outcome in outcomes
+        ]
 
 
 class EtaReward(PassReward):
-    """The binary reward; but on prompts where no sample passes, up to `most` by `eta`.
+    """The pass reward; on all-fail prompts, up to `most` by how far a program got.
 
-    Gated, because a dense reward beside passing programs pays for what nearly passes
-    (G-RA, arXiv 2508.10548: ungated it collapsed the model).  A program that had to be
-    stopped or tampered gets nothing.
+    Outcomes of one task in a call are the samples of one prompt.  The dense reward is paid
+    only where nothing passes: beside passing programs it would pay for nearly passing.
+    (G-RA, arXiv 2508.10548, and P-GRPO gate the other way round: they pay for the process
+    only where the outcome is right.)  A program that was stopped or tampered gets nothing.
     """
 
     __name__ = "eta"
     most = 0.5
 
     def score(self, outcomes: Sequence[Outcome]) -> list[float | None]:
-        """A reward for each outcome; those of one task are the samples of one prompt."""
-        passing: dict[str, bool] = defaultdict(bool)
-        for each in outcomes:
-            passing[each.task_id] |= bool(each.passed)
-        binary = super().score(outcomes)
+        """One reward per outcome."""
+        some_pass: dict[str, bool] = defaultdict(bool)
+        for outcome in outcomes:
+            some_pass[outcome.task_id] |= bool(outcome.passed)
         return [
-            score if passing[each.task_id] or score is None else self.most * progress(each)
-            for each, score in zip(outcomes, binary, strict=True)
+            passes
+            if some_pass[outcome.task_id] or passes is None
+            else self.most * failing_progress(outcome)
+            for outcome, passes in zip(outcomes, super().score(outcomes), strict=True)
         ]
 
 
+def failing_progress(outcome: Outcome) -> float:
+    """`eta` of a failing program, scaled to 0 to 1; 0 where it was stopped or tampered."""
+    if outcome.status in (*STOPPED, "tampered"):
+        return 0.0
+    return (eta(outcome) - LEAST_FAILING_ETA) / (MOST_FAILING_ETA - LEAST_FAILING_ETA)
+
+
 class ModelReward:
-    """The score of ETA-RM, which has seen no test of the prompt: what can be bought with it
-    beyond passing is bought."""
+    """The score of a reward model, which sees no test of the prompt.
+
+    A policy can raise it without passing more tests: that is the drift the study shows.
+    """
 
     __name__ = "eta_rm"
 
@@ -81,13 +105,7 @@ class ModelReward:
         self.model, self.tokenizer = load_reward_model(folder)
 
     def __call__(
-        self, prompts: list[str], completions: list[str], **_: object
+        self, prompts: Sequence[str], completions: Sequence[str], **_columns: object
     ) -> list[float | None]:
+        """One score per completion, in nats."""
         return score(self.model, self.tokenizer, prompts, completions).tolist()
-
-
-def progress(outcome: Outcome) -> float:
-    """`eta` of a failing program, from 0 to 1; 0 where it had to be stopped."""
-    if outcome.status in (*STOPPED, "tampered"):
-        return 0.0
-    return (eta(outcome) - _LEAST) / (_MOST - _LEAST)

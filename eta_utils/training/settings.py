@@ -38,7 +38,7 @@ class ModelSettings(Settings):
 class SamplingSettings(Settings):
     """How completions are sampled (`sampling`)."""
 
-    temperature: float = setting(1.0, "of sampling; 0: greedy", at_least=0)
+    temperature: float = setting(1.0, "of sampling, in training and evaluation", above=0)
     max_new_tokens: int = setting(96, "longest completion, in tokens", at_least=1)
     sampler: str = setting(
         "transformers",
@@ -72,7 +72,9 @@ class RewardModelSettings(SFTSettings):
     prefix = "rm_"
     batch: int = setting(16, "pairs per optimiser step, over all processes", at_least=1)
     learning_rate: float = setting(2e-4, "peak of a cosine schedule", above=0)
-    pairs_per_prompt: int = setting(8, "most pairs made of one prompt's samples", at_least=1)
+    pairs_per_prompt: int = setting(
+        8, "most pairs made of one prompt's samples", at_least=1
+    )
 
 
 @dataclass(frozen=True)
@@ -96,9 +98,15 @@ class PPOSettings(Settings):
     prompts: int = setting(32, "prompts per update", at_least=1)
     learning_rate: float = setting(2e-4, "constant", above=0)
     epochs: int = setting(2, "passes over each batch of episodes", at_least=1)
-    minibatch: int = setting(64, "episodes per optimiser step, over all processes", at_least=1)
-    clip: float = setting(0.2, "largest change of a probability ratio and of a value", above=0)
-    kl: float = setting(0.02, "price of the KL to the SFT model, reward per nat", at_least=0)
+    minibatch: int = setting(
+        64, "episodes per optimiser step, over all processes", at_least=1
+    )
+    clip: float = setting(
+        0.2, "largest change of a probability ratio and of a value", above=0
+    )
+    kl: float = setting(
+        0.02, "price of the KL to the SFT model, reward per nat", at_least=0
+    )
     value_coefficient: float = setting(0.1, "weight of the value loss", at_least=0)
     gamma: float = setting(1.0, "discount per token", above=0, at_most=1)
     lam: float = setting(0.95, "lambda of GAE", at_least=0, at_most=1)

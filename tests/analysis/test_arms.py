@@ -4,33 +4,49 @@ from __future__ import annotations
 
 import pytest
 
-from eta_utils.analysis.recipes import recipe
+from eta_utils.analysis.arms import ARMS, parse_arm
 from eta_utils.common.files import BadInput
+from eta_utils.preferences.orderings import ORDERINGS
+from eta_utils.study.alignment import METHODS
 
 
-def test_options_stand_behind_the_ordering_in_any_order():
-    found = recipe("eta+matched+line")
-    assert found == recipe("eta+line+matched")
-    assert (found.ordering, found.loss_on, found.matched) == ("eta", "line", True)
-    assert found.gated and found.nll
+def test_an_arm_without_options_is_its_entry_in_the_registry():
+    for name, arm in ARMS.items():
+        assert parse_arm(name) == arm
+        assert arm.plain == arm.name == str(arm)
 
 
-def test_a_plain_ordering_is_gated_and_on_all_tokens():
-    found = recipe("steps")
-    assert found.loss_on == "all" and not found.matched
-    assert found.gated and found.nll
-    assert not recipe("eta+ungated").gated and not recipe("eta+nonll").nll
+def test_options_stand_behind_plus_signs_and_change_the_line_not_the_colour():
+    arm = parse_arm("dpo-eta+matched")
+    assert (arm.ordering, arm.method, arm.plain) == ("eta", "dpo", "dpo-eta")
+    assert arm.has("matched") and not arm.has("ungated")
+    assert arm.label == "ETA-DPO, matched"
+    assert arm.colour == ARMS["dpo-eta"].colour
+    assert arm.line != ARMS["dpo-eta"].line
+
+
+def test_every_arm_has_a_colour_a_marker_and_a_label_of_its_own():
+    for part in ("colour", "marker", "label"):
+        assert len({getattr(arm, part) for arm in ARMS.values()}) == len(ARMS)
+
+
+def test_every_arm_can_be_made():
+    for arm in ARMS.values():
+        assert arm.method in {"base", "sft", *METHODS}
+        assert not arm.ordering or arm.ordering in ORDERINGS
+        assert bool(arm.ordering) == (arm.method == "dpo")
+        assert bool(arm.reward) == (arm.method in ("ppo", "rloo"))
 
 
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("stesp", "no ordering stesp; there are binary, steps"),
-        ("eta+lines", "no option lines; there are matched, ungated"),
-        ("eta+line+differing", "contradict"),
-        ("eta+line+line", "repeat"),
+        ("dpo-stesp", "there is no arm dpo-stesp; there are base, sft, ppo"),
+        ("dpo-eta+lines", "there is no option lines; there are matched, ungated"),
+        ("dpo-eta+matched+matched", "repeated"),
+        ("ppo+matched", "only arms of DPO have options"),
     ],
 )
 def test_a_wrong_name_is_named_with_what_there_is(name, said):
     with pytest.raises(BadInput, match=said):
-        recipe(name)
+        parse_arm(name)

@@ -36,8 +36,8 @@ def shown(monkeypatch):
 
 
 def test_every_arm_has_a_colour_and_a_marker_of_its_own():
-    assert len({figures.colour(arm) for arm in ARMS}) == len(ARMS)
-    assert len({figures.MARKERS[arm] for arm in ARMS}) == len(ARMS)
+    assert len({arm.colour for arm in ARMS.values()}) == len(ARMS)
+    assert len({arm.marker for arm in ARMS.values()}) == len(ARMS)
 
 
 def test_learning_curves_begin_at_the_sft_model_and_end_at_the_last_program():

@@ -12,10 +12,10 @@ import time
 
 import nbformat
 import pytest
+from eta_utils.cli.commands_study import _parse_parameters
 from nbformat import v4
 
 from eta_utils.cli import _parser, main
-from eta_utils.cli.commands_study import _parse_parameters
 from eta_utils.common.machine import cores
 from eta_utils.report.page import EACH_SEED, LAST
 from eta_utils.report.run import _duration, command_for

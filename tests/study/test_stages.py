@@ -6,10 +6,12 @@ import json
 import multiprocessing
 import os
 import time
+from dataclasses import dataclass
 
 import pytest
 
-from eta_utils.study.stages import Stage
+from eta_utils.common.settings import Settings, setting
+from eta_utils.study.stages import Stage, made
 
 PARAMETERS = {"rate": 0.1, "tasks": 64}
 
@@ -19,7 +21,7 @@ def stage_of(tmp_path):
     """A new Stage object, as another process would make it."""
 
     def make(name="sft", parameters=PARAMETERS, inputs=()):
-        return Stage(tmp_path, name, parameters, inputs)
+        return Stage(tmp_path, name, 0, (), inputs, parameters)
 
     return make
 
@@ -101,7 +103,7 @@ def test_a_changed_input_makes_it_anew_and_so_what_is_made_from_it(stage_of, lin
 def test_stages_of_other_names_and_roots_do_not_touch_each_other(stage_of, tmp_path):
     run(stage_of("sft"))
     assert run(stage_of("dpo"))
-    assert run(Stage(tmp_path / "seed1", "sft", PARAMETERS))
+    assert run(Stage(tmp_path / "seed1", "sft", 0, details=PARAMETERS))
     assert not run(stage_of("sft"))
 
 
@@ -222,7 +224,7 @@ def test_the_digest_depends_on_the_inputs_digests_not_on_their_order(stage_of):
 
 def make_slowly(root, ends):
     """Begin the stage in this process; finish it, or die before that."""
-    stage = Stage(root, "sft", PARAMETERS)
+    stage = Stage(root, "sft", 0, details=PARAMETERS)
     assert stage.must_run()
     (root / "begun").touch()
     time.sleep(0.5)
@@ -239,9 +241,9 @@ def test_of_two_processes_that_want_a_stage_one_waits(tmp_path, capsys, ends, mu
     other.start()
     while not (tmp_path / "begun").exists():
         time.sleep(0.01)
-    assert Stage(tmp_path, "sft", PARAMETERS).must_run() is must
+    assert Stage(tmp_path, "sft", 0, details=PARAMETERS).must_run() is must
     said = capsys.readouterr().out.splitlines()
-    assert said[0].startswith("wait for sft: another process is at it")
+    assert said[0].startswith("wait for sft: another process makes it")
     assert said[1].startswith("go on with sft" if must else "reuse sft")
     other.join()
 
@@ -249,3 +251,40 @@ def test_of_two_processes_that_want_a_stage_one_waits(tmp_path, capsys, ends, mu
 def test_a_stage_that_was_interrupted_here_does_not_wait_for_itself(stage_of):
     assert stage_of().must_run()
     assert stage_of().must_run()  # the notebook's cell is run again
+
+
+# --- Made from settings and inputs, and from nothing else
+
+
+@dataclass(frozen=True)
+class Rates(Settings):
+    prefix = "toy_"
+    rate: float = setting(0.1, "of learning")
+    workers: int = setting(1, "at work", decides=False)
+
+
+def test_a_maker_gets_just_the_settings_inputs_and_details_of_its_stage(tmp_path):
+    base = made(tmp_path, "base", 3, lambda stage: {"seed": stage.seed})
+    given = []
+
+    def make(stage, rates, base, number):
+        given.append((stage.name, stage.seed, rates, base, number))
+        return {"loss": rates.rate}
+
+    arguments = tmp_path, "sft", 3, make, [Rates(0.5)], [base]
+    stage = made(*arguments, number=2)
+    assert given == [("sft", 3, Rates(0.5), base, 2)]
+    assert stage.metrics == {"loss": 0.5} and base.metrics == {"seed": 3}
+    made(*arguments, number=2)
+    assert len(given) == 1  # it was reused
+
+
+def test_a_stage_depends_on_the_settings_that_decide_results_by_their_names(tmp_path, line):
+    def make(stage, rates):
+        return {}
+
+    made(tmp_path, "sft", 0, make, [Rates(0.5, workers=1)])
+    made(tmp_path, "sft", 0, make, [Rates(0.5, workers=8)])
+    assert line().startswith("reuse sft")
+    made(tmp_path, "sft", 0, make, [Rates(0.25)])
+    assert line() == "recompute sft: toy_rate 0.5 -> 0.25"

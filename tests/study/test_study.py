@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import fields
+from dataclasses import replace
 
 import pytest
 
-from eta_utils.analysis.recipes import recipe
 from eta_utils.common.files import BadInput
+from eta_utils.common.settings import parameters_of
 from eta_utils.preferences.orderings import ORDERINGS
-from eta_utils.study.profiles import PROFILES
-from eta_utils.study.ranges import GENERATED, check_ranges
-from eta_utils.study.study import Study, check_name, parse, read_study
+from eta_utils.study.alignment import ppo_updates
+from eta_utils.study.settings import GENERATED
+from eta_utils.study.study import (
+    PROFILES,
+    Study,
+    all_parameters,
+    parameter,
+    parts,
+    read_study,
+)
 from tests.conftest import ROOT
 
 
@@ -56,8 +63,8 @@ def test_an_unknown_parameter_is_named_with_the_closest_known_one(begin, name, c
 
 
 def test_a_parameter_like_no_other_is_named_with_where_to_look():
-    with pytest.raises(BadInput, match=r"parameter zzz: .*study\.py"):
-        check_name("zzz")
+    with pytest.raises(BadInput, match=r"parameter zzz: .*`run --help` lists"):
+        parameter("zzz")
 
 
 @pytest.mark.parametrize(
@@ -82,12 +89,12 @@ def test_a_value_of_the_wrong_type_is_refused_by_name(begin, tmp_path, name, val
 
 def test_a_whole_number_does_where_a_number_is_wanted(begin):
     study = begin(temperature=1, dpo_beta=2)
-    assert (study.temperature, study.dpo_beta) == (1.0, 2.0)
-    assert type(study.dpo_beta) is float
+    assert (study.sampling.temperature, study.dpo.beta) == (1.0, 2.0)
+    assert type(study.dpo.beta) is float
 
 
-NUMBERS = [each.name for each in fields(Study) if isinstance(each.default, (int, float))]
-FLOATS = [each.name for each in fields(Study) if isinstance(each.default, float)]
+NUMBERS = [name for name, each in all_parameters().items() if each.kind in (int, float)]
+FLOATS = [name for name, each in all_parameters().items() if each.kind is float]
 
 
 @pytest.mark.parametrize("name", NUMBERS)
@@ -108,19 +115,21 @@ def test_nan_and_infinity_are_refused_by_name(begin, name, value):
     "name", ["sft_tasks", "temperature", "max_new_tokens", "dpo_batch", "ppo_prompts"]
 )
 def test_zero_is_refused_where_it_means_nothing(begin, name):
-    with pytest.raises(BadInput, match=rf"parameter {name}: .* is not positive"):
+    with pytest.raises(
+        BadInput, match=rf"parameter {name}: 0.* is not (above 0|at least 1)"
+    ):
         begin(**{name: 0})
 
 
 def test_zero_is_taken_where_it_means_something(begin):
     study = begin(seed=0, limit=0, workers=0, ppo_kl=0.0, dpo_nll_weight=0, corpus_noise=0)
-    assert study.dpo_nll_weight == 0
+    assert study.dpo.nll_weight == 0
 
 
 def test_more_noise_than_1_is_refused(begin):
-    with pytest.raises(BadInput, match=r"parameter corpus_noise: 1\.5 is not in 0\.\.1"):
+    with pytest.raises(BadInput, match=r"parameter corpus_noise: 1\.5 is not at most 1"):
         begin(corpus_noise=1.5)
-    assert begin(corpus_noise=1).corpus_noise == 1
+    assert begin(corpus_noise=1).corpus.noise == 1
 
 
 @pytest.mark.parametrize("changed", [{"align_min_steps": 6}, {"max_steps": 2}])
@@ -130,7 +139,7 @@ def test_difficulties_that_are_no_range_are_refused(begin, changed):
 
 
 def test_more_steps_than_the_tiny_models_context_holds_are_refused(begin):
-    with pytest.raises(BadInput, match=r"max_steps \(6\)"):
+    with pytest.raises(BadInput, match=r"parameter max_steps: 6 is not at most 5"):
         begin(max_steps=6)
 
 
@@ -163,9 +172,12 @@ def test_an_ordering_that_does_not_exist_is_refused_at_once(begin):
 
 
 def test_a_begun_run_remembers_its_profile_and_refuses_another(begin):
-    assert begin(profile="smoke").profile == "smoke"
+    assert begin(profile="smoke").place.profile == "smoke"
     again = begin()
-    assert (again.profile, again.sft_tasks) == ("smoke", PROFILES["smoke"]["sft_tasks"])
+    assert (again.place.profile, again.sft_tasks.tasks) == (
+        "smoke",
+        PROFILES["smoke"]["sft_tasks"],
+    )
     assert begin(profile="smoke") == again
     with pytest.raises(BadInput, match="run lab was begun with smoke, not full"):
         begin(profile="full")
@@ -179,14 +191,14 @@ def test_a_run_is_called_after_its_profile_unless_it_is_named(tmp_path):
 
 
 def test_overrides_win_over_what_is_remembered_and_that_over_the_profile(begin):
-    default, profile = Study().sft_tasks, PROFILES["smoke"]["sft_tasks"]
+    default, profile = Study().sft_tasks.tasks, PROFILES["smoke"]["sft_tasks"]
     assert default != profile
-    assert begin("other").sft_tasks == default
-    assert begin(profile="smoke").sft_tasks == profile
-    assert begin(sft_tasks=7).sft_tasks == 7
-    assert begin().sft_tasks == 7
-    assert begin(sft_tasks=9).sft_tasks == 9
-    assert begin().sft_tasks == 9
+    assert begin("other").sft_tasks.tasks == default
+    assert begin(profile="smoke").sft_tasks.tasks == profile
+    assert begin(sft_tasks=7).sft_tasks.tasks == 7
+    assert begin().sft_tasks.tasks == 7
+    assert begin(sft_tasks=9).sft_tasks.tasks == 9
+    assert begin().sft_tasks.tasks == 9
 
 
 def test_an_override_that_is_none_is_not_one(begin):
@@ -195,7 +207,7 @@ def test_an_override_that_is_none_is_not_one(begin):
 
 def test_study_json_is_whole_and_what_the_next_begin_gives(begin, tmp_path):
     study = begin(profile="smoke", dpo_beta=0.5, dpo_arms="eta")
-    expected = {f.name for f in fields(Study)} - {"run", "seed", "outputs"}
+    expected = set(all_parameters()) - {"run", "seed", "outputs"}
     assert set(kept(tmp_path)) == expected
     assert kept(tmp_path) == read_study(study.run_folder)
     assert [path.name for path in study.run_folder.iterdir()] == ["study.json"]
@@ -234,24 +246,25 @@ def test_a_study_json_without_its_profile_is_named(begin, tmp_path):
 
 def test_every_profiles_values_are_good_and_written_as_they_are(begin, profile):
     study = begin(profile=profile)
-    check_ranges(study)
+    study.check()
+    values, usual = study.flat(), Study().flat()
     for name, value in PROFILES[profile].items():
-        assert getattr(study, name) == value
-        assert getattr(Study(), name) != value  # only what differs from small is named
-    assert {recipe(arm).ordering for arm in study.arms_of_dpo} <= set(ORDERINGS)
+        assert values[name] == value
+        assert usual[name] != value  # only what differs from small is named
+    assert {arm.ordering for arm in study.arms.dpo} <= set(ORDERINGS)
 
 
 def test_ppo_executes_as_many_programs_as_dpo(begin, profile):
     study = begin(profile=profile)
-    dpo = study.rounds * study.prompts_per_round * study.samples_per_prompt
-    assert study.ppo_updates * study.ppo_prompts * study.samples_per_prompt == dpo
-    assert study.programs == dpo
+    rounds, updates = study.rounds, ppo_updates(study.rounds, study.ppo)
+    dpo = rounds.rounds * rounds.prompts_per_round * rounds.samples_per_prompt
+    assert updates * study.ppo.prompts * rounds.samples_per_prompt == dpo
+    assert rounds.programs == dpo
 
 
 def test_profile_small_is_the_defaults(begin):
-    assert begin(profile="small") == Study(
-        run="lab", profile="small", outputs=begin(profile="small").outputs
-    )
+    study = begin(profile="small")
+    assert replace(study, place=Study().place) == Study()
 
 
 # --- Text and tables
@@ -268,7 +281,7 @@ def test_profile_small_is_the_defaults(begin):
     ],
 )
 def test_text_of_the_command_line_becomes_a_value_of_the_parameters_type(name, text, value):
-    found = parse(name, text)
+    found = parameter(name).parsed(text)
     assert found == value
     assert type(found) is type(value)
 
@@ -284,29 +297,30 @@ def test_text_of_the_command_line_becomes_a_value_of_the_parameters_type(name, t
 )
 def test_text_that_is_no_such_value_is_refused_by_name(name, text, wanted):
     with pytest.raises(BadInput, match=rf"parameter {name}: '{text}' is not {wanted}"):
-        parse(name, text)
+        parameter(name).parsed(text)
     with pytest.raises(BadInput, match=r"parameter sft_tusks: .*did you mean sft_tasks"):
-        parse("sft_tusks", "1")
+        parameter("sft_tusks")
 
 
 def test_the_table_explains_every_parameter(begin):
     rows = begin(sft_tasks=7).table()
-    assert [row["parameter"] for row in rows] == [each.name for each in fields(Study)]
+    assert [row["parameter"] for row in rows] == list(all_parameters())
     assert all(row["meaning"] for row in rows)
     assert {"sft_tasks": 7}.items() <= {r["parameter"]: r["value"] for r in rows}.items()
 
 
-def test_a_stages_parameters_are_those_named_and_the_seed(begin):
-    assert begin(seed=2, sft_tasks=7).only("sft_tasks", "model") == {
-        "seed": 2,
-        "sft_tasks": 7,
-        "model": "tiny",
-    }
+def test_no_two_settings_have_the_same_name_in_a_study():
+    names = [name for owner in parts().values() for name in parameters_of(owner)]
+    assert len(names) == len(set(names))
+
+
+def test_the_defaults_are_within_their_own_limits():
+    Study().check()
 
 
 def test_every_profile_says_what_each_notebook_costs(begin, profile):
     depends = "model" in PROFILES[profile]
-    known = f"takes in profile {profile} depends" if depends else "took"
+    known = "time depends" if depends else "about"
     for path in sorted((ROOT / "notebooks").glob("0[1-4]_*.py")):
         said = begin(run=profile, profile=profile).cost(path.stem)
         assert profile in said
@@ -321,5 +335,5 @@ def test_every_notebook_of_the_study_says_its_own_cost():
 def test_a_file_or_folder_is_remembered_by_its_whole_path(begin, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine").mkdir()
-    assert begin(model="mine").model == str(tmp_path / "mine")
-    assert begin(model="gpt2").model == "gpt2"
+    assert begin(model="mine").model.model == str(tmp_path / "mine")
+    assert begin(model="gpt2").model.model == "gpt2"

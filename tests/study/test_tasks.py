@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from eta_utils.execution import judge
 from eta_utils.study import tasks as families
+from eta_utils.study.settings import CorpusSettings
+from eta_utils.study.stages import Stage
 from eta_utils.study.study import Study
 from eta_utils.study.tasks import SPLITS, corpus_of, tasks_of
 from eta_utils.tasks import load_tasks
 
-SMALL = Study(sft_tasks=12, test_tasks=12, prompts_per_round=6, rounds=2, corpus_tasks=60)
-REPAIR = replace(SMALL, tasks="repair")
+FEW = {"sft_tasks": 12, "test_tasks": 12, "prompts_per_round": 6, "rounds": 2}
+SMALL = Study.of(FEW)
+REPAIR = Study.of(FEW | {"tasks": "repair"})
 
 
 @pytest.fixture
@@ -45,7 +46,8 @@ def test_what_is_to_be_repaired_fails_and_the_prompt_says_how():
 
 def test_the_trace_in_the_prompt_is_a_switch():
     with_trace, without = (
-        tasks_of(replace(REPAIR, repair_trace=on), "test") for on in (1, 0)
+        tasks_of(Study.of(FEW | {"tasks": "repair", "repair_trace": on}), "test")
+        for on in (1, 0)
     )
     assert with_trace.keys() == without.keys()
     assert any("\n# line " in task.prompt for task in with_trace.values())
@@ -62,7 +64,8 @@ def test_repairs_share_no_prompt_with_what_is_trained_on():
 
 
 def test_the_corpus_of_repairs_has_buggy_fixes_as_common_as_the_noise():
-    rows = corpus_of(replace(REPAIR, corpus_tasks=400))
+    corpus = CorpusSettings(tasks=400)
+    rows = corpus_of(REPAIR.family, corpus, REPAIR.judging, REPAIR.seed)
     assert len(rows) > 300  # the others' bugs do not show
     clean = sum(not row["bugs"] for row in rows) / len(rows)
     assert 0.2 < clean < 0.5  # 0.65 to the power of 1 to 5 steps: 0.35 on average
@@ -70,7 +73,7 @@ def test_the_corpus_of_repairs_has_buggy_fixes_as_common_as_the_noise():
 
 
 def test_tasks_of_a_set_have_half_of_their_asserts_hidden_in_alignment():
-    study = Study(tasks="humaneval")
+    study = Study.of({"tasks": "humaneval"})
     whole = load_tasks("humaneval")
     for name, task in tasks_of(study, "align").items():
         if task.hidden_test:
@@ -80,25 +83,37 @@ def test_tasks_of_a_set_have_half_of_their_asserts_hidden_in_alignment():
 
 
 def test_hidden_tests_can_come_from_another_set(here):
-    study = Study(tasks="humaneval", hidden_set="humaneval+", limit=10)
+    study = Study.of({"tasks": "humaneval", "hidden_set": "humaneval+", "limit": 10})
     plus = load_tasks("humaneval+")
     for name, task in tasks_of(study, "test").items():
         assert task.hidden().test == plus[name].test
 
 
 def test_another_set_can_be_evaluated_on(here):
-    study = Study(tasks="mbpp", test_set="humaneval", limit=10)
+    study = Study.of({"tasks": "mbpp", "test_set": "humaneval", "limit": 10})
     assert all(name.startswith("Mbpp/") for name in tasks_of(study, "align"))
     assert all(name.startswith("HumanEval/") for name in tasks_of(study, "test"))
 
 
 def test_sets_with_buggy_programs_are_to_be_repaired(here):
-    for task in tasks_of(Study(tasks="quixbugs", limit=10), "test").values():
+    for task in tasks_of(Study.of({"tasks": "quixbugs", "limit": 10}), "test").values():
         assert task.prompt.count(f"def {task.entry_point}(") == 2
 
 
 def test_tasks_are_the_same_in_another_process():
-    families._tasks_of.cache_clear()
+    families._cached_tasks.cache_clear()
     first = tasks_of(REPAIR, "tune")
-    families._tasks_of.cache_clear()
+    families._cached_tasks.cache_clear()
     assert first == tasks_of(REPAIR, "tune")
+
+
+def test_the_step_budget_of_repairs_is_part_of_every_stage_that_uses_them(tmp_path):
+    """What a buggy program does within the budget stands in the prompt."""
+    budgets = [{"tasks": "repair", "step_budget": steps} for steps in (20_000, 50)]
+    studies = [Study.of(budget | {"outputs": str(tmp_path)}) for budget in budgets]
+    for parts in (("family", "corpus", "judging"), ("family", "sft_tasks", "judging")):
+        one, two = (
+            Stage(tmp_path, "it", 0, [getattr(study, part) for part in parts])
+            for study in studies
+        )
+        assert one.digest != two.digest

@@ -24,10 +24,11 @@ from transformers import AutoModelForCausalLM, Qwen2Config, set_seed
 from trl import SFTConfig, SFTTrainer
 
 from eta_utils.tasks import pipelines
-from eta_utils.training.dpo import DPOSettings, train_dpo
-from eta_utils.training.models import adapt, build_tiny, device, load_model, parameters
+from eta_utils.training.dpo import train_dpo
+from eta_utils.training.models import adapt, build_tiny, device, load_model, parameter_count
 from eta_utils.training.sampling import sample_completions
-from eta_utils.training.sft import SFTSettings, train_sft
+from eta_utils.training.settings import DPOSettings, SFTSettings
+from eta_utils.training.sft import train_sft
 from eta_utils.training.vllm import Engine, uses_vllm
 
 # As in Qwen2.5-Coder's config.json: width, inner width, layers, heads, key-value heads,
@@ -48,7 +49,8 @@ def main() -> None:
         _write_model(folder / "model", options.size)
         name = torch.cuda.get_device_name() if torch.cuda.is_available() else "processor"
         model, tokenizer = load_model(folder / "model")
-        print(f"{options.size}: {parameters(model):,} weights, {name}, bf16 {options.bf16}")
+        size = f"{options.size}: {parameter_count(model):,} parameters"
+        print(f"{size}, {name}, bf16 {options.bf16}")
         examples = _examples(options.examples)
         texts = [each["prompt"] + each["completion"] for each in examples]
         tokens = sum(map(len, tokenizer(texts)["input_ids"]))
@@ -112,8 +114,9 @@ def _timed(work: Callable[[], object]) -> tuple[object, float]:
 
 def _sft(folder: Path, examples: list[dict], options: argparse.Namespace):
     model, tokenizer = _learner(folder, options)
-    settings = SFTSettings(1e-5, options.batch, bf16=options.bf16)
-    return _timed(lambda: train_sft(model, tokenizer, examples, settings, folder))
+    settings = SFTSettings(options.batch, 1e-5)
+    more = {"bf16": options.bf16}
+    return _timed(lambda: train_sft(model, tokenizer, examples, settings, folder, **more))
 
 
 def _trl(folder: Path, examples: list[dict], options: argparse.Namespace):
@@ -150,9 +153,10 @@ def _dpo(folder: Path, examples: list[dict], options: argparse.Namespace):
         }
         for each, other in zip(examples, examples[1:] + examples[:1], strict=True)
     ]
-    settings = DPOSettings(1e-6, options.batch, bf16=options.bf16)
+    settings = DPOSettings(options.batch, 1e-6)
     reference.to(device())
-    return _timed(lambda: train_dpo(model, reference, tokenizer, pairs, settings, folder))
+    arguments = model, reference, tokenizer, pairs, settings, folder
+    return _timed(lambda: train_dpo(*arguments, bf16=options.bf16))
 
 
 def _sample(folder: Path, examples: list[dict], options: argparse.Namespace):

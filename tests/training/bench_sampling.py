@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 from eta_utils.study.parameters import ROOT
+
 from eta_utils.tasks import at_token_boundary, pipelines
 from eta_utils.training import models, sampling
 

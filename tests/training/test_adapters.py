@@ -8,19 +8,20 @@ import pytest
 import torch
 
 from eta_utils.tasks import at_token_boundary, pipelines
-from eta_utils.training.dpo import DPOSettings, train_dpo
+from eta_utils.training.dpo import train_dpo
 from eta_utils.training.models import adapt, load_model, save_model
 from eta_utils.training.ppo import PPOSettings, train_ppo
 from eta_utils.training.reward_model import load_reward_model, score, train_reward_model
 from eta_utils.training.sampling import sample_completions
-from eta_utils.training.sft import SFTSettings, train_sft
+from eta_utils.training.settings import DPOSettings, RewardModelSettings, SFTSettings
+from eta_utils.training.sft import train_sft
 from tests.conftest import tiny_qwen
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 TASKS = list(pipelines.generate("sft", 16, steps=(1, 3)).values())
 EXAMPLES = [{"prompt": t.prompt, "completion": t.canonical_solution} for t in TASKS]
-FAST = SFTSettings(learning_rate=1e-2, batch_size=4)
+FAST = SFTSettings(learning_rate=1e-2, batch=4)
 
 
 def pair(task):
@@ -80,7 +81,7 @@ def test_dpo_trains_adapters(loaded, tmp_path):
     model, tokenizer = loaded
     reference, before = copy.deepcopy(model), logits(model)
     adapt(model, rank=4)
-    settings = DPOSettings(learning_rate=1e-2, batch_size=4)
+    settings = DPOSettings(learning_rate=1e-2, batch=4)
     pairs = [pair(task) for task in TASKS]
     history = train_dpo(model, reference, tokenizer, pairs, settings, tmp_path)
     assert float(history[-1]["loss"]) < float(history[0]["loss"])
@@ -98,7 +99,7 @@ def test_ppo_samples_from_its_adapters_and_its_snapshots_are_plain(loaded, tmp_p
         updates=2,
         prompts_per_update=4,
         samples_per_prompt=2,
-        minibatch_size=4,
+        minibatch=4,
         learning_rate=1e-2,
         max_new_tokens=12,
     )
@@ -128,7 +129,9 @@ def test_ppo_samples_from_its_adapters_and_its_snapshots_are_plain(loaded, tmp_p
 def test_a_reward_models_head_learns_beside_its_adapters(tiny_folder, tmp_path):
     pairs = [pair(task) for task in TASKS]
     start, _ = load_reward_model(tiny_folder)
-    model, tokenizer = train_reward_model(tiny_folder, pairs, FAST, tmp_path, lora_rank=4)
+    model, tokenizer = train_reward_model(
+        tiny_folder, pairs, RewardModelSettings(4, 1e-2), tmp_path, lora_rank=4
+    )
     save_model(model, tokenizer, tmp_path / "model")
     again, _ = load_reward_model(tmp_path / "model")
     prompts, texts = [TASKS[0].prompt], [TASKS[0].canonical_solution]

@@ -14,7 +14,7 @@ from eta_utils.training.models import (
     TINY_VOCABULARY,
     build_tiny,
     load_model,
-    parameters,
+    parameter_count,
     save_model,
 )
 from eta_utils.training.sampling import sample_completions
@@ -33,7 +33,7 @@ def test_the_tiny_model_is_as_large_as_it_says(loaded):
     model, tokenizer = loaded
     # Embeddings of 576 tokens and 256 positions, 2 layers of 12 d^2 + 13 d, one norm.
     assert len(tokenizer) == 576
-    assert parameters(model) == (576 + 256) * 128 + 2 * (12 * 128**2 + 13 * 128) + 256
+    assert parameter_count(model) == (576 + 256) * 128 + 2 * (12 * 128**2 + 13 * 128) + 256
 
 
 def test_a_saved_model_writes_the_same_when_loaded(loaded, tmp_path):

@@ -6,7 +6,7 @@ import pytest
 
 from eta_utils.tasks import at_token_boundary, pipelines
 from eta_utils.training.reward_model import load_reward_model, score, train_reward_model
-from eta_utils.training.sft import SFTSettings
+from eta_utils.training.settings import RewardModelSettings
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -20,7 +20,7 @@ def pair(task):
 
 
 def test_a_trained_model_scores_the_better_program_higher(tiny_folder, tmp_path):
-    settings = SFTSettings(learning_rate=1e-3, batch_size=8)
+    settings = RewardModelSettings(batch=8, learning_rate=1e-3)
     pairs = [pair(task) for task in TASKS[:36]]
     model, tokenizer = train_reward_model(tiny_folder, pairs * 2, settings, tmp_path)
     assert (tmp_path / "history.csv").exists()
@@ -33,9 +33,11 @@ def test_a_trained_model_scores_the_better_program_higher(tiny_folder, tmp_path)
 
 def test_a_seed_gives_the_same_scores_twice_and_another_others(tiny_folder, tmp_path):
     def scores(seed):
-        settings = SFTSettings(learning_rate=1e-3, batch_size=8, seed=seed)
+        settings = RewardModelSettings(batch=8, learning_rate=1e-3)
         pairs = [pair(task) for task in TASKS[:16]]
-        model, tokenizer = train_reward_model(tiny_folder, pairs, settings, tmp_path)
+        model, tokenizer = train_reward_model(
+            tiny_folder, pairs, settings, tmp_path, seed=seed
+        )
         return score(model, tokenizer, [TASKS[0].prompt], [WRONG])[0]
 
     first = scores(1)
@@ -44,7 +46,7 @@ def test_a_seed_gives_the_same_scores_twice_and_another_others(tiny_folder, tmp_
 
 
 def test_without_pairs_there_is_a_model_all_the_same(tiny_folder, tmp_path):
-    model, tokenizer = train_reward_model(tiny_folder, [], SFTSettings(), tmp_path)
+    model, tokenizer = train_reward_model(tiny_folder, [], RewardModelSettings(), tmp_path)
     assert len(score(model, tokenizer, [TASKS[0].prompt], [WRONG])) == 1
 
 

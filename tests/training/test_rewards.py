@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from eta_utils.execution.records import Outcome
-from eta_utils.study.study import Study
 from eta_utils.tasks import pipelines
-from eta_utils.training.rewards import EtaReward, PassReward, progress
+from eta_utils.training.rewards import EtaReward, PassReward, failing_progress
 
 TASKS = pipelines.generate("align", 2, steps=(2, 3))
 NAMES = list(TASKS)
@@ -16,7 +15,7 @@ NOTHING, BROKEN = "    return None\n", "    return (\n"
 
 
 def rewards(kind, names, completions):
-    return kind(Study(), TASKS)([""] * len(names), completions, task_id=names)
+    return kind(TASKS)([""] * len(names), completions, task_id=names)
 
 
 def test_the_binary_reward_is_1_for_a_pass_and_0_for_anything_else():
@@ -46,12 +45,16 @@ def outcome(status, **fields):
 def test_a_judges_error_is_no_reward_at_all():
     missing = Outcome({"task_id": NAMES[0], "completion": ""}, "judge_error", None, "")
     for kind in (PassReward, EtaReward):
-        assert kind(Study(), TASKS).score([missing, outcome("assertion")])[0] is None
+        assert kind(TASKS).score([missing, outcome("assertion")])[0] is None
 
 
 def test_endless_and_tampering_programs_get_nothing_for_their_progress():
     near = {"asserts_passed": 4, "closeness": 0.95, "first_failed_assert": 4}
-    assert progress(outcome("budget", **near)) == progress(outcome("tampered", **near)) == 0
-    assert 0.8 < progress(outcome("assertion", **near)) < 1
+    assert (
+        failing_progress(outcome("budget", **near))
+        == failing_progress(outcome("tampered", **near))
+        == 0
+    )
+    assert 0.8 < failing_progress(outcome("assertion", **near)) < 1
     worst = outcome("syntax", closeness=0.0, constant=True)
-    assert progress(worst) == pytest.approx(0)
+    assert failing_progress(worst) == pytest.approx(0)

@@ -14,9 +14,10 @@ from torch.nn.functional import cross_entropy
 from eta_utils.tasks import at_token_boundary
 from eta_utils.tasks import pipelines as family
 from eta_utils.tasks.bugs import corrupt
-from eta_utils.training.dpo import DPOSettings, line_breaks, preference_tokens, train_dpo
+from eta_utils.training.dpo import train_dpo
 from eta_utils.training.models import load_model
-from eta_utils.training.sft import SFTSettings, train_base, train_sft
+from eta_utils.training.settings import DPOSettings, SFTSettings
+from eta_utils.training.sft import train_base, train_sft
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -84,15 +85,15 @@ def weights(model):
     return torch.nn.utils.parameters_to_vector(model.parameters()).detach().clone()
 
 
-def sft(model, tokenizer, folder, rows=EXAMPLES, train=train_sft, **changed):
-    settings = SFTSettings(**{"batch_size": 4, "learning_rate": 1e-3} | changed)
-    return train(model, tokenizer, rows, settings, folder)
+def sft(model, tokenizer, folder, rows=EXAMPLES, train=train_sft, seed=0, **changed):
+    settings = SFTSettings(**{"batch": 4, "learning_rate": 1e-3} | changed)
+    return train(model, tokenizer, rows, settings, folder, seed=seed)
 
 
-def dpo(model, tokenizer, folder, rows=PAIRS, reference=None, **changed):
-    settings = DPOSettings(**{"batch_size": 4, "learning_rate": 3e-4} | changed)
+def dpo(model, tokenizer, folder, rows=PAIRS, reference=None, seed=0, **changed):
+    settings = DPOSettings(**{"batch": 4, "learning_rate": 3e-4} | changed)
     reference = reference or copy.deepcopy(model)
-    return train_dpo(model, reference, tokenizer, rows, settings, folder)
+    return train_dpo(model, reference, tokenizer, rows, settings, folder, seed=seed)
 
 
 # --- Base training and SFT
@@ -105,7 +106,7 @@ def test_the_first_loss_is_the_mean_nll_of_the_completions_alone(
     completions = mean_loss(model, tokenizer, EXAMPLES)
     whole = [{"prompt": "x", "completion": r["prompt"] + r["completion"]} for r in EXAMPLES]
     everything = mean_loss(model, tokenizer, whole)
-    [row] = sft(model, tokenizer, tmp_path, train=train, batch_size=len(EXAMPLES))
+    [row] = sft(model, tokenizer, tmp_path, train=train, batch=len(EXAMPLES))
     assert float(row["loss"]) == pytest.approx(completions, abs=1e-3)
     assert abs(everything - completions) > 0.01  # the prompts' loss would show
 
@@ -157,9 +158,7 @@ def test_the_first_loss_is_log_2_and_the_weighted_nll_of_winners_that_pass(
 ):
     passing = [pair for pair in PAIRS if pair["winner_passes"]]
     nll = mean_loss(model, tokenizer, passing, "chosen")
-    [row] = dpo(
-        model, tokenizer, tmp_path, nll_weight=weight, batch_size=len(PAIRS), beta=0.3
-    )
+    [row] = dpo(model, tokenizer, tmp_path, nll_weight=weight, batch=len(PAIRS), beta=0.3)
     # Policy and reference are the same: sigmoid(0) = 1/2, whatever beta.
     assert row["loss"] == pytest.approx(math.log(2) + weight * nll, abs=1e-3)
     assert abs(mean_loss(model, tokenizer, PAIRS, "chosen") - nll) > 2e-3
@@ -179,33 +178,27 @@ def test_without_winners_that_pass_the_nll_weight_does_not_matter(
     assert not torch.equal(trained[0], weights(loaded[0]))
 
 
-@pytest.mark.parametrize("where", ["all", "differing", "line"])
-def test_the_loss_is_dpos_on_the_tokens_that_carry_the_preference(
-    model, loaded, tokenizer, tmp_path, where
+def test_the_loss_is_dpos_on_all_tokens_and_the_nll_of_winners_that_pass(
+    loaded, model, tokenizer, tmp_path
 ):
     sft(model, tokenizer, tmp_path / "sft")
     reference = copy.deepcopy(loaded[0])
-    breaks = line_breaks(tokenizer)
 
     def margin(pair):
-        sides = "chosen", "rejected"
-        ids = [
-            [*tokenizer(pair[side])["input_ids"], tokenizer.eos_token_id] for side in sides
+        """log pi(w) - log ref(w) - (log pi(l) - log ref(l)), from losses, its negatives."""
+        ratios = [
+            token_losses(reference, tokenizer, pair["prompt"], pair[side]).sum()
+            - token_losses(model, tokenizer, pair["prompt"], pair[side]).sum()
+            for side in ("chosen", "rejected")
         ]
-        kept = preference_tokens(*ids, where, breaks)
-        ratios = []
-        for side, some in zip(sides, kept, strict=True):
-            ours = token_losses(model, tokenizer, pair["prompt"], pair[side])
-            theirs = token_losses(reference, tokenizer, pair["prompt"], pair[side])
-            ratios.append((theirs - ours)[torch.tensor(some)].sum())
         return ratios[0] - ratios[1]
 
     beta = 0.2
     margins = torch.stack([margin(pair) for pair in PAIRS])
     passing = [pair for pair in PAIRS if pair["winner_passes"]]
-    nll = mean_loss(model, tokenizer, passing, "chosen")  # on all tokens, always
+    nll = mean_loss(model, tokenizer, passing, "chosen")
     expected = nll - torch.nn.functional.logsigmoid(beta * margins).mean().item()
-    settings = {"beta": beta, "loss_on": where, "batch_size": len(PAIRS)}
+    settings = {"beta": beta, "batch": len(PAIRS)}
     [row] = dpo(model, tokenizer, tmp_path / "dpo", reference=reference, **settings)
     assert row["loss"] == pytest.approx(expected, abs=1e-3)
     assert abs(expected - nll - math.log(2)) > 0.003
@@ -296,8 +289,8 @@ def test_bf16_learns_what_fp32_learns(loaded, tokenizer, tmp_path):
     losses = []
     for bf16 in (False, True):
         model = copy.deepcopy(loaded[0])
-        settings = SFTSettings(learning_rate=1e-3, batch_size=4, bf16=bf16)
-        history = train_sft(model, tokenizer, EXAMPLES, settings, tmp_path)
+        settings = SFTSettings(learning_rate=1e-3, batch=4)
+        history = train_sft(model, tokenizer, EXAMPLES, settings, tmp_path, bf16=bf16)
         assert {each.dtype for each in model.parameters()} == {torch.float32}
         losses.append([float(row["loss"]) for row in history])
     exact, rounded = losses

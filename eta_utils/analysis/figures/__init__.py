@@ -28,16 +28,12 @@ from eta_utils.analysis.figures.display import (
     three,
     trace,
 )
-from eta_utils.analysis.figures.palette import COLOURS, MARKERS, colour
 from eta_utils.analysis.figures.traces import browse, pair
 
 __all__ = [
-    "COLOURS",
-    "MARKERS",
     "best_of_n",
     "browse",
     "code",
-    "colour",
     "crossover",
     "difficulty",
     "drift",

@@ -8,15 +8,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from eta_utils.analysis.arms import parse_arm
 from eta_utils.analysis.figures.palette import (
-    LINES,
-    MARKERS,
     SMALL,
     STATUS_COLOURS,
     WIDE,
     axes_of,
     bars,
-    colour,
 )
 from eta_utils.analysis.statistics import mean_interval
 from eta_utils.analysis.tables import final, label, matrix
@@ -30,7 +28,7 @@ def pass_fail(scores: pd.DataFrame) -> Figure:
     figure, [axis] = axes_of(bars(arms))
     for place, arm in enumerate(arms):
         interval = mean_interval(matrix(ends, arm))
-        axis.barh(place, interval.value, color=colour(arm))
+        axis.barh(place, interval.value, color=parse_arm(arm).colour)
         axis.barh(place, 1 - interval.value, left=interval.value, color="#E8E8E8")
         for shade, width in (("white", 4), ("black", 1.5)):
             axis.hlines(place, interval.low, interval.high, color=shade, lw=width)
@@ -61,9 +59,9 @@ def learning_curves(scores: pd.DataFrame) -> Figure:
                 [interval.value - interval.low for _, interval in points],
                 [interval.high - interval.value for _, interval in points],
             ],
-            color=colour(arm),
-            marker=MARKERS.get(arm.split("+")[0], "o"),
-            linestyle=LINES.get(arm.split("+")[-1], "-"),
+            color=parse_arm(arm).colour,
+            marker=parse_arm(arm).marker,
+            linestyle=parse_arm(arm).line,
             label=label(arm),
             capsize=3,
         )
@@ -128,8 +126,8 @@ def difficulty(rows: pd.DataFrame) -> Figure:
                 part["pass@1"] - part["pass@1 low"],
                 part["pass@1 high"] - part["pass@1"],
             ],
-            color=colour(arm),
-            marker=MARKERS.get(arm, "o"),
+            color=parse_arm(arm).colour,
+            marker=parse_arm(arm).marker,
             label=label(arm),
             capsize=2,
         )

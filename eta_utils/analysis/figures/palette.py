@@ -1,8 +1,4 @@
-"""Colours, markers and sizes that all charts share.
-
-Colours are those of Okabe and Ito, which colour-blind readers can tell apart, greys, and
-Tol's wine; an arm has the same colour and marker everywhere.
-"""
+"""Sizes, and the colours of lines that are no arms; an arm brings its own (`arms`)."""
 
 from __future__ import annotations
 
@@ -13,27 +9,11 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from eta_utils.analysis.tables import ARMS
 from eta_utils.execution.records import STATUSES
 
-COLOURS = {
-    "base": "#999999",
-    "sft": "#000000",
-    "ppo": "#E69F00",
-    "ppo-eta": "#F0E442",
-    "ppo-rm": "#D55E00",
-    "rloo": "#555555",
-    "dpo-binary": "#56B4E9",
-    "dpo-steps": "#CC79A7",
-    "dpo-fraction": "#0072B2",
-    "dpo-tier": "#882255",
-    "dpo-eta": "#009E73",
-}
-LINES = {"matched": ":", "ungated": "--", "line": "-.", "differing": (0, (5, 1))}
-# Of lines that are no arms.
+# Colours of Okabe and Ito, which colour-blind readers can distinguish.
 _PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9"]
-MARKERS = dict(zip(ARMS, "xosphdD^<>v", strict=True))
-# From the best status to the worst; light and dark in turn, to tell neighbours apart.
+# From the best status to the worst; neighbours are light and dark in turn.
 _SHADES = sns.color_palette("cividis", 10)
 STATUS_COLOURS = {
     status: _SHADES[shade]
@@ -65,9 +45,3 @@ def axes_of(
 def bars(arms: Sequence[str]) -> tuple[float, float]:
     """The size of a figure with one bar for each arm, and room for a legend."""
     return 7.2, 1.6 + 0.32 * len(arms)
-
-
-def colour(arm: str) -> str:
-    """The same for an arm in every figure, and for the arm with other options; one for all
-    arms that have none of their own."""
-    return COLOURS.get(arm.split("+")[0], "#D55E00")
