@@ -128,3 +128,20 @@ def test_requirements_pin_exactly_what_the_package_names():
 def test_the_package_leaves_versions_to_those_who_install_it():
     for line in (*PROJECT["dependencies"], *STUDY):
         assert re.match(r"[\w.-]+(; sys_platform == 'linux')?$", line), line
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("run", "--profile", "smoke"),
+        ("train", "--profile", "smoke"),
+        ("judge", SAMPLES, "--tasks", "humaneval", "--dask", "tcp://a:1"),
+    ],
+)
+def test_what_needs_the_study_says_how_to_install_it(run, tmp_path, command):
+    out, outputs = tmp_path / "out.jsonl", tmp_path / "outputs"
+    where = ["--out", str(out)] if command[0] == "judge" else ["-p", f"outputs={outputs}"]
+    error = run(*command, *where, code=2).stderr
+    assert re.search(r"is not installed; `pip install (-e )?\.\[study\]`", error)
+    assert error.count("\n") == 1
+    assert not out.exists() and not outputs.exists()
