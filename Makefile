@@ -93,4 +93,4 @@ doctor: $(BIN)/.ready
 	$(BIN)/python -m eta_utils doctor
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache *.egg-info
+	rm -rf $(VENV) .pytest_cache .ruff_cache build *.egg-info
