@@ -1,11 +1,13 @@
 """RLOO by TRL's trainer: PPO's control without a critic.
 
->>> history = train_rloo(policy, tokenizer, rows, reward, PPOSettings(), folder)
+>>> history = train_rloo(
+...     policy, tokenizer, rows, reward, PPOSettings(), folder,
+...     updates=30, samples_per_prompt=8,
+... )
 
 REINFORCE with the mean reward of a prompt's other samples as baseline (Ahmadian et al.
-2024, arXiv 2402.14740).  Same prompts, rewards and number of programs as `ppo`.
-
-Leaves out: checkpoints; an interrupted training begins anew.
+2024, arXiv 2402.14740).  Same prompts, rewards and number of programs as `ppo`.  There are
+no checkpoints: an interrupted training begins anew.
 """
 
 from __future__ import annotations
@@ -18,8 +20,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import RLOOConfig, RLOOTrainer
 
 from eta_utils.tasks import at_token_boundary
-from eta_utils.training.ppo import PPOSettings
 from eta_utils.training.sampling import cut_at_function_end
+from eta_utils.training.settings import PPOSettings, SamplingSettings
 from eta_utils.training.sft import SFTSettings, TimeLeft, run_trainer, shared_arguments
 
 
@@ -30,28 +32,37 @@ def train_rloo(
     reward: Callable,
     settings: PPOSettings,
     folder: Path,
+    *,
+    updates: int,
+    samples_per_prompt: int,
+    sampling: SamplingSettings = SamplingSettings(),
+    seed: int = 0,
+    bf16: bool = False,
 ) -> list[dict]:
-    """Train in place on rows of `prompt` and the reward's columns, each row at most once;
-    returns what was logged.  Settings of a critic and of checkpoints are unused.
+    """Train `policy` in place on rows of `prompt` and the reward's columns, each row at
+    most once; returns what was logged.
 
-    The prompt's last newlines are left for the model to write, as in sampling, and the
-    reward is given completions without them, cut at the function's end.
+    Of `settings` the critic's and the checkpoints' are unused, and so is
+    `sampling.sampler`.  The model writes the prompt's last newlines itself, as in sampling.
+    The reward is given completions without them, cut at the function's end.
     """
-    used = rows[: settings.updates * settings.prompts_per_update]
+    used = rows[: updates * settings.prompts]
     stems = [row | {"prompt": at_token_boundary(row["prompt"], "")[0]} for row in used]
-    episodes = settings.prompts_per_update * settings.samples_per_prompt
-    steps = episodes // settings.minibatch_size
+    steps = settings.prompts * samples_per_prompt // settings.minibatch
     common = SFTSettings(
-        settings.learning_rate, settings.minibatch_size, settings.seed, settings.bf16
+        learning_rate=settings.learning_rate,
+        batch_size=settings.minibatch,
+        seed=seed,
+        bf16=bf16,
     )
     config = RLOOConfig(
-        num_generations=settings.samples_per_prompt,
+        num_generations=samples_per_prompt,
         steps_per_generation=steps,
         num_iterations=settings.epochs,
-        max_steps=settings.updates * steps * settings.epochs,
-        max_completion_length=settings.max_new_tokens,
-        temperature=settings.temperature,
-        beta=settings.kl_coefficient,
+        max_steps=updates * steps * settings.epochs,
+        max_completion_length=sampling.max_new_tokens,
+        temperature=sampling.temperature,
+        beta=settings.kl,
         epsilon=settings.clip,
         normalize_advantages=True,  # as PPO whitens them
         shuffle_dataset=False,
@@ -59,7 +70,7 @@ def train_rloo(
     )
 
     def judged(prompts: list[str], completions: list[str], **columns: list) -> list:
-        texts = [cut_at_function_end(each.lstrip("\n")) for each in completions]
+        texts = [cut_at_function_end(text.lstrip("\n")) for text in completions]
         return reward(prompts, texts, task_id=columns["task_id"])
 
     judged.__name__ = reward.__name__

@@ -7,40 +7,45 @@ import csv
 import itertools
 import os
 import random
+import re
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from accelerate import PartialState
+from accelerate import Accelerator, PartialState
 from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
+from transformers import (
+    GPT2Config,
+    GPT2LMHeadModel,
+    PreTrainedTokenizerFast,
+    Trainer,
+    TrainingArguments,
+)
 
 from eta_utils.common.files import BadInput
 from eta_utils.common.processes import leave
 from eta_utils.training import ppo
-from eta_utils.training.ppo import PPOSettings, train_ppo
+from eta_utils.training.ppo import train_ppo
 from eta_utils.training.sampling import Sampled
+from eta_utils.training.settings import PPOSettings, SamplingSettings
 from tests.conftest import ROOT
 
 WORDS = "end a b c d e f g h x".split()
-SHORT = PPOSettings(
-    updates=4,
-    prompts_per_update=4,
-    samples_per_prompt=4,
-    learning_rate=1e-3,
-    minibatch_size=8,
-    max_new_tokens=5,
-    checkpoint_every=2,
-)
+SHORT = {
+    "prompts": 4,
+    "learning_rate": 1e-3,
+    "minibatch": 8,
+    "checkpoint_every": 2,
+    "max_new_tokens": 5,
+    "updates": 4,
+    "samples_per_prompt": 4,
+}
 PROMPTS = ["a", "b a", "c d e f", "d", "e b", "f f f"]
 ROWS = [{"prompt": prompt, "number": k} for k, prompt in enumerate(PROMPTS)]
-
-
-def settings(**changed):
-    return PPOSettings(**vars(SHORT) | changed)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -73,24 +78,39 @@ def tiny_model():
     return GPT2LMHeadModel(GPT2Config(vocab_size=len(WORDS), **sizes, **ends)).eval()
 
 
-def share_of_x(prompts, completions, **columns):
-    """The share of words that are x: 1 at the optimum, near 0.1 for a random model."""
-    words = [text.split() for text in completions]
-    return [each.count("x") / max(1, len(each)) for each in words]
+def fraction_of_x(prompts, completions, **columns):
+    """The fraction of words that are x: 1 at the optimum, near 0.1 for a random model."""
+    texts = [text.split() for text in completions]
+    return [words.count("x") / max(1, len(words)) for words in texts]
 
 
-def run(folder, tokenizer, reward=share_of_x, rows=ROWS, log=lambda line: None, **changed):
-    """(The policy after training, its history)."""
+def run(
+    folder, tokenizer, reward=fraction_of_x, rows=ROWS, log=lambda line: None, **changed
+):
+    """(The policy after training, its history); `changed` are settings of any kind."""
+    arguments = SHORT | changed
+    settings, sampling = (
+        kind(**{f.name: arguments.pop(f.name) for f in fields(kind) if f.name in arguments})
+        for kind in (PPOSettings, SamplingSettings)
+    )
     policy = tiny_model()
-    reference = copy.deepcopy(policy)
     history = train_ppo(
-        policy, reference, tokenizer, rows, reward, settings(**changed), folder, log=log
+        policy,
+        copy.deepcopy(policy),
+        tokenizer,
+        rows,
+        reward,
+        settings,
+        folder,
+        sampling=sampling,
+        log=log,
+        **arguments,
     )
     return policy, history
 
 
 def weights(model):
-    return torch.cat([each.detach().flatten() for each in model.parameters()])
+    return torch.cat([weight.detach().flatten() for weight in model.parameters()])
 
 
 def without_seconds(history):
@@ -142,14 +162,12 @@ def test_gae_agrees_with_a_plain_loop_over_each_episode_whatever_the_padding_hol
 def test_the_policy_loss_is_clipped_where_the_policy_has_moved_enough(
     ratio, advantage, loss, clipped
 ):
-    new = tensor([ratio, 99.0]).log().requires_grad_()
-    mask = torch.tensor([[True, False]])
-    found, share = ppo.policy_loss(
-        new, tensor([1, 1]).log(), tensor([advantage, 9]), mask, 0.2
-    )
-    assert (found.item(), share.item()) == (pytest.approx(loss), clipped)
+    [new] = tensor([ratio]).log()
+    new.requires_grad_()
+    found, fraction = ppo.policy_loss(new, torch.zeros(1), torch.tensor([advantage]), 0.2)
+    assert (found.item(), fraction.item()) == (pytest.approx(loss), clipped)
     found.backward()
-    assert (new.grad[0, 0] == 0) == bool(clipped)
+    assert (new.grad[0] == 0) == bool(clipped)
 
 
 @pytest.mark.parametrize(
@@ -162,17 +180,25 @@ def test_the_policy_loss_is_clipped_where_the_policy_has_moved_enough(
     ],
 )
 def test_the_value_loss_takes_the_larger_of_both_errors(new, old, target, loss, clipped):
-    mask = torch.tensor([[True, False]])
-    given = tensor([new, 50.0]), tensor([old, 0.0]), tensor([target, 0.0])
-    found, share = ppo.value_loss(*given, mask, 0.2)
-    assert (found.item(), share.item()) == (pytest.approx(loss), clipped)
+    found, fraction = ppo.value_loss(*map(torch.tensor, ([new], [old], [target])), 0.2)
+    assert (found.item(), fraction.item()) == (pytest.approx(loss), clipped)
+
+
+def test_losses_are_means_over_tokens():
+    # Ratios 1.5, 0.5 and 1.1 with the advantages 1, -1 and 2: see the losses above.
+    [new] = tensor([1.5, 0.5, 1.1]).log()
+    found = ppo.policy_loss(new, torch.zeros(3), torch.tensor([1.0, -1.0, 2.0]), 0.2)
+    assert torch.stack(found).tolist() == pytest.approx([(-1.2 + 0.8 - 2.2) / 3, 2 / 3])
+    # Values 1, 1 and 0.1 that were 0, with the returns 1, -1 and 1.
+    given = map(torch.tensor, ([1.0, 1.0, 0.1], [0.0] * 3, [1.0, -1.0, 1.0]))
+    found = ppo.value_loss(*given, 0.2)
+    assert torch.stack(found).tolist() == pytest.approx([(0.32 + 2 + 0.405) / 3, 1 / 3])
 
 
 def test_values_inside_the_clip_do_not_count_as_clipped():
     torch.manual_seed(0)
-    old, moved, returns = torch.randn(3, 1, 1000)
-    given = old + moved.clamp(-0.19, 0.19), old, returns
-    assert ppo.value_loss(*given, torch.ones(1, 1000).bool(), 0.2)[1] == 0
+    old, moved, returns = torch.randn(3, 1000)
+    assert ppo.value_loss(old + moved.clamp(-0.19, 0.19), old, returns, 0.2)[1] == 0
 
 
 def test_rewards_are_the_penalty_on_each_token_and_the_score_on_the_last():
@@ -193,6 +219,7 @@ def test_both_estimates_of_kl_have_the_exact_value_as_their_mean():
     assert k1.mean().item() == pytest.approx(exact, abs=0.01)
     assert k3.mean().item() == pytest.approx(exact, abs=0.01)
     assert k3.min() >= 0
+    assert k1.min() < 0
 
 
 def test_whitened_values_have_mean_0_and_variance_1_over_the_mask_alone():
@@ -221,12 +248,15 @@ def test_logprobs_and_entropies_are_those_of_a_plain_softmax_whatever_the_paddin
     model.lm_head.weight.data *= 20  # far from uniform
     with torch.no_grad():
         batches = [pairs[k : k + together] for k in range(0, 6, together)]
-        found = [ppo.read(model, *ppo.collate(each), temperature) for each in batches]
+        found = [
+            ppo.completion_logprobs(model, ppo.collate(batch), temperature)
+            for batch in batches
+        ]
         plain = []
         for prompt, ids in pairs:
             logits = model(torch.tensor([prompt + ids])).logits[0] / temperature
             plain.append(logits.log_softmax(-1)[len(prompt) - 1 : -1])
-    logprobs, entropies = (torch.cat([each[k] for each in found]) for k in (1, 2))
+    _, logprobs, entropies = map(torch.cat, zip(*found, strict=True))
     tokens = torch.tensor([token for _, ids in pairs for token in ids])
     expected = torch.cat(plain)
     chosen = expected.gather(1, tokens[:, None])[:, 0]
@@ -236,30 +266,52 @@ def test_logprobs_and_entropies_are_those_of_a_plain_softmax_whatever_the_paddin
 
 def test_values_are_zero_before_training():
     actor = ppo.ActorCritic(tiny_model())
-    assert not actor(*ppo.collate(some_pairs()), temperature=1.0)[1].any()
+    _, values, _ = actor(ppo.collate(some_pairs()), temperature=1.0)
+    assert not values.any()
 
 
 def test_rows_are_drawn_without_repetition_until_all_were_used():
     rows = [{"prompt": k} for k in range(6)]
-    draws = [ppo.drawn(rows, 4, update, seed=0) for update in range(3)]
+    draws = [ppo.prompts_of_update(rows, 4, update, seed=0) for update in range(3)]
     flat = [row["prompt"] for draw in draws for row in draw]
     assert sorted(flat[:6]) == sorted(flat[6:]) == list(range(6))
     assert flat[:6] != flat[6:]
-    assert draws != [ppo.drawn(rows, 4, update, seed=1) for update in range(3)]
+    assert draws != [ppo.prompts_of_update(rows, 4, k, seed=1) for k in range(3)]
 
 
 def test_minibatches_hold_every_episode_once_and_are_of_similar_size():
     found = ppo.minibatches(65, 64, random.Random(0))
     assert sorted(itertools.chain(*found)) == list(range(65))
-    assert [len(each) for each in found] == [32, 33]
+    assert [len(minibatch) for minibatch in found] == [32, 33]
 
 
-def test_pieces_hold_every_episode_once_and_keep_within_the_limit():
-    episodes = [ppo.Episode(p, c, 0, 0.0) for p, c in some_pairs(50)]
-    found = list(ppo.pieces(episodes, 60))
+def test_micro_batches_hold_every_sequence_once_and_keep_within_the_limit():
+    lengths = [len(prompt) + len(completion) for prompt, completion in some_pairs(50)]
+    found = ppo.micro_batches(lengths, 60)
     assert sorted(itertools.chain(*found)) == list(range(50))
-    assert all(len(each) * max(len(episodes[k]) for k in each) <= 60 for each in found)
-    assert list(ppo.pieces(episodes[:1], 1)) == [[0]]  # one that is too long goes alone
+    assert all(len(batch) * max(lengths[k] for k in batch) <= 60 for batch in found)
+    assert ppo.micro_batches([5], limit=1) == [[0]]  # one that is too long goes alone
+    assert ppo.micro_batches([], limit=1) == []
+
+
+def test_every_implementation_detail_is_marked_where_the_list_says():
+    text = Path(ppo.__file__).read_text()
+    docstring, code = ppo.__doc__, text.split('"""', 2)[2]
+    blocks = re.split(r"\n(?= ?\d+\. )", docstring.split("\n\n[37]")[0])[1:]
+    assert [int(block.split(".")[0]) for block in blocks] == list(range(1, len(blocks) + 1))
+    marked = {}
+    place = ""
+    for line in code.splitlines():
+        if found := re.match(r"(class|def) (\w+)", line):
+            place = found[2]
+        elif found := re.match(r"    def (\w+)", line):
+            place = f"{place.split('.')[0]}.{found[1]}"
+        if found := re.search(r"# .*Details? (\d+)(?: and (\d+))?", line):
+            marked |= {int(number): place for number in found.groups() if number}
+    for number, block in enumerate(blocks, 1):
+        named = re.findall(r"`([\w.]+)`", block)[-1]
+        assert marked[number] in (named, f"{named}.__init__"), number
+    assert len(marked) == len(blocks)
 
 
 # --- Whole runs
@@ -273,8 +325,8 @@ def test_it_learns_a_task_with_a_known_optimum(tmp_path, tokenizer):
         updates=25,
         samples_per_prompt=16,
         learning_rate=3e-3,
-        minibatch_size=32,
-        kl_coefficient=0.001,
+        minibatch=32,
+        kl=0.001,
     )
     scores = [row["objective/scores"] for row in history]
     assert scores[0] < 0.25
@@ -285,9 +337,7 @@ def test_a_large_kl_coefficient_keeps_the_policy_near_the_reference(tmp_path, to
     changed = {"updates": 12, "samples_per_prompt": 8}
     found = {}
     for coefficient in (0.0, 10.0):
-        _, history = run(
-            tmp_path / str(coefficient), tokenizer, kl_coefficient=coefficient, **changed
-        )
+        _, history = run(tmp_path / str(coefficient), tokenizer, kl=coefficient, **changed)
         found[coefficient] = np.mean([row["objective/kl"] for row in history[-4:]])
     # Nats per episode of 5 tokens; whitened advantages keep even the held policy moving.
     assert found[0.0] > 2
@@ -304,15 +354,15 @@ def test_the_reward_is_called_as_trl_calls_it(tmp_path, tokenizer):
         return [0.0] * len(prompts)
 
     run(tmp_path, tokenizer, reward, updates=2)
-    expected = [[row["number"] for row in ppo.drawn(ROWS, 4, k, 0)] for k in range(2)]
-    assert seen == [[k for k in each for _ in range(4)] for each in expected]
+    drawn = [ppo.prompts_of_update(ROWS, 4, update, seed=0) for update in range(2)]
+    assert seen == [[row["number"] for row in rows for _ in range(4)] for rows in drawn]
 
 
 def test_an_unjudged_episode_changes_the_update_no_more_than_an_absent_one(
     tmp_path, tokenizer, monkeypatch
 ):
     def every_third(prompts, completions, **columns):
-        scores = share_of_x(prompts, completions)
+        scores = fraction_of_x(prompts, completions)
         return [None if k % 3 == 0 else score for k, score in enumerate(scores)]
 
     with_none, history = run(tmp_path / "none", tokenizer, every_third, updates=1)
@@ -321,7 +371,7 @@ def test_an_unjudged_episode_changes_the_update_no_more_than_an_absent_one(
     def fewer(*args, **named):
         groups = sample(*args, **named)
         return [
-            [each for n, each in enumerate(group) if (4 * k + n) % 3]
+            [sample for n, sample in enumerate(group) if (4 * k + n) % 3]
             for k, group in enumerate(groups)
         ]
 
@@ -359,7 +409,7 @@ def test_an_update_without_any_judged_episode_is_skipped(tmp_path, tokenizer):
     assert all("skipped" in line for line in lines)
 
 
-def test_the_share_of_prompts_with_equal_rewards_is_counted(tmp_path, tokenizer):
+def test_the_fraction_of_prompts_with_equal_rewards_is_counted(tmp_path, tokenizer):
     def reward(prompts, completions, number):
         # Prompts 0 and 1 get the same reward for all samples, the others do not.
         return [float(k if row > 1 else row) for k, row in enumerate(number)]
@@ -368,7 +418,9 @@ def test_the_share_of_prompts_with_equal_rewards_is_counted(tmp_path, tokenizer)
     assert row["groups/same_reward"] == 0.5
 
 
-def test_small_pieces_make_the_same_update_as_large_ones(tmp_path, tokenizer, monkeypatch):
+def test_small_micro_batches_make_the_same_update_as_large_ones(
+    tmp_path, tokenizer, monkeypatch
+):
     whole, _ = run(tmp_path / "whole", tokenizer, updates=1)
     monkeypatch.setattr(ppo, "TOKENS_AT_ONCE", {"cpu": 12, "cuda": 12})
     parts, _ = run(tmp_path / "parts", tokenizer, updates=1)
@@ -390,7 +442,7 @@ def test_a_killed_run_goes_on_to_the_same_history_and_weights(tmp_path, tokenize
             if len(calls) - 1 == deadly:
                 raise Killed
             noise = [random.random(), np.random.rand(), torch.rand(1).item()]
-            return [score + sum(noise) for score in share_of_x(prompts, completions)]
+            return [score + sum(noise) for score in fraction_of_x(prompts, completions)]
 
         return reward
 
@@ -408,23 +460,67 @@ def test_a_finished_folder_has_the_history_and_no_checkpoint(tmp_path, tokenizer
     _, history = run(tmp_path, tokenizer)
     assert [path.name for path in tmp_path.iterdir()] == ["history.csv"]
     rows = list(csv.DictReader((tmp_path / "history.csv").open()))
-    assert list(rows[0]) == ppo.COLUMNS
+    assert list(rows[0]) == list(ppo.COLUMNS)
     assert [row["update"] for row in rows] == ["0", "1", "2", "3"]
     assert [float(row["objective/kl"]) for row in rows] == [
         row["objective/kl"] for row in history
     ]
 
 
-def test_a_checkpoint_of_other_settings_is_refused(tmp_path, tokenizer):
+def killed_with_a_checkpoint(folder, tokenizer):
     def deadly(prompts, completions, **columns):
-        if (tmp_path / "checkpoint.pt").exists():
+        if (folder / "checkpoint.pt").exists():
             raise Killed
         return [0.0] * len(prompts)
 
     with pytest.raises(Killed):
-        run(tmp_path, tokenizer, deadly)
-    with pytest.raises(BadInput, match="other settings"):
-        run(tmp_path, tokenizer, clip=0.1)
+        run(folder, tokenizer, deadly)
+
+
+def test_a_checkpoint_of_other_settings_that_decide_the_result_is_refused(
+    tmp_path, tokenizer
+):
+    killed_with_a_checkpoint(tmp_path, tokenizer)
+    others = {
+        "prompts": 3,
+        "learning_rate": 2e-3,
+        "epochs": 1,
+        "minibatch": 4,
+        "clip": 0.1,
+        "kl": 0.1,
+        "value_coefficient": 0.2,
+        "gamma": 0.9,
+        "lam": 0.9,
+        "max_grad_norm": 0.5,
+        "temperature": 0.9,
+        "max_new_tokens": 6,
+        "updates": 5,
+        "samples_per_prompt": 2,
+        "seed": 1,
+        "bf16": True,
+    }
+    known = {f.name for kind in (PPOSettings, SamplingSettings) for f in fields(kind)}
+    assert known - set(others) == {"checkpoint_every", "sampler"}
+    for name, value in others.items():
+        with pytest.raises(BadInput, match="other settings"):
+            run(tmp_path, tokenizer, **{name: value})
+
+
+def test_a_checkpoint_of_settings_that_decide_nothing_here_is_taken(tmp_path, tokenizer):
+    killed_with_a_checkpoint(tmp_path, tokenizer)
+    seen = []
+
+    def reward(prompts, completions, **columns):
+        seen.append(1)
+        return [0.0] * len(prompts)
+
+    run(tmp_path, tokenizer, reward, checkpoint_every=3, sampler="auto")
+    assert len(seen) == 2  # of 4 updates: the others are the checkpoint's
+
+
+def test_greedy_sampling_is_refused(tmp_path, tokenizer):
+    with pytest.raises(BadInput, match="parameter temperature"):
+        run(tmp_path, tokenizer, temperature=0.0)
 
 
 def test_the_log_has_at_most_twenty_lines(tmp_path, tokenizer):
@@ -439,8 +535,8 @@ def test_bf16_makes_nearly_the_updates_of_fp32(tmp_path, tokenizer):
     (_, exact), (policy, rounded) = (
         run(tmp_path / str(bf16), tokenizer, bf16=bf16) for bf16 in (False, True)
     )
-    assert {each.dtype for each in policy.parameters()} == {torch.float32}
-    # The first batch is drawn from the same weights, and looked at in less exact ways.
+    assert {weight.dtype for weight in policy.parameters()} == {torch.float32}
+    # The first batch is sampled in fp32 from the same weights; only its evaluation differs.
     first, nearly = exact[0], rounded[0]
     assert nearly["objective/scores"] == first["objective/scores"]
     assert nearly["objective/entropy"] == pytest.approx(
@@ -448,6 +544,42 @@ def test_bf16_makes_nearly_the_updates_of_fp32(tmp_path, tokenizer):
     )
     assert nearly["loss/value"] == pytest.approx(first["loss/value"], rel=0.05)
     assert nearly["objective/entropy"] != first["objective/entropy"]
+
+
+def train_a_step(folder, bf16):
+    """One step of transformers' own trainer, which leaves its precision to accelerate."""
+    arguments = TrainingArguments(
+        output_dir=str(folder),
+        max_steps=1,
+        bf16=bf16,
+        use_cpu=True,
+        report_to="none",
+        save_strategy="no",
+        disable_tqdm=True,
+    )
+    example = {"input_ids": [1, 2, 3], "labels": [1, 2, 3]}
+    Trainer(tiny_model(), arguments, train_dataset=[example] * 8).train()
+    assert Accelerator().mixed_precision == ("bf16" if bf16 else "no")
+
+
+def test_the_precision_of_an_earlier_trainer_changes_nothing(tmp_path, tokenizer):
+    found = {}
+    for before, bf16 in itertools.product((False, True), repeat=2):
+        train_a_step(tmp_path / "trainer", before)
+        folder = tmp_path / f"{before} {bf16}"
+        policy, history = run(folder, tokenizer, bf16=bf16)
+        found[before, bf16] = weights(policy), without_seconds(history)
+    for bf16 in (False, True):
+        (after_fp32, history), (after_bf16, again) = found[False, bf16], found[True, bf16]
+        assert torch.equal(after_fp32, after_bf16)
+        assert history == again
+    assert not torch.equal(found[False, False][0], found[False, True][0])
+
+
+def test_a_trainer_of_another_precision_runs_after_it(tmp_path, tokenizer):
+    for bf16 in (False, True):
+        run(tmp_path / str(bf16), tokenizer, bf16=bf16, updates=1)
+        train_a_step(tmp_path / "trainer", not bf16)
 
 
 def by_prompt(model, tokenizer, prompts, n, **settings):
@@ -462,14 +594,14 @@ def by_prompt(model, tokenizer, prompts, n, **settings):
 
 
 def run_by_prompt(folder, words):
-    """Three updates with unequal minibatches, small pieces and unjudged episodes."""
+    """Three updates with unequal minibatches, small micro-batches and unjudged episodes."""
 
     def reward(prompts, completions, number):
-        scores = share_of_x(prompts, completions)
+        scores = fraction_of_x(prompts, completions)
         return [None if k == 0 else score for k, score in zip(number, scores, strict=True)]
 
     ppo.sample_completions, ppo.TOKENS_AT_ONCE = by_prompt, {"cpu": 12}
-    policy, history = run(folder, words, reward, updates=3, minibatch_size=7)
+    policy, history = run(folder, words, reward, updates=3, minibatch=7)
     assert PartialState().num_processes == int(os.environ["WORLD_SIZE"])
     if os.environ.get("RANK", "0") == "0":
         torch.save((weights(policy), without_seconds(history)), folder / "found.pt")

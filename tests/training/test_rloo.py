@@ -10,27 +10,31 @@ from torch.nn.utils import parameters_to_vector
 
 from eta_utils.tasks import pipelines
 from eta_utils.training.models import load_model
-from eta_utils.training.ppo import PPOSettings
 from eta_utils.training.rloo import train_rloo
+from eta_utils.training.settings import PPOSettings, SamplingSettings
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 TASKS = list(pipelines.generate("align", 8, steps=(1, 2)).values())
 ROWS = [{"prompt": task.prompt, "task_id": task.task_id} for task in TASKS]
-SETTINGS = PPOSettings(
-    updates=2,
-    prompts_per_update=4,
-    samples_per_prompt=4,
-    minibatch_size=8,
-    learning_rate=1e-3,
-    max_new_tokens=8,
-)
+SETTINGS = PPOSettings(prompts=4, minibatch=8, learning_rate=1e-3)
+UPDATES = 2
 
 
 def trained(folder, tmp_path, reward):
     policy, tokenizer = load_model(folder)
     before = copy.deepcopy(policy)
-    history = train_rloo(policy, tokenizer, ROWS, reward, SETTINGS, tmp_path)
+    history = train_rloo(
+        policy,
+        tokenizer,
+        ROWS,
+        reward,
+        SETTINGS,
+        tmp_path,
+        updates=UPDATES,
+        samples_per_prompt=4,
+        sampling=SamplingSettings(max_new_tokens=8),
+    )
     return before, policy, history
 
 
@@ -42,7 +46,7 @@ def test_the_reward_is_given_each_prompts_samples_once(tiny_folder, tmp_path):
         return [float(len(text) % 3) for text in completions]
 
     before, policy, _ = trained(tiny_folder, tmp_path, reward)
-    assert len(seen) == SETTINGS.updates
+    assert len(seen) == UPDATES
     asked = [name for _, _, names in seen for name in names]
     assert asked == [task.task_id for task in TASKS for _ in range(4)]
     for prompts, completions, _ in seen:
