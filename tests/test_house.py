@@ -31,7 +31,7 @@ FLOORS = (
     ("families",),
     ("dpo", "rloo", "reward_model"),
     ("training", "ppo", "audit", "ranking", "significance"),
-    ("ppo_steps", "sampling", "doctor"),
+    ("sampling", "doctor"),
     ("models",),
     ("decoding", "adapters", "engines"),
     ("preferences", "evaluation", "study", "ranges"),
