@@ -97,6 +97,8 @@ def write_whole(path: str | Path, binary: bool = False) -> Iterator[IO]:
         return
     if path.is_dir():
         raise BadInput(f"{path}: is a folder; name a file to write")
+    if path.exists() and not path.is_file():
+        raise BadInput(f"{path}: is a device or a pipe; name a file to write")
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         os.close(handle)
