@@ -13,8 +13,8 @@ import sys
 from eta_utils.cli.doctor import run_doctor
 from eta_utils.cli.samples import add_audit, add_judge, add_pairs
 from eta_utils.cli.study import add_report, add_run, add_table, add_train
-from eta_utils.common.files import BadInput, Failed
-from eta_utils.common.processes import count, is_first
+from eta_utils.common.errors import BadInput, Failed
+from eta_utils.common.processes import announced, is_first
 from eta_utils.sandbox.isolation import IsolationError
 
 FAILED = 1
@@ -26,15 +26,15 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command; return the exit code."""
     options = _parser().parse_args(arguments)
     try:
-        if count() > 1 and options.name != "train":
+        if options.name != "train" and announced() > 1:
             raise BadInput(
-                f"this is one of {count()} processes (WORLD_SIZE), and only `train` is "
-                "for several; run it by itself"
+                f"this is one of {announced()} processes (WORLD_SIZE), and only `train` "
+                "runs in several; start it without `accelerate launch`, or unset WORLD_SIZE"
             )
         code = options.command(options)
         sys.stdout.flush()
     except (BadInput, IsolationError) as error:
-        if is_first():  # of several processes all find the same
+        if is_first():  # all processes of a group find the same
             print(f"eta_utils {options.name}: {error}", file=sys.stderr)
         return BAD_INPUT
     except ModuleNotFoundError as error:

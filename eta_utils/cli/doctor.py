@@ -5,15 +5,13 @@ python -m eta_utils doctor
 
 from __future__ import annotations
 
-import importlib.metadata
-import importlib.util
 import platform
 from argparse import Namespace
 from collections.abc import Iterator
 
 import eta_utils
-from eta_utils.common.files import BadInput
-from eta_utils.common.machine import LIBRARIES, cores
+from eta_utils.common.errors import BadInput
+from eta_utils.common.machine import LIBRARIES, cores, gpu, version
 from eta_utils.sandbox.isolation import probe
 from eta_utils.sandbox.jail import RUNGS
 from eta_utils.tasks import load_tasks
@@ -32,34 +30,29 @@ def findings() -> Iterator[tuple[str, str]]:
     yield "Python", f"{platform.python_version()} on {platform.platform()}"
     yield "eta_utils", eta_utils.__version__
     for name in LIBRARIES:
-        yield name, _version(name)
-    yield "vllm", _version("vllm", "not installed (optional: it samples faster on a GPU)")
+        yield name, version(name) or ABSENT
+    faster = "not installed (optional: it samples faster on a GPU)"
+    yield "vllm", version("vllm") or faster
     yield "cores", str(cores())
     yield "GPU", _gpu()
     yield "HumanEval", _humaneval()
-    held = []
+    in_use = ""
     for rung in RUNGS:
         finding = probe(rung)
-        held += [rung] * finding.holds
+        if finding.holds and not in_use:
+            in_use = rung
         yield "isolation", str(finding)
-    yield "in use", f"{held[0]} (the first that holds)"
-
-
-def _version(library: str, absent: str = ABSENT) -> str:
-    try:
-        return importlib.metadata.version(library)
-    except importlib.metadata.PackageNotFoundError:
-        return absent
+    yield "in use", f"{in_use} (the first that holds)"
 
 
 def _gpu() -> str:
-    if importlib.util.find_spec("torch") is None:
-        return "unknown: torch is not installed"
-    import torch  # takes seconds, so not before it is needed
-
-    if not torch.cuda.is_available():
-        return "none that torch can use"
-    return torch.cuda.get_device_name()
+    """What the driver lists.  Asking torch itself would take seconds."""
+    found, torch = gpu(), version("torch")
+    if found is None:
+        return "none found by nvidia-smi"
+    if torch is not None and torch.endswith("+cpu"):
+        return f"{found} (but torch {torch} is built without support for it)"
+    return found
 
 
 def _humaneval() -> str:

@@ -3,6 +3,7 @@
 It knows nothing of tasks, programs or models.
 """
 
-from eta_utils.common.files import BadInput, Failed, read_jsonl, write_jsonl
+from eta_utils.common.errors import BadInput, Failed
+from eta_utils.common.files import read_jsonl, write_jsonl
 
 __all__ = ["BadInput", "Failed", "read_jsonl", "write_jsonl"]

@@ -3,9 +3,8 @@
 >>> for number, row in read_jsonl("samples.jsonl.gz"): ...
 >>> with write_jsonl("out.jsonl") as write: write({"task_id": "HumanEval/0"})
 
-Of several processes of one training (see `processes`) only the first writes.
-
-Leaves out: appending (a half-written file must never exist).
+There is no appending: a half-written file must never exist.  Of several processes of one
+training (see `processes`) only the first writes; the others discard.
 """
 
 from __future__ import annotations
@@ -19,15 +18,10 @@ import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
-
-class BadInput(ValueError):
-    """The user's input is wrong.  The message is one sentence that says what and where;
-    the command line prints it and exits with code 2."""
-
-
-class Failed(RuntimeError):
-    """What we depend on has failed.  The message is one sentence; exit code 1."""
+from eta_utils.common.errors import BadInput
+from eta_utils.common.processes import is_first
 
 
 def read_jsonl(path: str | Path) -> Iterator[tuple[int, dict]]:
@@ -88,16 +82,23 @@ def write_jsonl(path: str | Path) -> Iterator[Callable[[dict], None]]:
 
 
 @contextlib.contextmanager
-def write_whole(path: str | Path, binary: bool = False) -> Iterator:
-    """Open a temporary file, of text unless `binary` (gzip for `.gz`), that replaces `path`
-    if all goes well.  What another process than the first writes goes nowhere."""
-    path, how = Path(path), ("wb", None) if binary else ("wt", "utf-8")
-    if os.environ.get("RANK", "0") != "0":
-        with open(os.devnull, how[0], encoding=how[1]) as nowhere:
+def write_whole(path: str | Path, binary: bool = False) -> Iterator[IO]:
+    """Open a temporary file that replaces `path` when the block ends well.
+
+    It takes text unless `binary`, and compresses what goes to a `.gz`.  In a process that
+    has joined a group and is not its first, everything written is discarded.  Raises
+    BadInput when `path` cannot be written.
+    """
+    path = Path(path)
+    mode, encoding = ("wb", None) if binary else ("wt", "utf-8")
+    if not is_first():
+        with open(os.devnull, mode, encoding=encoding) as nowhere:
             yield nowhere
         return
     if path.is_dir():
         raise BadInput(f"{path}: is a folder; name a file to write")
+    if path.exists() and not path.is_file():
+        raise BadInput(f"{path}: is a device or a pipe; name a file to write")
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         os.close(handle)
@@ -105,7 +106,7 @@ def write_whole(path: str | Path, binary: bool = False) -> Iterator:
         raise BadInput(f"{path}: cannot be written ({error.strerror})") from None
     try:
         opener = gzip.open if path.suffix == ".gz" else open
-        with opener(name, how[0], encoding=how[1]) as file:
+        with opener(name, mode, encoding=encoding) as file:
             yield file
         os.chmod(name, 0o666 & ~_umask())
         os.replace(name, path)

@@ -1,22 +1,27 @@
 """Where a run's numbers come from: the machine, the code, and where the time went.
 
->>> record_environment(folder)       # its environment.json
+>>> record_environment(folder)       # writes its environment.json
 >>> recorded(folder)["stages"]       # seconds by kind, one row per stage, and their sum
 
-Leaves out: what a stage was made from (`stages` records that in each `done.json`).
+What a stage was made from stands in its own `done.json` (see `study.stages`).
 """
 
 from __future__ import annotations
 
 import datetime
-import importlib.metadata
-import os
 import platform
-import subprocess
 from pathlib import Path
 
 from eta_utils.common.files import read_json, write_json
-from eta_utils.common.machine import LIBRARIES, cores
+from eta_utils.common.machine import (
+    LIBRARIES,
+    answer,
+    cores,
+    cpu,
+    gpu,
+    memory_gib,
+    version,
+)
 from eta_utils.study.study import ROOT, Study, read_study
 
 _DONE = "seed*/**/done.json"
@@ -24,24 +29,27 @@ _DONE = "seed*/**/done.json"
 
 def environment() -> dict:
     """The machine and the code, as plain values; None where something is not known."""
-    commit, dirty = _git()
+    commit, changed = _git()
     return {
         "recorded": datetime.datetime.now().isoformat(" ", "seconds"),
         "commit": commit,
-        "uncommitted changes": dirty,
+        "uncommitted changes": changed,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "cpu": _cpu(),
+        "cpu": cpu(),
         "cores": cores(),
-        "memory_gib": _memory_gib(),
-        "gpu": _gpu(),
-        "packages": {name: _version(name) for name in LIBRARIES},
+        "memory_gib": memory_gib(),
+        "gpu": gpu(),
+        "packages": {name: version(name) for name in LIBRARIES},
     }
 
 
 def record_environment(run_folder: Path) -> None:
-    """Write a run's `environment.json`.  Where a run goes on that was begun by other code,
-    its `earlier` commits are kept: stages that they made may be reused."""
+    """Write a run's `environment.json`.
+
+    Another commit may have begun the run, and its stages may be reused.  So the commits
+    before the present one are kept as `earlier`.
+    """
     path = run_folder / "environment.json"
     before, now = _read(path), environment()
     earlier = list(before.get("earlier", []))
@@ -50,60 +58,21 @@ def record_environment(run_folder: Path) -> None:
     write_json(path, now | {"earlier": earlier} if earlier else now)
 
 
-def _version(library: str) -> str | None:
-    try:
-        return importlib.metadata.version(library)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def _answer(*command: str) -> str | None:
-    """What a program prints; None when it is not there or fails."""
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None
-
-
 def _git() -> tuple[str | None, bool | None]:
     """The commit, and whether files differ from it; None, None outside a checkout."""
     git = ("git", "-C", str(ROOT))
     # An installed copy may lie inside some other project's checkout.
-    if _answer(*git, "rev-parse", "--show-toplevel") != str(ROOT):
+    if answer(*git, "rev-parse", "--show-toplevel") != str(ROOT):
         return None, None
-    changes = _answer(*git, "status", "--porcelain")
-    return _answer(*git, "rev-parse", "HEAD"), None if changes is None else bool(changes)
-
-
-def _cpu() -> str | None:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return _answer("sysctl", "-n", "machdep.cpu.brand_string")
-    names = (line.partition(":")[2].strip() for line in lines if "model name" in line)
-    return next(names, platform.machine())
-
-
-def _memory_gib() -> float | None:
-    try:
-        size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError):
-        return None
-    return round(size / (1 << 30), 1)
-
-
-def _gpu() -> str | None:
-    """Asked of the driver: importing torch would take seconds."""
-    query = ("nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader")
-    return _answer(*query) or None
+    changes = answer(*git, "status", "--porcelain")
+    return answer(*git, "rev-parse", "HEAD"), None if changes is None else bool(changes)
 
 
 def recorded(run_folder: Path) -> dict:
-    """All that a run has recorded about itself, for the report.
+    """Everything that a run has recorded about itself, for the report.
 
-    A run whose notebooks were executed by hand has no `command`, and no `seconds` of its
-    notebooks.  Raises BadInput when a file is not what it should be.
+    Where the notebooks were executed by hand there is no `command`, and no `seconds` of
+    the notebooks.  Raises BadInput when a file is not what it should be.
     """
     run, machine = (_read(run_folder / f"{name}.json") for name in ("run", "environment"))
     folders = sorted(int(path.name[4:]) for path in run_folder.glob("seed*"))
@@ -145,7 +114,7 @@ def _facts(study: Study, seeds: list[int], machine: dict) -> dict[str, str]:
     if machine.get("uncommitted changes"):
         commit += ", with uncommitted changes"
     if earlier := machine.get("earlier"):
-        names = ((each or "not recorded")[:12] for each in earlier)
+        names = ((name or "not recorded")[:12] for name in earlier)
         commit += f"; before: {', '.join(names)}"
     return {
         "profile": study.place.profile,
@@ -170,8 +139,8 @@ def _words(value: object) -> str:
 def time_tables(run_folder: Path) -> tuple[list[dict], list[dict]]:
     """Seconds by stage and by notebook, as rows of two tables that end in a sum each.
 
-    Stages come in the order they were made, and their sum is what the run has cost, in
-    whatever execution of its notebook a stage was made.  Notebooks count their last
+    Stages stand in the order in which they were made.  Their sum is what the run has cost,
+    also where a notebook was executed several times.  A notebook's row is its last
     execution alone.
     """
     totals = _read(run_folder / "run.json").get("seconds", {})
@@ -182,6 +151,8 @@ def time_tables(run_folder: Path) -> tuple[list[dict], list[dict]]:
 
 
 def _stage_table(stages: list[dict]) -> list[dict]:
+    if not stages:
+        return []
     kinds = dict.fromkeys(kind for stage in stages for kind in stage["seconds"])
     rows = [
         {"stage": stage["stage"], "made by": stage["notebook"] or "an earlier execution"}
@@ -190,10 +161,12 @@ def _stage_table(stages: list[dict]) -> list[dict]:
         for stage in stages
     ]
     sums = {name: _sum(rows, name) for name in (*kinds, "total")}
-    return rows and [*rows, {"stage": "sum", "made by": None} | sums]
+    return [*rows, {"stage": "sum", "made by": None} | sums]
 
 
 def _notebook_table(totals: dict[str, float], stages: list[dict]) -> list[dict]:
+    if not totals:
+        return []
     rows = []
     for name, total in totals.items():
         own = [stage["seconds"] for stage in stages if stage["notebook"] == name]
@@ -201,7 +174,7 @@ def _notebook_table(totals: dict[str, float], stages: list[dict]) -> list[dict]:
         rest = {"its stages": inside, "the rest": total - inside}
         rows.append({"notebook": name, "total": total} | rest)
     sums = {name: _sum(rows, name) for name in ("total", "its stages", "the rest")}
-    return rows and [*rows, {"notebook": "sum"} | sums]
+    return [*rows, {"notebook": "sum"} | sums]
 
 
 def _sum(rows: list[dict], name: str) -> float:
@@ -209,7 +182,7 @@ def _sum(rows: list[dict], name: str) -> float:
 
 
 def _stage(path: Path, run_folder: Path, spans: dict) -> dict:
-    """A stage, and the notebook that was being executed when it was made, if any was."""
+    """A stage, and the notebook whose execution made it; None where no span fits."""
     done, stage = read_json(path), path.parent.relative_to(run_folder)
     made = datetime.datetime.fromisoformat(done["made"])
     makers = (
@@ -226,8 +199,11 @@ def _stage(path: Path, run_folder: Path, spans: dict) -> dict:
 
 
 def _span(notebook: Path) -> tuple[datetime.datetime, datetime.datetime] | None:
-    """When an executed notebook began and ended, as local time in whole seconds, as in
-    a stage's `made`."""
+    """When an executed notebook began and ended; None where papermill has not noted it.
+
+    Local times, as a stage's `made` is.  That has whole seconds, so the start is cut to
+    the second: a stage made within the first one still falls inside.
+    """
     if not notebook.exists():
         return None
     times = read_json(notebook)["metadata"].get("papermill", {})

@@ -1,11 +1,15 @@
 """Workers from outside: start a pair of sandboxed processes, feed it, restart it.
 
-`run_batch` is the one way in.  Each thread that calls it gets a worker of its own, kept
-until the process ends, so a `ThreadPoolExecutor` makes a local pool of workers and any
+`run_batch` is the one way in.  Each thread that calls it gets a `Worker` of its own, kept
+until the process ends.  So a `ThreadPoolExecutor` makes a local pool of workers, and any
 other `concurrent.futures.Executor` (Dask's, for one) spreads them over machines.
 
-A worker that dies loses nothing: the batch goes on with a new one.  The program it was at
-is tried once more; if that worker dies too the outcome is a `judge_error`.
+When a worker dies no outcome is lost: the batch goes on with a new one.  The program it was
+at is tried once more; if that worker dies too, the outcome is a `judge_error`.
+
+The processes of a worker take turns a dozen times per program.  They share one core, since
+to wake an idle one takes longer than a turn.  A `CoreClaim` divides the cores among all
+workers of this user, by locks on numbered files that end with their owner.
 """
 
 from __future__ import annotations
@@ -24,6 +28,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from eta_utils.sandbox.channel import Channel, ProtocolError
 from eta_utils.sandbox.jail import Site
 
@@ -31,6 +37,7 @@ PATIENCE = 20.0  # seconds beyond a program's wall time before a worker counts a
 
 _local = threading.local()
 _workers: list[Worker] = []
+_slots: set[int] = set()  # slots of this process, whose locks need not be tried
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,56 @@ class Batch:
     rung: str
     tasks: dict[str, dict]
     jobs: list[dict]
+
+
+def run_batch(batch: Batch) -> list[dict]:
+    """The raw outcomes of a batch's jobs, in their order."""
+    outcomes: list[dict] = []
+    retried = -1
+    while len(outcomes) < len(batch.jobs):
+        try:
+            worker = _worker_of_this_thread(batch.rung)
+            worker.send(batch, batch.jobs[len(outcomes) :])
+            while len(outcomes) < len(batch.jobs):
+                job = batch.jobs[len(outcomes)]
+                outcomes.append(worker.receive(job["wall_seconds"]))
+        except (EOFError, OSError, ProtocolError) as error:
+            _drop_worker_of_this_thread()
+            if retried == len(outcomes):
+                outcomes.append(_broken(error))
+            retried = len(outcomes)
+    return outcomes
+
+
+def _broken(error: Exception) -> dict:
+    if isinstance(error, TimeoutError):  # twice: the test itself does not end
+        return {"status": "timeout"}
+    return {"status": "judge_error", "message": f"the worker died twice at this ({error})"}
+
+
+def _worker_of_this_thread(rung: str) -> Worker:
+    worker = getattr(_local, "worker", None)
+    if worker is not None and worker.rung == rung:
+        return worker
+    _drop_worker_of_this_thread()
+    _local.worker = Worker(rung)
+    _workers.append(_local.worker)
+    return _local.worker
+
+
+def _drop_worker_of_this_thread() -> None:
+    worker = getattr(_local, "worker", None)
+    if worker is not None:
+        _local.worker = None
+        _workers.remove(worker)
+        worker.close()
+
+
+@atexit.register
+def close_workers() -> None:
+    """End every worker of this process."""
+    while _workers:
+        _workers.pop().close()
 
 
 class Worker:
@@ -94,7 +151,7 @@ class Worker:
         self.channel.send(pickle.dumps(message))
 
     def receive(self, wall_seconds: float) -> dict:
-        """The raw outcome of the next job, which may take so long and PATIENCE.
+        """The raw outcome of the next job, awaited for `wall_seconds` plus PATIENCE.
 
         Raises EOFError, OSError, TimeoutError or ProtocolError when the worker is broken.
         """
@@ -113,89 +170,38 @@ class Worker:
         self.core.release()
 
 
-def run_batch(batch: Batch) -> list[dict]:
-    """The raw outcomes of a batch's jobs, in their order."""
-    outcomes: list[dict] = []
-    retried = -1
-    while len(outcomes) < len(batch.jobs):
-        try:
-            worker = _worker_of_this_thread(batch.rung)
-            worker.send(batch, batch.jobs[len(outcomes) :])
-            while len(outcomes) < len(batch.jobs):
-                job = batch.jobs[len(outcomes)]
-                outcomes.append(worker.receive(job["wall_seconds"]))
-        except (EOFError, OSError, ProtocolError) as error:
-            _drop_worker_of_this_thread()
-            if retried == len(outcomes):
-                outcomes.append(_broken(error))
-            retried = len(outcomes)
-    return outcomes
-
-
-def _broken(error: Exception) -> dict:
-    if isinstance(error, TimeoutError):  # the test itself ran on and on, twice
-        return {"status": "timeout"}
-    return {"status": "judge_error", "message": f"the worker died twice at this ({error})"}
-
-
-def _worker_of_this_thread(rung: str) -> Worker:
-    worker = getattr(_local, "worker", None)
-    if worker is not None and worker.rung == rung:
-        return worker
-    _drop_worker_of_this_thread()
-    _local.worker = Worker(rung)
-    _workers.append(_local.worker)
-    return _local.worker
-
-
-def _drop_worker_of_this_thread() -> None:
-    worker = getattr(_local, "worker", None)
-    if worker is not None:
-        _local.worker = None
-        _workers.remove(worker)
-        worker.close()
-
-
-@atexit.register
-def close_workers() -> None:
-    """End every worker of this process."""
-    while _workers:
-        _workers.pop().close()
-
-
-try:
-    import fcntl
-except ImportError:  # Windows has no sandbox either, but importing must not fail
-    fcntl = None
-
-
 class CoreClaim:
     """A claim on the lowest free slot; slot n stands for core n modulo the cores."""
 
     def __init__(self) -> None:
-        self._lock = None
+        self._lock: FileLock | None = None
+        self._slot: int | None = None
         self._core: int | None = None
-        if fcntl is not None and hasattr(os, "sched_setaffinity"):
-            self._claim()
+        if hasattr(os, "sched_setaffinity"):  # macOS and Windows bind no process to a core
+            # Without a folder or a file system to lock in, the worker runs on any core.
+            with contextlib.suppress(OSError):
+                self._claim()
 
     def _claim(self) -> None:
         folder = Path(tempfile.gettempdir()) / f"eta-cores-{os.getuid()}"
-        try:
-            folder.mkdir(mode=0o700, exist_ok=True)
-            if folder.is_symlink() or folder.stat().st_uid != os.getuid():
-                return  # somebody else laid it out for us
-            for slot in itertools.count():
-                lock = open(folder / str(slot), "w")  # noqa: SIM115
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    lock.close()
-                    continue
-                cores = sorted(os.sched_getaffinity(0))
-                self._lock, self._core = lock, cores[slot % len(cores)]
-                return
-        except OSError:
-            return  # nowhere to lock: run on any core
+        folder.mkdir(mode=0o700, exist_ok=True)
+        if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+            return  # another user has made it
+        cores = sorted(os.sched_getaffinity(0))
+        for slot in itertools.count():
+            if slot in _slots:
+                continue
+            # Not thread-local: often another thread ends the worker.
+            lock = FileLock(
+                folder / str(slot), timeout=0, thread_local=False, fallback_to_soft=False
+            )
+            try:
+                lock.acquire()
+            except Timeout:
+                continue
+            self._lock, self._slot, self._core = lock, slot, cores[slot % len(cores)]
+            _slots.add(slot)
+            return
 
     @contextlib.contextmanager
     def pinned(self) -> Iterator[None]:
@@ -213,4 +219,6 @@ class CoreClaim:
     def release(self) -> None:
         """Let another worker have the slot."""
         if self._lock is not None:
-            self._lock.close()
+            _slots.discard(self._slot)
+            self._lock.release()
+            self._lock = None

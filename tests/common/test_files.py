@@ -67,3 +67,12 @@ def test_files_that_are_not_there_or_not_files_are_named(tmp_path):
         written(tmp_path / "missing" / "rows.jsonl")
     with pytest.raises(BadInput, match="is a folder"):
         written(tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_device_or_a_pipe_is_not_replaced_by_a_file(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(BadInput, match="pipe: is a device or a pipe"):
+        written(pipe)
+    assert pipe.is_fifo()

@@ -19,7 +19,7 @@ def test_the_environment_is_plain_values():
     assert found["cores"] >= 1
     assert found["python"].startswith("3.")
     assert found["packages"]["papermill"]
-    assert found["memory_gib"] is None or found["memory_gib"] > 0
+    assert found["memory_gib"] > 0
     assert datetime.datetime.fromisoformat(found["recorded"])
 
 
@@ -55,12 +55,6 @@ def test_a_run_that_goes_on_with_other_code_names_both_commits(tmp_path, monkeyp
     assert now["earlier"] == ["a" * 40, "b" * 40]
     said = recorded(tmp_path)["facts"]["commit"]
     assert said == "cccccccccccc; before: aaaaaaaaaaaa, bbbbbbbbbbbb"
-
-
-def test_what_is_not_there_is_none(monkeypatch):
-    assert provenance._answer("no-such-program") is None
-    assert provenance._answer("false") is None
-    assert provenance._version("no-such-library") is None
 
 
 @pytest.fixture

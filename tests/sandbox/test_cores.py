@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import stat
+import subprocess
 import sys
+import threading
 
 import pytest
 
 from eta_utils.sandbox import pool
 from eta_utils.sandbox.pool import CoreClaim
+from tests.conftest import ROOT
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="cores are chosen on Linux")
 
@@ -36,6 +40,50 @@ def test_claims_go_round_the_cores_and_a_released_one_is_taken_again(folder):
     assert core_of(again) == freed
     for claim in [again, *claims[1:]]:
         claim.release()
+
+
+CLAIM = """
+from eta_utils.sandbox.pool import CoreClaim
+claim = CoreClaim()
+print("claimed", flush=True)
+input()
+"""
+
+
+def test_a_slot_that_another_process_has_is_left_to_it_until_it_ends(folder, tmp_path):
+    command = [sys.executable, "-c", CLAIM]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    place = os.environ | {"TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, cwd=ROOT, env=place, **pipes) as other:
+        assert other.stdout.readline() == b"claimed\n"
+        ours = CoreClaim()
+        assert sorted(path.name for path in folder.iterdir()) == ["0", "1"]
+        other.kill()
+    again = CoreClaim()
+    assert sorted(path.name for path in folder.iterdir()) == ["0", "1"]  # no third slot
+    for claim in (ours, again):
+        claim.release()
+
+
+def test_a_claim_can_be_released_by_another_thread(folder):
+    claim = CoreClaim()
+    thread = threading.Thread(target=claim.release)
+    thread.start()
+    thread.join()
+    CoreClaim().release()
+    assert [path.name for path in folder.iterdir()] == ["0"]
+
+
+def test_the_locks_lie_in_a_folder_of_this_user_alone(folder):
+    CoreClaim().release()
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_without_a_folder_to_lock_in_a_worker_runs_on_any_core(folder):
+    folder.write_text("a file")
+    claim = CoreClaim()
+    assert core_of(claim) == os.sched_getaffinity(0)
+    claim.release()
 
 
 def test_a_folder_that_is_a_link_to_elsewhere_is_left_alone(folder, tmp_path):

@@ -1,0 +1,13 @@
+"""The two errors that end a command with one sentence instead of a traceback."""
+
+
+class BadInput(ValueError):
+    """The user's input is wrong.
+
+    The message is one sentence that says what and where.  The command line prints it and
+    exits with code 2.
+    """
+
+
+class Failed(RuntimeError):
+    """Something that we depend on has failed.  The message is one sentence; exit code 1."""
