@@ -59,8 +59,8 @@ def run_study(
     folder.mkdir(parents=True, exist_ok=True)
     record_environment(folder)
     chains = list(_plan(study, seeds, notebooks))
-    # A planned notebook has no seconds until it is executed again: the report takes those
-    # of an earlier command for a complete execution.
+    # Drop the seconds of planned notebooks until they are executed again: to the report,
+    # seconds mean that the last execution reached the end.
     planned = {step.key for chain in chains for step in chain}
     seconds = {key: spent for key, spent in _seconds(folder).items() if key not in planned}
     record = {"command": command, "seeds": list(seeds), "seconds": seconds}
