@@ -1,14 +1,13 @@
-"""A Dask cluster, as the place where programs are judged and the jobs of a study run.
+"""A Dask cluster: connect to it, check its workers, judge programs on them.
 
 >>> with connected("tcp://host:8786") as client:
 ...     executor, workers = judges(client, "auto")
 ...     outcomes = list(judge(samples, tasks, executor=executor, workers=workers))
 
-Dask schedules, retries what a lost worker was at, and moves the data.  What is added here
-is that all machines run the same code and can isolate programs, or are named.
-
-Leaves out: starting a cluster (`dask scheduler` and `dask worker`, dask-jobqueue; see
-docs/scaling.md), and what the jobs of a study are (see `runner`).
+Dask schedules the work, moves the data and repeats what a lost worker had begun.  This
+module adds a check: every worker runs the same code and can isolate programs, or an error
+names the one that differs.  docs/scaling.md says how to start a cluster; `spread` runs a
+study on one.
 """
 
 from __future__ import annotations
@@ -33,15 +32,15 @@ from eta_utils.sandbox.isolation import choose_rung
 PACKAGE = Path(__file__).parents[1]
 CONNECT_SECONDS = 15
 FIRST_WORKER_SECONDS = 600  # a batch system may let a worker wait
-COUNT_SECONDS = 5  # between two looks at how many workers there are
+COUNT_SECONDS = 5  # between two counts of the workers
 _ADDRESS = re.compile(r"(tcp|tls|ucx|ws|wss)://\S+:\d+")
 
 
 @contextlib.contextmanager
 def connected(address: str) -> Iterator[Client]:
-    """A client of the scheduler at `address`, all of whose workers run this very code.
+    """A client of the scheduler at `address`, whose workers all run the same code as we.
 
-    Raises BadInput where no scheduler answers, no worker comes, or a worker differs.
+    Raises BadInput if no scheduler answers, no worker joins, or a worker's code differs.
     """
     if not _ADDRESS.fullmatch(address):
         raise BadInput(f"--dask {address!r}: is not an address such as tcp://host:8786")
@@ -75,7 +74,7 @@ def _await_workers(client: Client, address: str) -> None:
 
 @functools.cache
 def fingerprint() -> str:
-    """What must be the same on all machines: this package, to the letter, and Python."""
+    """What must be the same on all machines: the source of this package, and Python."""
     digest = hashlib.sha256()
     for path in sorted(PACKAGE.rglob("*.py")):
         digest.update(path.relative_to(PACKAGE).as_posix().encode() + path.read_bytes())
@@ -84,91 +83,98 @@ def fingerprint() -> str:
 
 
 def _check_code(client: Client) -> None:
-    for worker, found in _on_each(client, fingerprint).items():
-        if found != fingerprint():
-            failed = isinstance(found, BaseException)
-            has = f"no eta_utils to import ({_first_line(found)})" if failed else found
+    for worker, answer in _on_each(client, fingerprint).items():
+        if answer != fingerprint():
+            failed = isinstance(answer, BaseException)
+            has = f"no eta_utils to import ({_first_line(answer)})" if failed else answer
             raise BadInput(
-                f"--dask: worker {worker} has {has}, here is {fingerprint()}; verdicts "
-                "would depend on the machine: install the same there and start it again"
+                f"--dask: worker {worker} has {has}, here is {fingerprint()}; install the "
+                "same there and restart it, because verdicts must not depend on the machine"
             )
 
 
 def judges(client: Client, isolation: str) -> tuple[Executor, Callable[[], int]]:
-    """An executor for `judge`, and how many programs it can run at a time, which grows and
-    shrinks with the cluster.
+    """An executor for `judge`, and a function that says how many programs it can run at a
+    time: as many as the cluster, which may grow and shrink, has threads.
 
-    Raises BadInput where a worker cannot isolate programs as this machine does.
+    Raises BadInput if a worker cannot isolate programs as this machine does.
     """
     rung = choose_rung(isolation)
-    for worker, found in _on_each(client, choose_rung, rung).items():
-        if found != rung:
+    for worker, answer in _on_each(client, choose_rung, rung).items():
+        if answer != rung:
             raise BadInput(
                 f"--dask: isolation {rung} does not hold on worker {worker} "
-                f"({_first_line(found)}); install what `python -m eta_utils doctor` asks "
+                f"({_first_line(answer)}); install what `python -m eta_utils doctor` asks "
                 "for there, or name a lower rung that holds everywhere (--isolation)"
             )
-    return _Judges(client, rung), _Threads(client)
+    return _CheckedExecutor(client, rung), _ThreadCount(client)
 
 
-class _Judges(Executor):
-    """Dask's executor, of workers that are like us, whenever they joined."""
+class _CheckedExecutor(Executor):
+    """Dask's executor; a worker, whenever it joined, is checked before each call."""
 
     def __init__(self, client: Client, rung: str) -> None:
         self._executor, self._rung = client.get_executor(pure=False), rung
 
     def submit(self, function: Callable, /, *args: object, **kwargs: object) -> Future:
-        """As `concurrent.futures` has it; what was submitted cannot be called off, since
-        Dask would forget what it is at."""
-        checked = functools.partial(_isolated, self._rung, function)
-        theirs = self._executor.submit(alike, fingerprint(), checked, *args, **kwargs)
+        """As in `concurrent.futures`, but the future cannot be cancelled: Dask would forget
+        the call while a worker still runs it."""
+        isolated = functools.partial(_call_isolated, self._rung, function)
+        theirs = self._executor.submit(
+            call_same_code, fingerprint(), isolated, *args, **kwargs
+        )
         ours: Future = Future()
-        ours.set_running_or_notify_cancel()
-        theirs.add_done_callback(functools.partial(_hand_over, ours))
+        ours.set_running_or_notify_cancel()  # from here on `cancel` does nothing
+        theirs.add_done_callback(functools.partial(_copy_result, ours))
         return ours
 
 
-def _hand_over(ours: Future, theirs: Future) -> None:
-    """Give our future what became of Dask's."""
+def _copy_result(ours: Future, theirs: Future) -> None:
+    """Give our future the result, or the error, of Dask's."""
     try:
         ours.set_result(theirs.result())
     except (CancelledError, KilledWorker) as error:
-        ours.set_exception(lost(error))
-    except Exception as error:  # the batch's own
+        ours.set_exception(lost_work(error))
+    except Exception as error:  # the function's own
         ours.set_exception(error)
 
 
-def lost(error: BaseException) -> Failed:
-    """What to say when the cluster gives up."""
-    # Dask's keys stand before it, and tell a user nothing.
+def lost_work(error: BaseException) -> Failed:
+    """The error for the user when Dask gives up."""
+    # Dask's own message begins with keys, which mean nothing to a user.
     reason = _first_line(error).rpartition("reason: ")[-1]
     return Failed(
-        f"the Dask cluster lost what it was at ({reason}); with scheduler and workers up "
+        f"the Dask cluster lost running work ({reason}); with scheduler and workers up "
         "again the same command goes on from what is done"
     )
 
 
-class _Threads:
-    """The workers' threads, counted now and then."""
+class _ThreadCount:
+    """The number of the workers' threads, at most COUNT_SECONDS old."""
 
     def __init__(self, client: Client) -> None:
-        self._client, self._until, self._count = client, 0.0, 1
+        self._client, self._valid_until, self._count = client, 0.0, 1
 
     def __call__(self) -> int:
-        if time.monotonic() > self._until:
+        if time.monotonic() > self._valid_until:
             self._count = max(1, sum(self._client.nthreads().values()))
-            self._until = time.monotonic() + COUNT_SECONDS
+            self._valid_until = time.monotonic() + COUNT_SECONDS
         return self._count
 
 
-def _isolated(rung: str, function: Callable, *args: object) -> object:
-    """Call a function on a worker, if the rung holds there."""
+def _call_isolated(rung: str, function: Callable, *args: object) -> object:
+    """On a worker: call a function if the rung holds there, or raise IsolationError."""
     choose_rung(rung)
     return function(*args)
 
 
-def alike(expected: str, function: Callable, *args: object, **kwargs: object) -> object:
-    """Call a function on a worker, if its code is that of the `fingerprint` expected."""
+def call_same_code(
+    expected: str, function: Callable, *args: object, **kwargs: object
+) -> object:
+    """On a worker: call a function if its `fingerprint` is the expected one.
+
+    Raises BadInput if it is not: the worker joined after `connected` checked them all.
+    """
     if fingerprint() != expected:
         raise BadInput(
             f"--dask: worker {platform.node()} joined with {fingerprint()}, here is "
@@ -178,9 +184,9 @@ def alike(expected: str, function: Callable, *args: object, **kwargs: object) ->
 
 
 def check_folder(client: Client, folder: Path) -> None:
-    """Raise BadInput where a worker does not see a folder that is here."""
-    for worker, found in _on_each(client, Path.is_dir, folder.resolve()).items():
-        if found is not True:
+    """Raise BadInput if a worker does not see a folder of this machine."""
+    for worker, answer in _on_each(client, Path.is_dir, folder.resolve()).items():
+        if answer is not True:
             raise BadInput(
                 f"--dask: worker {worker} does not see {folder.resolve()}; notebooks and "
                 "runs (-p outputs=FOLDER) must lie where all machines see them"
@@ -188,7 +194,7 @@ def check_folder(client: Client, folder: Path) -> None:
 
 
 def _on_each(client: Client, function: Callable, *args: object) -> dict[str, object]:
-    """What a function returns, or raises, on each worker."""
+    """What a function returns, or raises, on each worker, by the worker's address."""
     return client.run(function, *args, on_error="return")
 
 

@@ -3,9 +3,8 @@
 >>> execute(Step(study, NOTEBOOKS / "01_sft.ipynb", study.folder / "01_sft.ipynb"))
 161.3  (seconds)
 
-A notebook that does not reach its end leaves what it did, as notebook and as page.
-
-Leaves out: which notebooks a run has, and in which order (see `runner`).
+The kernel is the Python that runs this process, with the variables of ENVIRONMENT.  A
+notebook that stops early is kept with its outputs, as a notebook and as a page.
 """
 
 from __future__ import annotations
@@ -33,7 +32,28 @@ INTERRUPTED = 130
 NOTEBOOKS = ROOT / "notebooks"
 _KERNEL_START_SECONDS = 120  # a busy machine, a cold disk
 
-# What papermill would log, the one sentence of NotebookFailed says.
+# Set in every kernel, and for training without notebooks.
+ENVIRONMENT = {
+    # Log lines and progress bars of libraries, hundreds of lines, would bury the output.
+    "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    # A thread of torch that waits for another one spins, then sleeps.  A short spin leaves
+    # the core to other processes: with a long spin, training beside a busy process was
+    # several times slower.  On idle cores spinning gains little.
+    "GOMP_SPINCOUNT": "10000",
+    # glibc returns the memory of every large tensor at once and fetches it anew, page by
+    # page.  Keeping it made DPO a fifth faster.
+    "MALLOC_MMAP_THRESHOLD_": str(4 << 30),
+    "MALLOC_TRIM_THRESHOLD_": str(4 << 30),
+    "MALLOC_TOP_PAD_": str(256 << 20),
+    # With a backend from the user's shell the notebooks would have no figures.
+    "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+}
+
+# NotebookFailed says in one sentence what papermill would log.
 logging.getLogger("papermill").addHandler(logging.NullHandler())
 
 
@@ -41,19 +61,19 @@ class NotebookFailed(Exception):
     """A notebook did not reach its end; the message is one sentence for the user."""
 
     def __init__(self, message: str, code: int) -> None:
-        super().__init__(message, code)  # both, or another process could not send it
+        super().__init__(message, code)  # pickle rebuilds it from both
         self.code = code
 
     def __str__(self) -> str:
         return str(self.args[0])
 
 
-class _Left(Exception):
-    """A notebook ended itself early."""
+class _CalledExit(Exception):
+    """A cell ended the notebook by sys.exit."""
 
 
 class Step(NamedTuple):
-    """One notebook to execute."""
+    """One notebook to execute: from `source`, into `target`."""
 
     study: Study
     source: Path
@@ -67,6 +87,7 @@ class Step(NamedTuple):
 
     @property
     def label(self) -> str:
+        """Its name for the user; the analysis belongs to no seed."""
         seed = "" if self.target.stem == LAST else f", seed {self.study.seed}"
         return self.target.stem + seed
 
@@ -74,10 +95,11 @@ class Step(NamedTuple):
 def execute(
     step: Step, cell_timeout: int | None = None, output: IO[str] | None = None
 ) -> float:
-    """Execute a notebook; return the seconds that it took.
+    """Execute a notebook; return its wall-clock seconds.
 
-    What it prints goes to `output`, by default ours; `cell_timeout` is the most seconds
-    that one cell may take.  On failure what there is is rendered and NotebookFailed raised.
+    Its standard output goes to `output`, by default ours.  `cell_timeout` limits the
+    seconds of each cell.  If the notebook stops early, its outputs so far are rendered and
+    NotebookFailed is raised.
     """
     start = time.monotonic()
     page = step.target.with_suffix(".html")
@@ -85,17 +107,18 @@ def execute(
     try:
         _execute(step, cell_timeout, output or sys.stdout)
     except KeyboardInterrupt:
-        what, code = "interrupted", INTERRUPTED
+        reason, code = "interrupted", INTERRUPTED
     except Exception as error:  # papermill lets through whatever its parts raise
-        what, code = _last_line(error, cell_timeout), FAILED
+        reason, code = _reason(error, cell_timeout), FAILED
     else:
         return round(time.monotonic() - start, 1)
-    where = "it had not begun"
+    kept = "no cell was executed"
     if step.target.exists():
         render_notebook(step.target)
-        where = f"as far as it got: {_near(step.target)} and {page.name}"
+        kept = f"its outputs so far are in {_relative(step.target)} and {page.name}"
     raise NotebookFailed(
-        f"{step.label} stopped: {what}; {where}; to go on: {_resume_command(step)}", code
+        f"{step.label} stopped: {reason}; {kept}; to continue: {_resume_command(step)}",
+        code,
     )
 
 
@@ -108,19 +131,32 @@ def _execute(step: Step, cell_timeout: int | None, output: IO[str]) -> None:
         kernel_name="python3",
         kernel_manager_class=ThisPython,
         cwd=step.source.parent,
-        # Not log_output: that would add a line per cell and the text of every figure.
+        # Not log_output, which adds a line per cell and the text of every figure.
         stdout_file=output,
         progress_bar=False,
         start_timeout=_KERNEL_START_SECONDS,
         execution_timeout=cell_timeout,
     )
     if done.metadata.papermill.exception:
-        # papermill takes sys.exit() for success, though cells were left out.
-        raise _Left("a cell called sys.exit, so those after it did not run")
+        # papermill takes sys.exit() for success, although cells were not executed.
+        raise _CalledExit("a cell called sys.exit, so those after it did not run")
+
+
+class ThisPython(AsyncKernelManager):
+    """Starts kernels in the Python that runs us, whatever kernels are installed."""
+
+    @property
+    def kernel_spec(self) -> KernelSpec:
+        """The same for every name."""
+        spec = get_kernel_dict(["--log-level=CRITICAL"])  # no messages at start and end
+        return KernelSpec(**spec, env=ENVIRONMENT)
 
 
 def _parameters(step: Step) -> dict[str, object]:
-    """Those of the step's that the notebook declares; all others it reads from the run."""
+    """The step's values of the parameters that the notebook declares.
+
+    The notebook reads all others from the run's folder.
+    """
     given = {"run": step.study.run, "seed": step.study.seed}
     if step.study.place.outputs != DEFAULT_OUTPUTS:
         given["outputs"] = os.path.abspath(step.study.place.outputs)
@@ -128,13 +164,13 @@ def _parameters(step: Step) -> dict[str, object]:
     return {name: value for name, value in given.items() if name in declared}
 
 
-def _last_line(error: Exception, cell_timeout: int | None) -> str:
-    """What went wrong, in one line."""
+def _reason(error: Exception, cell_timeout: int | None) -> str:
+    """Why a notebook stopped, in one line."""
     if isinstance(error, DeadKernelError):
         return "its kernel died, most likely for want of memory"
     if isinstance(error, CellTimeoutError):
         return f"a cell took longer than {cell_timeout} s"
-    if isinstance(error, _Left):
+    if isinstance(error, _CalledExit):
         return str(error)
     if isinstance(error, PapermillExecutionError):
         name, text = error.ename, error.evalue
@@ -152,36 +188,6 @@ def _resume_command(step: Step) -> str:
     return shlex.join(words)
 
 
-def _near(path: Path) -> str:
-    """The path as seen from where the user is, when it lies below."""
+def _relative(path: Path) -> str:
+    """The path from the current folder if it lies there, otherwise unchanged."""
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
-
-
-ENVIRONMENT = {
-    "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
-    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-    "TOKENIZERS_PARALLELISM": "false",
-    "TRANSFORMERS_VERBOSITY": "error",
-    # Threads of torch that wait for one another give way soon: where another process wants
-    # a core, waiting by spinning made training several times slower; on idle cores it is
-    # worth little.
-    "GOMP_SPINCOUNT": "10000",
-    # glibc gives every large tensor's memory back at once and fetches it anew, page by
-    # page; to keep it made DPO a fifth faster.
-    "MALLOC_MMAP_THRESHOLD_": str(4 << 30),
-    "MALLOC_TRIM_THRESHOLD_": str(4 << 30),
-    "MALLOC_TOP_PAD_": str(256 << 20),
-    "PYDEVD_DISABLE_FILE_VALIDATION": "1",
-    # A backend from the user's shell would leave the notebooks without figures.
-    "MPLBACKEND": "module://matplotlib_inline.backend_inline",
-}
-
-
-class ThisPython(AsyncKernelManager):
-    """Starts kernels in the Python that runs us, whatever kernels are installed."""
-
-    @property
-    def kernel_spec(self) -> KernelSpec:
-        """The same for every name."""
-        spec = get_kernel_dict(["--log-level=CRITICAL"])  # no chatter as it starts and ends
-        return KernelSpec(**spec, env=ENVIRONMENT)

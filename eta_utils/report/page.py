@@ -3,26 +3,26 @@
 >>> render(Path("outputs/small"))               # outputs/small/report.html
 >>> render_notebook(Path("outputs/small/seed0/02_ppo.ipynb"))      # beside it: .html
 
-What 04's cells tagged `summary` show comes first, then the rest of 04, the notebooks of the
-run's first seed, where the time went, and where the numbers come from.
-
-Leaves out: executing anything; a notebook that is missing is a sentence that says so.
+The page starts with the outputs of 04's cells tagged `summary`.  The rest of 04 follows,
+then the notebooks of the run's first seed, the times, and the provenance of the numbers.
+Nothing is executed: for a notebook that was never executed, a sentence says so.
 """
 
 from __future__ import annotations
 
-import base64
 import functools
 import html
-import io
 import re
 from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
+from xml.etree.ElementTree import Element, tostring
 
 import jinja2
 import nbformat
 from bs4 import BeautifulSoup
+from latex2mathml.converter import convert_to_element
 from markupsafe import Markup
 from nbconvert import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
@@ -36,14 +36,16 @@ EACH_SEED = ("01_sft", "02_ppo", "03_eta_dpo")
 LAST = "04_analysis"
 
 _TEMPLATES = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
-_INLINE, _DISPLAYED = 13, 16  # points: the first is the size of the text around
-_RED_BANNER = "papermill-error-cell-tag"  # its words about a failure; the page has its own
-_PROGRESS = re.compile(r"(?P<what>.*?)\d+/\d+.* left$")
-_SUMMARY = "summary"  # a tag
+_SUMMARY = "summary"  # the tag of cells that show the answer
+_PAPERMILL_BANNER = "papermill-error-cell-tag"  # the page has its own note on a failure
+_PROGRESS = re.compile(r"(?P<work>.*?)\d+/\d+.* left$")
 _WIDGET = "application/vnd.jupyter.widget-view+json"
+_SIGNS = ("+", "\N{MINUS SIGN}")
+_OPERATORS = (*_SIGNS, "\N{MULTIPLICATION SIGN}", *"([{,;=<>≤≥≈→")
+_THIN_SPACE = "0.167em"  # TeX's, 3/18 em
 _PARTIAL = (
-    "The last execution did not reach the end of this notebook: what follows is as far as "
-    "it got, or older."
+    "The last execution did not reach the end of this notebook. What follows is incomplete "
+    "or from an earlier execution."
 )
 
 
@@ -68,11 +70,11 @@ class Chapter(NamedTuple):
 def render(run_folder: Path, page: Path | None = None) -> Path:
     """Write a run's `report.html`, or another `page`, and return its path.
 
-    Executed notebooks that do not lie beside the page are named and not linked.
-    Raises BadInput when one of the run's records is not what it should be.
+    An executed notebook is linked if it lies beside the page; otherwise it is only named.
+    Raises BadInput when one of the run's records is malformed.
     """
     record, page = recorded(run_folder), page or run_folder / "report.html"
-    record["links"] = [each for each in record["files"] if (page.parent / each).exists()]
+    record["links"] = [file for file in record["files"] if (page.parent / file).exists()]
     first = [f"seed{seed}/{name}" for seed in record["seeds"][:1] for name in EACH_SEED]
     return _write(
         page,
@@ -118,7 +120,7 @@ def _chapter(run_folder: Path, name: str, record: dict) -> Chapter:
 
 
 def _summary(analysis: Path) -> Markup:
-    """What the analysis' cells tagged `summary` show."""
+    """The outputs of the analysis' cells tagged `summary`, without their code."""
     if not analysis.exists():
         return Markup()
     notebook = _read(analysis, alone=False)
@@ -129,23 +131,23 @@ def _summary(analysis: Path) -> Markup:
 
 
 def _read_chapter(path: Path, alone: bool = False) -> Chapter:
-    """A notebook in a page with the others, or alone, as the whole story of a failure."""
+    """A notebook as a chapter among others, or `alone`, as the full record of a failure."""
     notebook = _read(path, alone)
     for cell in notebook.cells:
         if _SUMMARY in _tags(cell) and not alone:
-            cell.outputs = []  # they stand at the top of the page
+            cell.outputs = []  # they are at the top of the page
     body, _ = _exporter().from_notebook_node(notebook)
     others = () if alone else (*EACH_SEED, LAST)
     return _as_chapter(BeautifulSoup(body, "html.parser"), path.stem, others)
 
 
 def _read(path: Path, alone: bool) -> nbformat.NotebookNode:
-    """A notebook with those outputs that say something on paper, its images described."""
+    """A notebook with the outputs that a static page can show; every image has a text."""
     notebook = nbformat.read(path, as_version=4)
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
         if cell.cell_type == "code":
-            cell.outputs = [each for each in cell.outputs if _shown(each, alone)]
+            cell.outputs = [output for output in cell.outputs if _shown(output, alone)]
             for output in cell.outputs:
                 _describe_images(output, cell)
     return notebook
@@ -156,7 +158,7 @@ def _tags(cell: nbformat.NotebookNode) -> list[str]:
 
 
 def _shown(output: nbformat.NotebookNode, keep_stderr: bool) -> bool:
-    """Whether an output says something on paper; takes scripts away from those that do."""
+    """Whether a static page can show an output.  Removes its script, if it has one."""
     if output.output_type == "stream":
         return keep_stderr or output.name != "stderr"
     if "data" not in output:
@@ -167,15 +169,16 @@ def _shown(output: nbformat.NotebookNode, keep_stderr: bool) -> bool:
 
 def _describe_images(output: nbformat.NotebookNode, cell: nbformat.NotebookNode) -> None:
     """Set each image's alternative text: the output's own, the cell's, or its repr."""
-    for kind in output.get("data", {}):
-        if kind.startswith("image/"):
-            own = output.metadata.get(kind, {}).get("alt") or output.metadata.get("alt")
+    for mime_type in output.get("data", {}):
+        if mime_type.startswith("image/"):
+            own = output.metadata.get(mime_type, {}).get("alt")
+            own = own or output.metadata.get("alt")
             text = own or cell.metadata.get("alt") or output.data.get("text/plain")
-            output.metadata[kind] = {"alt": text or "a figure without description"}
+            output.metadata[mime_type] = {"alt": text or "a figure without description"}
 
 
 class _Exporter(HTMLExporter):
-    """nbconvert's, with formulas as pictures: the page may not run MathJax."""
+    """nbconvert's, with formulas as MathML: the page must not need MathJax, a script."""
 
     @jinja2.pass_context
     def markdown2html(self, context: jinja2.runtime.Context, source: str) -> str:
@@ -186,42 +189,67 @@ class _Exporter(HTMLExporter):
 
 class _Renderer(IPythonRenderer):
     def block_math(self, body: str) -> str:
-        return f'<p class="formula">{_formula(body, _DISPLAYED)}</p>'
+        return f'<span class="formula" tabindex="0">{_formula(body, "block")}</span>'
 
     def inline_math(self, body: str) -> str:
-        return _formula(body, _INLINE)
+        return _formula(body, "inline")
 
 
 @functools.cache
-def _formula(tex: str, points: int) -> str:
-    """A picture of a formula that sits on the line; the TeX itself where that fails."""
-    from matplotlib.font_manager import FontProperties  # a second, and few pages need it
-    from matplotlib.mathtext import math_to_image
+def _formula(tex: str, display: str) -> str:
+    """A formula as MathML, or its TeX where latex2mathml cannot translate it.
 
-    picture, font = io.BytesIO(), FontProperties(size=points, math_fontfamily="stix")
-    tex = " ".join(tex.split())
-    text = html.escape(tex)
+    `display` is "inline" or "block".
+    """
     try:
-        depth = math_to_image(f"${tex}$", picture, font, format="svg")
-    except ValueError:  # mathtext knows a part of TeX
-        return f"<code>{text}</code>"
-    data = base64.b64encode(picture.getvalue()).decode()
-    return (
-        f'<img class="formula" alt="{text}" style="vertical-align: {-depth:.1f}pt" '
-        f'src="data:image/svg+xml;base64,{data}">'
-    )
+        formula = convert_to_element(tex, display=display)
+    except Exception:  # its errors have no base class of their own
+        return _tex(tex)
+    for part in formula.iter():
+        # Symbols are character references, such as "&#x003B8;", which latex2mathml resolves
+        # after serialising.  Resolved before, what a formula quotes cannot become markup.
+        part.text = html.unescape(part.text or "")
+        if part.text.startswith("\\"):  # an unknown command becomes an identifier
+            return _tex(tex)
+    for row in formula.iter("mrow"):
+        _space(row)
+    # HTML has no short form of empty elements.
+    return tostring(formula, encoding="unicode", short_empty_elements=False)
+
+
+def _tex(tex: str) -> str:
+    return f"<code>{html.escape(tex)}</code>"
+
+
+def _space(row: Element) -> None:
+    """Space functions and signs as TeX does: `a log b`, `min(a, b)`, `= -a`.
+
+    Without this, browsers set `log b` without a space, `min (a, b)` with one, and the sign
+    of `= -a` as wide as a subtraction.
+    """
+    before = None
+    for part, after in zip_longest(row, row[1:]):
+        no_operand = before is None or before.text in _OPERATORS
+        if part.text.isalpha() and len(part.text) > 1 and part.tag in ("mi", "mo"):
+            part.tag = "mo"  # only operators have space around them
+            applied = after is not None and after.text == "("
+            part.set("lspace", "0" if no_operand else _THIN_SPACE)
+            part.set("rspace", "0" if applied else _THIN_SPACE)
+        elif part.text in _SIGNS and no_operand:
+            part.set("form", "prefix")
+        before = part
 
 
 def _last_of_progress(text: str) -> str:
-    """Of lines in a row that count the same work ("SFT step 2/6, ... left") the last."""
+    """Of successive lines on the same work ("SFT step 2/6, ... left"), keep the last."""
     kept: list[str] = []
-    before = None
+    previous = None
     for line in text.splitlines():
-        counted = _PROGRESS.match(line)
-        if counted and before and counted["what"] == before["what"]:
+        progress = _PROGRESS.match(line)
+        if progress and previous and progress["work"] == previous["work"]:
             kept.pop()
         kept.append(line)
-        before = counted
+        previous = progress
     return "\n".join(kept)
 
 
@@ -230,7 +258,7 @@ def _exporter() -> HTMLExporter:
     config = Config()
     config.CoalesceStreamsPreprocessor.enabled = True
     config.TagRemovePreprocessor.enabled = True
-    config.TagRemovePreprocessor.remove_cell_tags = {"remove-cell", _RED_BANNER}
+    config.TagRemovePreprocessor.remove_cell_tags = {"remove-cell", _PAPERMILL_BANNER}
     config.TagRemovePreprocessor.remove_input_tags = {"hide-input"}
     exporter = _Exporter(
         config=config,
@@ -244,7 +272,8 @@ def _exporter() -> HTMLExporter:
 
 
 def _as_chapter(soup: BeautifulSoup, name: str, others: Sequence[str]) -> Chapter:
-    """Headings one level down, under the page's, with ids that no other chapter has."""
+    """Move headings one level down, below the page's, and give them unique ids; turn links
+    to `others` and to headings into links within the page."""
     top, headings, targets = None, [], {f"{other}.ipynb": other for other in others}
     for number, heading in enumerate(soup.find_all(["h1", "h2", "h3", "h4", "h5"])):
         title, level = heading.get_text().strip(), int(heading.name[1])

@@ -5,10 +5,8 @@
 PosixPath('outputs/mine/report.html')
 
 From the command line: `python -m eta_utils run --help`.  The executed notebooks lie in the
-run's folder; `run.json` there holds what was executed and the seconds it took.
-
-Leaves out: how a notebook is executed (see `notebook`), what the notebooks do, and skipping
-work done before (each stage sees to that).
+run's folder, and its `run.json` records the command, the seeds and the seconds of each
+notebook.  Every notebook is executed; the stages in it reuse what was made before.
 """
 
 from __future__ import annotations
@@ -28,11 +26,12 @@ from eta_utils.common.machine import cores
 from eta_utils.report.notebook import NOTEBOOKS, Step, execute
 from eta_utils.report.page import EACH_SEED, LAST, render
 from eta_utils.report.provenance import record_environment
-from eta_utils.report.spread import Executed, spread
 from eta_utils.study.study import Study
 
 if TYPE_CHECKING:
     from distributed import Client
+
+    from eta_utils.report.spread import Executed
 
 
 def run_study(
@@ -46,11 +45,11 @@ def run_study(
 ) -> Path:
     """Execute the notebooks of each seed, then the analysis; return the report's path.
 
-    `command` is recorded; `cell_timeout` is the most seconds that one cell may take; `jobs`
-    is how many seeds are at work at a time, each with its share of the cores.  With a
-    `client` of a Dask cluster its workers do everything, arms of a seed at the same time.
-    Raises BadInput, before anything runs, for seeds that make no sense or a missing
-    notebook, and NotebookFailed when a notebook does not reach its end.
+    `command` is recorded.  `cell_timeout` limits the seconds of each cell.  `jobs` seeds
+    run in parallel, each with its share of the cores.  With a `client`, the workers of its
+    Dask cluster do all the work, and the arms of a seed run in parallel too.
+    Raises BadInput for bad seeds or a missing notebook, before anything runs, and
+    NotebookFailed when a notebook does not reach its end.
     """
     check_seeds(seeds)
     check_notebooks(notebooks)
@@ -58,7 +57,8 @@ def run_study(
     folder.mkdir(parents=True, exist_ok=True)
     record_environment(folder)
     chains = list(_plan(study, seeds, notebooks))
-    # Until a notebook has been executed anew, what an earlier command left does not count.
+    # Drop the seconds of planned notebooks until they are executed again: to the report,
+    # seconds mean that the last execution reached the end.
     planned = {step.key for chain in chains for step in chain}
     seconds = {key: spent for key, spent in _seconds(folder).items() if key not in planned}
     record = {"command": command, "seeds": list(seeds), "seconds": seconds}
@@ -66,9 +66,11 @@ def run_study(
     if client is None:
         executed = _executed(chains, jobs, cell_timeout)
     else:
+        from eta_utils.report.spread import spread  # Dask takes a second to load
+
         executed = spread(client, chains, cell_timeout)
     for step, spent in executed:
-        if isinstance(step, Step):  # the seconds of a job are those of its stages
+        if isinstance(step, Step):  # not a job of `spread`: stages record its seconds
             seconds[step.key] = spent
         write_json(folder / "run.json", record)
         print(f"{step.label}: {_duration(spent)}", flush=True)
@@ -76,7 +78,7 @@ def run_study(
 
 
 def check_seeds(seeds: Sequence[int]) -> None:
-    """Raise BadInput for seeds that are none, negative or named twice."""
+    """Raise BadInput where no seed is given, or one is negative or given twice."""
     if not seeds:
         raise BadInput("seeds: name at least one")
     for seed in seeds:
@@ -105,17 +107,17 @@ def command_for(study: Study, seeds: Sequence[int], jobs: int = 1) -> str:
 
 
 def _seconds(folder: Path) -> dict[str, float]:
-    """What earlier executions of the run took."""
+    """Seconds of the notebooks that earlier commands executed, by key of the step."""
     path = folder / "run.json"
     return read_json(path)["seconds"] if path.exists() else {}
 
 
 def _plan(study: Study, seeds: Sequence[int], notebooks: Path) -> Iterator[list[Step]]:
-    """The notebooks of each seed, one after the other; at last the analysis."""
+    """The notebooks of each seed, to be executed in that order, then the analysis."""
     for seed in seeds:
-        each = study.with_seed(seed)
+        own = study.with_seed(seed)
         files = [f"{name}.ipynb" for name in EACH_SEED]
-        yield [Step(each, notebooks / file, each.folder / file) for file in files]
+        yield [Step(own, notebooks / file, own.folder / file) for file in files]
     file = f"{LAST}.ipynb"
     yield [Step(study, notebooks / file, study.run_folder / file)]
 
@@ -123,21 +125,21 @@ def _plan(study: Study, seeds: Sequence[int], notebooks: Path) -> Iterator[list[
 def _executed(chains: list[list[Step]], jobs: int, cell_timeout: int | None) -> Executed:
     *seeds, analysis = chains
     if jobs > 1 and len(seeds) > 1:
-        yield from _side_by_side(seeds, jobs, cell_timeout)
+        yield from _in_parallel(seeds, jobs, cell_timeout)
         seeds = []
     for step in (step for chain in (*seeds, analysis) for step in chain):
         yield step, execute(step, cell_timeout)
 
 
-def _side_by_side(
-    chains: list[list[Step]], jobs: int, cell_timeout: int | None
-) -> Executed:
-    """Several chains of notebooks at a time.  When one fails, those that are being executed
-    are still waited for."""
+def _in_parallel(chains: list[list[Step]], jobs: int, cell_timeout: int | None) -> Executed:
+    """Execute `jobs` chains of notebooks at a time.
+
+    If a notebook fails, those that are being executed still run to their end.
+    """
     waiting = deque(deque(chain) for chain in chains)
     running: dict[Future, tuple[Step, deque[Step]]] = {}
-    # Not by fork: this process has threads.
     jobs = min(jobs, len(chains))
+    # spawn, not fork: this process has threads.
     with ProcessPoolExecutor(jobs, get_context("spawn"), _share_cores, (jobs,)) as pool:
         while waiting or running:
             while waiting and len(running) < jobs:
@@ -146,18 +148,18 @@ def _side_by_side(
                 running[pool.submit(_execute_labelled, step, cell_timeout)] = step, chain
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 step, chain = running.pop(future)
-                if chain:  # before any other seed is begun
+                if chain:  # in front: finish a seed before another one starts
                     waiting.appendleft(chain)
                 yield step, future.result()
 
 
 def _share_cores(jobs: int) -> None:
-    """Kernels that this process starts take their share of the cores for torch."""
+    """Give torch, in the kernels of this process, its share of the cores."""
     os.environ["OMP_NUM_THREADS"] = str(max(1, cores() // jobs))
 
 
 class _Labelled:
-    """Standard output with the seed in front of each line."""
+    """Standard output, with a label in front of each line."""
 
     def __init__(self, label: str) -> None:
         self.label = label

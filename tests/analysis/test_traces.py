@@ -1,4 +1,4 @@
-"""The trace view: what it shows of two programs, and that model-made text stays text."""
+"""The trace view: what it shows of two programs, and that text of models stays text."""
 
 from __future__ import annotations
 
@@ -23,13 +23,14 @@ def page(*bodies):
     return BeautifulSoup(pair_page(TASK, *outcomes), "html.parser")
 
 
-def cells(found):
-    return [[cell.get_text() for cell in row.find_all(["td", "th"])] for row in found]
+def cells(table):
+    rows = table.find_all("tr")
+    return [[cell.get_text() for cell in row.find_all(["td", "th"])] for row in rows]
 
 
 def test_lines_that_ran_are_counted_and_the_one_that_raised_is_marked():
     shown = page("    return sorted(xs)\n", "    ys = xs[::-1]\n    return ys[9]\n")
-    listing = cells(shown.find_all("table")[2].find_all("tr"))
+    listing = cells(shown.find_all("table")[2])
     assert [row[1] for row in listing] == ["1x", "2x", "2x"]
     assert ["▶" in row[0] for row in listing] == [False, False, True]
 
@@ -38,15 +39,15 @@ def test_each_assert_is_shown_with_whether_it_holds():
     shown = page("    return sorted(xs)\n", "    return xs\n")
     _, held, _, failed, _ = shown.find_all("table")
     text = "assert candidate([2, 1]) == [1, 2]"
-    assert cells(held.find_all("tr"))[0] == ["✓", text]
-    assert cells(failed.find_all("tr"))[0] == ["✗", text]
-    assert cells(failed.find_all("tr"))[1][0] == "✓"
+    assert cells(held)[0] == ["✓", text]
+    assert cells(failed)[0] == ["✗", text]
+    assert cells(failed)[1][0] == "✓"
 
 
-def test_states_are_shown_up_to_where_the_two_part():
+def test_states_are_shown_up_to_the_first_difference():
     same = "".join(f"    x{number} = {number}\n" for number in range(BEFORE + 3))
     shown = page(same + "    y = 5\n", same + "    y = 6\n")
-    states = cells(shown.find_all("table")[-1].find_all("tr"))
+    states = cells(shown.find_all("table")[-1])
     assert len(states) == 1 + BEFORE + 1
     assert states[-1][1:] == ["line 11: y = 5", "line 11: y = 6"]
     assert "the first 3 are left out" in shown.get_text()
@@ -54,7 +55,7 @@ def test_states_are_shown_up_to_where_the_two_part():
 
 def test_a_program_that_raises_at_once_has_nothing_further():
     shown = page("    y = 5\n    return y\n", "    return 1 / 0\n")
-    assert cells(shown.find_all("table")[-1].find_all("tr"))[-1][2] == "(nothing further)"
+    assert cells(shown.find_all("table")[-1])[-1][2] == "(nothing further)"
 
 
 @pytest.mark.parametrize("body", ["    return '<script>1</script>'\n", "    <b> = (\n"])
@@ -68,24 +69,24 @@ def test_a_pair_that_is_chosen_is_shown_and_none_before():
     samples = [{"task_id": "sort", "completion": f"    return {n}\n"} for n in (1, 2)]
     both = list(judge(samples, {"sort": TASK}, keep_trace=True, cache=False))
     pairs = [{"task_id": "sort", "reason": f"reason {n}"} for n in range(2)]
-    asked = []
+    requested = []
 
-    def seen(pair):
-        asked.append(pair)
+    def traced(pair):
+        requested.append(pair)
         return TASK, *both
 
-    chooser, shown = browse(pairs, seen).children
-    assert (shown.value, asked) == ("", [])
+    chooser, shown = browse(pairs, traced).children
+    assert (shown.value, requested) == ("", [])
     chooser.value = pairs[1]
-    assert asked == [pairs[1]]
+    assert requested == [pairs[1]]
     assert pair_page(TASK, *both) in shown.value
     chooser.value = None
     assert shown.value == ""
 
 
 def test_choosing_needs_no_output_widget():
-    """With one, headless execution of the notebook now and then never ended: nbclient sends
-    messages to the kernel while it waits for its reply (nbclient, issue 312)."""
+    """With one, headless execution of the notebook sometimes never ended: nbclient sends
+    messages to the kernel while it waits for the kernel's reply (nbclient, issue 312)."""
     box = browse([], lambda pair: None)
-    assert not any(isinstance(each, ipywidgets.Output) for each in (box, *box.children))
+    assert not any(isinstance(part, ipywidgets.Output) for part in (box, *box.children))
     assert box.children[0].options == (("there are none", None),)

@@ -1,4 +1,4 @@
-"""A real browser: Debian's chromium, or the one that CHROMIUM names."""
+"""A real browser: an installed chromium, or the one that CHROMIUM names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CHROMIUM = os.environ.get("CHROMIUM") or next(
 
 @pytest.fixture(scope="module")
 def chromium():
-    """A browser without a window; the tests of it are skipped where there is none."""
+    """A browser without a window; where there is no browser, its tests are skipped."""
     if CHROMIUM is None:
         pytest.skip("no chromium here: apt-get install chromium, or set CHROMIUM=PATH")
     from playwright.sync_api import sync_playwright

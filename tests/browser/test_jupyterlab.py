@@ -1,4 +1,4 @@
-"""JupyterLab as a new user has it: open the first notebook, run it all, see its figure."""
+"""JupyterLab as a new user has it: open the first notebook, run all, see its figure."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def lab(tmp_path, chromium):
             words,
             stdout=log,
             stderr=log,
-            env=os.environ | {k: str(v) for k, v in own.items()},
+            env=os.environ | {name: str(path) for name, path in own.items()},
         )
     try:
         yield _address(runtime, server)
@@ -50,17 +50,17 @@ def lab(tmp_path, chromium):
 
 
 def _stop(server):
-    """Ask it to end; a kernel that is just starting may hold it up."""
+    """Ask the server to end; a kernel that is just starting can delay it."""
     server.terminate()
     try:
         server.wait(60)
     except subprocess.TimeoutExpired:
-        server.kill()  # kernels end when they miss it
+        server.kill()  # its kernels end when they notice
         server.wait()
 
 
 def _address(runtime, server):
-    """Where the server answers, as soon as it does."""
+    """Wait until the server answers; return its address."""
     for _ in range(600):
         assert server.poll() is None, "JupyterLab ended"
         for path in runtime.glob("jpserver-*.json"):
@@ -75,13 +75,13 @@ def _address(runtime, server):
 
 
 def _set_parameters(notebook, **values):
-    """What a user would type into the cell of parameters."""
+    """Change the cell of parameters as a user would."""
     content = json.loads(notebook.read_text())
     [cell] = [c for c in content["cells"] if "parameters" in c["metadata"].get("tags", [])]
     lines = "".join(cell["source"]).splitlines()
     for name, value in values.items():
-        [place] = [k for k, line in enumerate(lines) if line.startswith(f"{name}:")]
-        lines[place] = f"{name} = {value!r}"
+        [index] = [i for i, line in enumerate(lines) if line.startswith(f"{name}:")]
+        lines[index] = f"{name} = {value!r}"
     cell["source"] = "\n".join(lines)
     notebook.write_text(json.dumps(content))
 
@@ -90,18 +90,17 @@ def test_run_all_of_the_first_notebook_ends_in_its_figure(lab, chromium, tmp_pat
     notebook = tmp_path / "notebooks" / "01_sft.ipynb"
     _set_parameters(notebook, profile="smoke", outputs=str(tmp_path / "outputs"))
     page = _run_all(f"{lab}lab/tree/01_sft.ipynb", chromium)
-    # Cells out of sight are not drawn: go to the last figure as a reader would.
+    # JupyterLab draws only the cells in view: scroll to the last figure.
     figure = page.locator(".jp-OutputArea-output img").last
     figure.scroll_into_view_if_needed()
-    assert figure.evaluate("each => each.naturalWidth > 0")
-    assert (
-        tmp_path / "outputs" / "smoke" / "seed0" / "sft" / "test" / "done.json"
-    ).exists()
+    assert figure.evaluate("image => image.naturalWidth > 0")
+    sft = tmp_path / "outputs" / "smoke" / "seed0" / "sft"
+    assert (sft / "test" / "done.json").exists()
     assert "Traceback" not in page.locator(".jp-Notebook").inner_text()
 
 
 def test_a_pair_that_is_chosen_is_shown(lab, chromium, tmp_path):
-    """In the notebook for own samples, with the samples that the project ships."""
+    """In the notebook for one's own samples, with those that the project ships."""
     notebook = tmp_path / "notebooks" / "05_your_samples.ipynb"
     _set_parameters(notebook, out=str(tmp_path / "out"))
     page = _run_all(f"{lab}lab/tree/05_your_samples.ipynb", chromium)
@@ -116,7 +115,7 @@ def test_a_pair_that_is_chosen_is_shown(lab, chromium, tmp_path):
 
 
 def _run_all(address, chromium):
-    """The page of a notebook all of whose cells have been run."""
+    """Open a notebook, run all its cells, and return its page."""
     page = chromium.new_page(viewport={"width": 1400, "height": 1000})
     page.goto(address)
     page.get_by_text(IDLE).wait_for(timeout=60_000)
@@ -130,10 +129,10 @@ def _run_all(address, chromium):
 
 
 def _done(page):
-    """Whether the kernel is idle and the last cell that is drawn has been executed."""
+    """Whether the kernel is idle and every cell that is drawn has been executed."""
     prompts = page.locator(".jp-Notebook .jp-InputPrompt").all_inner_texts()
-    asked = [each.strip() for each in prompts if each.strip()]
-    executed = [bool(re.fullmatch(r"\[\d+\]:", each)) for each in asked]
+    shown = [prompt.strip() for prompt in prompts if prompt.strip()]
+    executed = [bool(re.fullmatch(r"\[\d+\]:", prompt)) for prompt in shown]
     return page.get_by_text(IDLE).count() > 0 and bool(executed) and all(executed)
 
 

@@ -1,8 +1,9 @@
-"""What does a Dask cluster cost?  The judge on its own pool and on Dask, in turns.
+"""What a Dask cluster costs: the judge on its own pool and on Dask, in turns.
 
     python -m tests.report.bench_cluster [--samples N] [--turns N]         (make bench)
 
-Both have two workers; nothing is cached; references are run besides, as always.
+Both have two workers.  Nothing is cached.  The times include the runs of the reference
+solutions, as always.
 """
 
 from __future__ import annotations
@@ -37,10 +38,10 @@ def main() -> None:
             start = time.monotonic()
             settings = JudgeSettings(workers=WORKERS)
             judged = judge(samples, tasks, settings, executor=executor, cache=False)
-            found = list(judged)
-            return time.monotonic() - start, found
+            outcomes = list(judged)
+            return time.monotonic() - start, outcomes
 
-        seconds(), seconds(executor)  # workers start with their first program
+        seconds(), seconds(executor)  # not counted: workers start with their first program
         for _ in range(options.turns):
             (pool, here), (dask, there) = seconds(), seconds(executor)
             assert here == there

@@ -1,4 +1,4 @@
-"""A Dask cluster of real processes: the same outcomes, nothing lost, or a sentence."""
+"""A Dask cluster of real processes: the same outcomes, or one sentence on what is wrong."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def client(address):
         yield connected
 
 
-def on(client, samples=SAMPLES):
+def judged_on(client, samples=SAMPLES):
     executor, workers = cluster.judges(client, "auto")
     settings = {"executor": executor, "at_once": workers, "cache": False}
     return judge(samples, {"add": ADD}, **settings)
@@ -56,18 +56,19 @@ def on(client, samples=SAMPLES):
 
 def test_a_cluster_gives_the_outcomes_of_this_machine(client):
     here = list(judge(SAMPLES, {"add": ADD}, JudgeSettings(workers=2), cache=False))
-    assert list(on(client)) == here
-    assert {each.status for each in here} >= {"passed", "assertion", "budget", "exit"}
+    assert list(judged_on(client)) == here
+    statuses = {outcome.status for outcome in here}
+    assert statuses >= {"passed", "assertion", "budget", "exit"}
 
 
 def test_a_worker_that_is_killed_loses_nothing(client):
     here = list(judge(SAMPLES, {"add": ADD}, JudgeSettings(workers=2), cache=False))
     before = client.run(os.getpid)
-    there = on(client)
-    found = [next(there)]
+    there = judged_on(client)
+    outcomes = [next(there)]
     os.kill(min(before.values()), signal.SIGKILL)
-    found += there
-    assert found == here
+    outcomes += there
+    assert outcomes == here
     client.wait_for_workers(2, timeout=60)  # the nanny has started another
     assert set(client.run(os.getpid).values()) != set(before.values())
 
@@ -77,11 +78,12 @@ def test_judging_on_a_cluster_can_be_stopped_and_begun_again(client):
         {"task_id": "add", "completion": f"    return a + b  # {number}\n"}
         for number in range(2_000)
     ]
-    there = on(client, quick)
+    there = judged_on(client, quick)
     for _ in range(200):  # some batches are finished, some are under way
         next(there)
     there.close()
-    assert [each.passed for each in on(client, SAMPLES[:5])] == [True, *[False] * 4]
+    outcomes = judged_on(client, SAMPLES[:5])
+    assert [outcome.passed for outcome in outcomes] == [True, *[False] * 4]
 
 
 def test_a_cluster_that_is_lost_is_named(tmp_path):
@@ -90,7 +92,7 @@ def test_a_cluster_that_is_lost_is_named(tmp_path):
         LocalCluster(**sizes) as local,
         cluster.connected(local.scheduler_address) as client,
     ):
-        there = on(client)
+        there = judged_on(client)
         next(there)
         local.close()
         with pytest.raises(Failed, match="the same command goes on from what is done"):
@@ -101,7 +103,7 @@ def test_a_cluster_that_grows_is_used(client, address):
     _, workers = cluster.judges(client, "auto")
     assert workers() == 2
     with joined(client):
-        workers._until = 0.0  # not to wait for the next count
+        workers._valid_until = 0.0  # do not wait for the next count
         assert workers() == 3
 
 
@@ -183,10 +185,10 @@ def test_a_worker_with_another_version_is_named(client, address, other_code):
 def test_a_worker_with_another_version_that_joins_later_judges_nothing(client, other_code):
     executor, _ = cluster.judges(client, "auto")
     with joined(client, PYTHONPATH=other_code):
-        tries = [executor.submit(abs, -number) for number in range(40)]
-        errors = [each.exception() for each in tries]
-    refused = [str(each) for each in errors if each is not None]
-    assert all("joined with eta_utils 0.0.9" in each for each in refused)
+        futures = [executor.submit(abs, -number) for number in range(40)]
+        errors = [future.exception() for future in futures]
+    refused = [str(error) for error in errors if error is not None]
+    assert all("joined with eta_utils 0.0.9" in message for message in refused)
     assert refused and len(refused) < 40
 
 

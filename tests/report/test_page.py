@@ -1,9 +1,10 @@
-"""The report: what is in it, what must not be, and that it leads nowhere outside."""
+"""The report: what it holds, what it must not hold, and that it needs nothing else."""
 
 from __future__ import annotations
 
 import base64
 import json
+import re
 
 import nbformat
 import pytest
@@ -12,15 +13,16 @@ from nbformat import v4
 
 from eta_utils.cli import main
 from eta_utils.report.page import EACH_SEED, LAST, render, render_notebook
+from tests.conftest import ROOT
 
 PIXEL = base64.b64encode(b"not really a picture").decode()
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 def data(**kinds):
-    names = {"html": "text/html", "plain": "text/plain", "png": "image/png"}
-    found = {names.get(kind, kind): value for kind, value in kinds.items()}
-    return v4.new_output("display_data", found)
+    mime_types = {"html": "text/html", "plain": "text/plain", "png": "image/png"}
+    bundle = {mime_types.get(kind, kind): value for kind, value in kinds.items()}
+    return v4.new_output("display_data", bundle)
 
 
 def stream(text, name="stdout"):
@@ -41,7 +43,7 @@ def write(path, *cells, **metadata):
 
 @pytest.fixture
 def show(tmp_path):
-    """A function from cells to the page, as text and parsed."""
+    """A function from cells to their page: its text, and parsed."""
 
     def rendered(*cells, **metadata):
         path = render_notebook(write(tmp_path / "01_sft.ipynb", *cells, **metadata))
@@ -73,7 +75,7 @@ def page_of(folder):
     return BeautifulSoup(render(folder).read_text(), "html.parser")
 
 
-def test_the_answers_come_first_then_the_first_seed_and_where_it_comes_from(run):
+def test_the_analysis_comes_first_then_the_first_seed_and_the_provenance(run):
     page = page_of(run)
     assert [heading.text for heading in page.find_all("h2")] == [
         "Title of 04_analysis",
@@ -91,13 +93,13 @@ def test_the_answers_come_first_then_the_first_seed_and_where_it_comes_from(run)
         assert word in text
 
 
-def test_the_summary_stands_at_the_top_and_only_there(run):
+def test_the_summary_is_at_the_top_and_only_there(run):
     answer = code("answer()", stream("forty-two"), tags=["summary"])
     write(run / f"{LAST}.ipynb", v4.new_markdown_cell("# The end"), answer)
     page = page_of(run)
     assert page.header.select_one(".summary").text.strip() == "forty-two"
     assert page.text.count("forty-two") == 1
-    assert "answer()" in page.main.text  # its code is where it was
+    assert "answer()" in page.main.text  # its code stays in the chapter
 
 
 def test_a_page_that_travels_alone_names_its_notebooks_without_a_link(run, tmp_path):
@@ -108,9 +110,9 @@ def test_a_page_that_travels_alone_names_its_notebooks_without_a_link(run, tmp_p
 
 def test_every_link_leads_somewhere(run):
     page = page_of(run)
-    ids = [each["id"] for each in page.find_all(id=True)]
+    ids = [element["id"] for element in page.find_all(id=True)]
     assert len(ids) == len(set(ids))
-    links = [each["href"] for each in page.find_all("a", href=True)]
+    links = [link["href"] for link in page.find_all("a", href=True)]
     assert len(page.nav.find_all("a")) == 4 * 2 + 2
     for link in links:
         assert link[1:] in ids if link.startswith("#") else (run / link).exists(), link
@@ -118,7 +120,7 @@ def test_every_link_leads_somewhere(run):
     assert "seed1/03_eta_dpo.ipynb" in links
 
 
-def test_an_interrupted_run_is_reported_as_far_as_it_got(run):
+def test_an_interrupted_run_is_reported_with_what_is_missing(run):
     (run / "seed0" / "03_eta_dpo.ipynb").unlink()
     (run / f"{LAST}.ipynb").unlink()
     record = json.loads((run / "run.json").read_text())
@@ -151,10 +153,9 @@ def test_the_command_renders_a_run_again(run, capsys):
 
 
 def test_nothing_is_fetched_and_no_script_runs(run, show):
-    formula = v4.new_markdown_cell("$$\\frac{1}{2}$$ and $\\beta$ and $\\nonsense{x}$")
     widget = {WIDGET: {"model_id": "1"}, "text/plain": "HBox(children=...)"}
     text, single = show(
-        formula,
+        v4.new_markdown_cell("$$\\frac{1}{2}$$ and $\\beta$"),
         code("plot()", data(png=PIXEL, plain="<Figure size 7x4>")),
         code("bar()", v4.new_output("display_data", widget)),
         code("js()", data(**{"application/javascript": "alert(1)"})),
@@ -165,15 +166,65 @@ def test_nothing_is_fetched_and_no_script_runs(run, show):
     assert "alert" not in text
     for page in (single, page_of(run)):
         assert page.find(["script", "link", "iframe", "object", "embed"]) is None
-        sources = [each["src"] for each in page.find_all(src=True)]
+        sources = [element["src"] for element in page.find_all(src=True)]
         assert all(source.startswith("data:image/") for source in sources)
         assert "url(" not in page.style.text
         assert "@import" not in page.style.text
         policy = page.find("meta", {"http-equiv": "Content-Security-Policy"})["content"]
         assert policy.startswith("default-src 'none'")
-    assert len(single.select("img.formula")) == 2
-    assert single.select("img.formula")[0]["alt"] == "\\frac{1}{2}"
-    assert "\\nonsense{x}" in single.code.text
+
+
+@pytest.mark.parametrize("name", EACH_SEED)
+def test_every_formula_of_the_notebooks_is_mathml(show, name):
+    notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
+    cells = [cell for cell in notebook.cells if cell.cell_type == "markdown"]
+    source = "\n\n".join(cell.source for cell in cells)
+    displayed = re.findall(r"\$\$[^$]+\$\$", source)
+    inline = re.findall(r"(?<!\$)\$[^$]+\$(?!\$)", source)
+    _, page = show(*cells)
+    assert len(page.find_all("math", display="block")) == len(displayed) > 0
+    assert len(page.find_all("math", display="inline")) == len(inline) > 0
+    assert "$" not in page.main.text
+    assert "\\" not in page.main.text  # no command was left as it is
+    assert all(formula.text.strip() for formula in page.find_all("math"))
+
+
+def formulas(show, *sources):
+    _, page = show(v4.new_markdown_cell(" ".join(f"${tex}$" for tex in sources)))
+    return page.article
+
+
+def test_a_formula_says_what_its_tex_says(show):
+    page = formulas(show, r"\frac{a}{b} < \pi_\theta")
+    [fraction], [subscript] = page.find_all("mfrac"), page.find_all("msub")
+    assert [part.text for part in fraction.find_all("mi")] == ["a", "b"]
+    assert [part.text for part in subscript.find_all("mi")] == ["π", "θ"]
+    assert page.math.text == "ab<πθ"
+
+
+@pytest.mark.parametrize("tex", [r"\nonsense{x}", r"x + \nonsense", "x^", r"\left( x"])
+def test_a_formula_that_cannot_be_translated_is_shown_as_tex(show, tex):
+    page = formulas(show, tex)
+    assert page.code.text == tex
+    assert page.math is None
+
+
+def test_what_a_formula_quotes_stays_text(show):
+    page = formulas(show, r"\text{<b>1</b>}", r"\color{red\"><b>}x", r"\nonsense{<b>}")
+    assert page.find("b") is None
+    assert page.math.text == "<b>1</b>"
+
+
+def test_functions_and_signs_are_spaced_as_in_tex(show):
+    """TeXbook, chapter 18: a thin space between a function and an operand, none before
+    a parenthesis; a minus with nothing to its left is a sign."""
+    page = formulas(show, r"a \log b = -\min(c) - d")
+    log, equals, sign, minimum, *_, minus = page.find_all("mo")
+    assert (log.text, log["lspace"], log["rspace"]) == ("log", "0.167em", "0.167em")
+    assert (minimum.text, minimum["lspace"], minimum["rspace"]) == ("min", "0", "0")
+    assert sign.text == minus.text == "\N{MINUS SIGN}"
+    assert sign["form"] == "prefix"
+    assert not minus.has_attr("form") and not equals.has_attr("form")
 
 
 def test_what_a_model_wrote_stays_text(show):
@@ -188,7 +239,7 @@ def test_what_a_model_wrote_stays_text(show):
     assert page.text.count(hostile) == 4
 
 
-def test_streams_are_joined_bars_reduced_and_chatter_dropped(run):
+def test_streams_are_joined_bars_reduced_and_stderr_dropped(run):
     bar = "".join(f"\rstep {n}" for n in range(50))
     outputs = stream("begin\n"), stream("warning\n", "stderr"), stream(bar), stream("\nend")
     write(run / f"{LAST}.ipynb", code("train()", *outputs))
@@ -197,7 +248,7 @@ def test_streams_are_joined_bars_reduced_and_chatter_dropped(run):
     assert "warning" not in page.text
 
 
-def test_of_work_that_was_counted_the_last_line_remains(show):
+def test_progress_lines_are_reduced_to_the_last_one(show):
     first = "".join(f"SFT step {n}/3, loss 0.1, {3 - n} s left\n" for n in (1, 2, 3))
     second = "".join(f"update {n}/2: score 0, 0:00:0{n} left\n" for n in (1, 2))
     _, page = show(code("train()", stream("begin\n" + first), stream(second + "end\n")))
@@ -209,7 +260,7 @@ def test_of_work_that_was_counted_the_last_line_remains(show):
     ]
 
 
-def test_a_failure_is_shown_with_its_code_and_its_chatter(show):
+def test_a_failure_is_shown_with_its_code_and_its_stderr(show):
     error = v4.new_output("error", ename="E", evalue="v", traceback=["\x1b[31mE\x1b[0m: v"])
     banner = v4.new_markdown_cell("big", metadata={"tags": ["papermill-error-cell-tag"]})
     text, page = show(banner, code("a"), code("b", stream("why\n", "stderr"), error))
@@ -229,14 +280,15 @@ def test_tags_hide_code_or_cells(show):
         code("gone = 3", stream("three"), tags=["remove-cell"]),
         code("", stream("four")),
     )
-    assert [each.pre.text.strip() for each in page.select("details.code")] == ["shown = 1"]
-    assert [each.text.strip() for each in page.select(".outputs")] == ["one", "two", "four"]
+    assert [cell.pre.text.strip() for cell in page.select("details.code")] == ["shown = 1"]
+    outputs = [output.text.strip() for output in page.select(".outputs")]
+    assert outputs == ["one", "two", "four"]
 
 
-def test_pictures_are_described_by_the_best_there_is(show):
+def test_an_image_is_described_by_itself_else_its_cell_else_its_repr(show):
     def figure(**metadata):
-        kinds = {"image/png": PIXEL, "text/plain": "<Figure>"}
-        return v4.new_output("display_data", kinds, metadata=metadata)
+        bundle = {"image/png": PIXEL, "text/plain": "<Figure>"}
+        return v4.new_output("display_data", bundle, metadata=metadata)
 
     _, page = show(
         code("a", figure(**{"image/png": {"alt": "own"}}), alt="of the cell"),
@@ -255,13 +307,13 @@ def test_pictures_are_described_by_the_best_there_is(show):
 
 
 def test_wide_tables_scroll_in_their_own_box(show):
-    table = v4.new_markdown_cell("| a | b |\n|---|---|\n| 1 | 2 |")
-    _, page = show(table, code("frame", data(html="<table><tr><td>1</td></tr></table>")))
-    for found in page.find_all("table"):
-        assert found.parent["class"][0] in ("scroll", "html")
+    text = v4.new_markdown_cell("| a | b |\n|---|---|\n| 1 | 2 |")
+    _, page = show(text, code("frame", data(html="<table><tr><td>1</td></tr></table>")))
+    tables = page.find_all("table")
+    assert [table.parent["class"][0] for table in tables] == ["scroll", "html"]
 
 
-def test_a_notebook_without_a_title_is_named(show):
+def test_a_notebook_without_a_title_goes_by_its_file_name(show):
     _, page = show(v4.new_markdown_cell("## Only a section"), code("1"))
     assert page.find("h2", id="01_sft").text == "01_sft"
     assert [link.text for link in page.nav.find_all("a")] == ["01_sft", "Only a section"]

@@ -1,4 +1,4 @@
-"""Executing the notebooks: small ones that we write here stand for the study's."""
+"""Executing the notebooks: small ones, written here, take the place of the study's."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from eta_utils.study.study import Study
 BEGIN = "from eta_utils.study import Study\nstudy = Study.begin(run=run, outputs=outputs)\n"
 
 
-def write_notebook(folder, name, source, parameters):
+def write_notebook(path, source, parameters):
     cells = [
-        v4.new_markdown_cell(f"# Notebook {name}"),
+        v4.new_markdown_cell(f"# Notebook {path.stem}"),
         v4.new_code_cell(
-            "\n".join(f"{each} = None" for each in parameters),
+            "\n".join(f"{name} = None" for name in parameters),
             metadata={"tags": ["parameters"]},
         ),
         v4.new_code_cell(source),
@@ -36,7 +36,7 @@ def write_notebook(folder, name, source, parameters):
     ]
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     notebook = v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
-    nbformat.write(notebook, folder / f"{name}.ipynb")
+    nbformat.write(notebook, path)
 
 
 @pytest.fixture
@@ -49,10 +49,11 @@ def study(tmp_path):
     def arguments(*options, **sources):
         for name in EACH_SEED:
             source = sources.get(name[3:], "print('seed', seed)")
-            write_notebook(notebooks, name, source, ("run", "seed", "outputs"))
-        write_notebook(notebooks, LAST, sources.get("analysis", "1"), ("run", "outputs"))
-        places = ["--notebooks", str(notebooks), "-p", f"outputs={outputs}"]
-        return ["run", *places, *options]
+            write_notebook(notebooks / f"{name}.ipynb", source, ("run", "seed", "outputs"))
+        last = notebooks / f"{LAST}.ipynb"
+        write_notebook(last, sources.get("analysis", "1"), ("run", "outputs"))
+        folders = ["--notebooks", str(notebooks), "-p", f"outputs={outputs}"]
+        return ["run", *folders, *options]
 
     arguments.outputs, arguments.notebooks = outputs, notebooks
     return arguments
@@ -64,7 +65,7 @@ def read(path):
 
 @pytest.mark.slow
 def test_a_failed_run_is_resumed_and_recorded(study, capfd, monkeypatch, tmp_path):
-    # A kernel of the same name that would not start: ours must be used whatever is there.
+    # A kernel of the same name that does not start: ours must be used all the same.
     foreign = tmp_path / "share" / "kernels" / "python3"
     foreign.mkdir(parents=True)
     (foreign / "kernel.json").write_text(
@@ -109,11 +110,11 @@ def test_a_failed_run_is_resumed_and_recorded(study, capfd, monkeypatch, tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("source", "options", "said"),
+    ("source", "options", "reason"),
     [
         ("raise KeyError('a\\nb')", [], "KeyError: 'a\\nb';"),
         ("raise ValueError('first\\nlast')", [], "ValueError: last;"),
-        # What a kernel printed just before its sudden death would not arrive.
+        # The pause: what a kernel prints just before its sudden death does not arrive.
         (
             "import os, time; time.sleep(0.5); os._exit(137)",
             [],
@@ -128,7 +129,7 @@ def test_a_failed_run_is_resumed_and_recorded(study, capfd, monkeypatch, tmp_pat
         ),
     ],
 )
-def test_a_notebook_that_stops_is_kept_and_rendered(study, capfd, source, options, said):
+def test_a_notebook_that_stops_is_kept_and_rendered(study, capfd, source, options, reason):
     assert main(study("--run", "r", *options, sft=f"print('so far')\n{source}")) == 1
     partial = study.outputs / "r" / "seed0" / "01_sft.ipynb"
     outputs = nbformat.read(partial, as_version=4).cells
@@ -138,7 +139,7 @@ def test_a_notebook_that_stops_is_kept_and_rendered(study, capfd, source, option
     assert "did not reach the end" in page
     errors = capfd.readouterr().err
     assert errors.count("\n") == 1, errors
-    assert errors.startswith("eta_utils run: 01_sft, seed 0 stopped: " + said)
+    assert errors.startswith("eta_utils run: 01_sft, seed 0 stopped: " + reason)
     assert str(partial) in errors
     assert "01_sft.html" in errors
     assert "python -m eta_utils run --resume r " in errors
@@ -174,7 +175,7 @@ def test_ctrl_c_ends_the_kernel_and_keeps_the_notebook(study, tmp_path):
 
 
 @pytest.mark.slow
-def test_seeds_side_by_side_share_the_cores_and_are_told_apart(study, capfd):
+def test_parallel_seeds_share_the_cores_and_label_their_lines(study, capfd):
     source = "import os\nprint(seed, os.environ['OMP_NUM_THREADS'])"
     options = ("--run", "r", "--seeds", "0", "1", "2", "--jobs", "2")
     assert main(study(*options, sft=source)) == 0
@@ -225,7 +226,7 @@ def test_bad_input_is_refused_before_anything_is_written(study, capsys, options,
     assert list(study.outputs.iterdir()) == []
 
 
-def test_an_unknown_run_is_refused_with_those_there_are(study, capsys):
+def test_an_unknown_run_is_refused_with_the_known_ones(study, capsys):
     for run in ("warm", "cold"):
         Study.begin(run=run, outputs=str(study.outputs))
     assert main(study("--resume", "hot")) == 2
@@ -253,8 +254,8 @@ def test_the_recorded_command_makes_the_same_study(tmp_path):
     assert Study.begin(options.run, options.profile, **again) == study
 
 
-def test_durations_are_told_as_people_do():
-    assert [_duration(each) for each in (4.24, 192, 59.96, 3 * 3600 + 61)] == [
+def test_a_duration_has_at_most_two_units():
+    assert [_duration(seconds) for seconds in (4.24, 192, 59.96, 3 * 3600 + 61)] == [
         "4.2 s",
         "3 min 12 s",
         "1 min 0 s",

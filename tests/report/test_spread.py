@@ -1,4 +1,4 @@
-"""A study on a Dask cluster: arms as jobs, notebooks that reuse them, no job done half."""
+"""A study on a Dask cluster: arms are jobs, notebooks reuse them, no work is lost."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SMALL = (
 ).split()
 
 
-def test_each_arm_is_a_job_after_those_that_it_needs(tmp_path):
+def test_each_arm_is_a_job_and_comes_after_the_jobs_that_it_needs(tmp_path):
     arms = {"rl_arms": "ppo ppo-rm", "dpo_arms": "eta binary", "eta_rm": 0}
     study = Study.planned("it", "smoke", outputs=str(tmp_path), **arms)
     names = jobs.names_of(study)
@@ -33,15 +33,15 @@ def test_each_arm_is_a_job_after_those_that_it_needs(tmp_path):
         assert set(jobs.needs(name)) <= set(names[:place])
 
 
-def test_an_arm_that_the_study_has_not_got_is_named(tmp_path, capsys):
+def test_an_arm_that_is_not_in_the_study_is_named(tmp_path, capsys):
     words = ["train", "--profile", "smoke", "--arms", "dpo-fraction"]
     assert main([*words, "-p", f"outputs={tmp_path / 'o'}"]) == 2
-    said = capsys.readouterr().err
-    assert "--arms dpo-fraction: this study has no such arm; it has sft, rm, ppo" in said
+    errors = capsys.readouterr().err
+    assert "--arms dpo-fraction: this study has no such arm; it has sft, rm, ppo" in errors
     assert not (tmp_path / "o").exists()
 
 
-def test_jobs_are_not_for_a_cluster(capsys):
+def test_the_number_of_jobs_is_refused_with_a_cluster(capsys):
     assert main("run --dask tcp://127.0.0.1:9 --jobs 2".split()) == 2
     assert "--jobs: with --dask" in capsys.readouterr().err
 
@@ -49,13 +49,13 @@ def test_jobs_are_not_for_a_cluster(capsys):
 @pytest.mark.slow
 def test_a_study_runs_on_a_cluster_and_survives_a_worker(tmp_path, capfd):
     sizes = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
-    words = ["run", "--profile", "smoke", *(w for each in SMALL for w in ("-p", each))]
+    words = ["run", "--profile", "smoke", *(w for value in SMALL for w in ("-p", value))]
     base = tmp_path / "smoke" / "seed0" / "base"
     with LocalCluster(**sizes) as local:
         address = local.scheduler_address
 
         def kill_the_worker_of_the_base():
-            """While the base is trained, which one worker does and the other waits for."""
+            """While the base is trained: one worker does that, the other is idle."""
             while not (base / "started.json").exists():
                 time.sleep(0.1)
             with connected(address) as client:
@@ -66,12 +66,12 @@ def test_a_study_runs_on_a_cluster_and_survives_a_worker(tmp_path, capfd):
         killer.start()
         assert main([*words, "--dask", address, "-p", f"outputs={tmp_path}"]) == 0
         killer.join()
-    said = capfd.readouterr().out
-    done = [line.split(":")[0] for line in said.splitlines() if ", seed 0: " in line]
+    printed = capfd.readouterr().out
+    done = [line.split(":")[0] for line in printed.splitlines() if ", seed 0: " in line]
     assert done[0] == "sft, seed 0"
     assert sorted(done[1:4]) == ["dpo-eta, seed 0", "ppo, seed 0", "rm, seed 0"]
     assert done[4:] == ["01_sft, seed 0", "02_ppo, seed 0", "03_eta_dpo, seed 0"]
-    for name in ("sft", "ppo", "rm", "dpo-eta"):  # each printed into a file of its own
+    for name in ("sft", "ppo", "rm", "dpo-eta"):  # each job has a log file of its own
         assert "seed 0" in (base.parent / f"{name}.log").read_text()
     for notebook in ("01_sft", "02_ppo", "03_eta_dpo"):
         text = (base.parent / f"{notebook}.ipynb").read_text()

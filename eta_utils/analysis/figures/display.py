@@ -22,60 +22,65 @@ from eta_utils.common.files import write_whole
 from eta_utils.execution.records import Outcome
 from eta_utils.tasks import Task
 
-COLOURS_KEPT = 128  # of a picture
-ONE_LINE = 48  # letters of a table's cell
+PALETTE = 128  # colours of a picture
+ONE_LINE = 48  # characters of a cell that are not broken into lines
 
 
 def show(figure: Figure, caption: str, file: Path | None = None) -> None:
-    """Display a figure over its caption, whose first sentence is its alternative text; keep
-    it in `file`, and let go of it."""
+    """Display a figure above its caption, write it to `file` if given, and close it.
+
+    The caption's first sentence is the alternative text.
+    """
     picture = _png(figure)
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with write_whole(file, binary=True) as kept:
-            kept.write(picture)
+        with write_whole(file, binary=True) as opened:
+            opened.write(picture)
     display(Image(picture, alt=caption.partition(". ")[0]))
     display(Markdown(f"*{caption}*"))
     plt.close(figure)
 
 
 def _png(figure: Figure) -> bytes:
-    """Charts have few colours: with a palette they take a third of the space."""
-    drawn, small = io.BytesIO(), io.BytesIO()
-    figure.savefig(drawn)
-    with PIL.Image.open(drawn) as picture:
-        whole = picture.convert("RGB")
-    few = whole.quantize(COLOURS_KEPT, dither=PIL.Image.Dither.NONE)
-    few.save(small, "png", optimize=True)
+    """The figure as PNG with a palette: charts have few colours, and the file is a third as
+    large."""
+    full, small = io.BytesIO(), io.BytesIO()
+    figure.savefig(full)
+    with PIL.Image.open(full) as picture:
+        colours = picture.convert("RGB")
+    indexed = colours.quantize(PALETTE, dither=PIL.Image.Dither.NONE)
+    indexed.save(small, "png", optimize=True)
     return small.getvalue()
 
 
 def table(rows: pd.DataFrame, **formats: str) -> Styler:
-    """A data frame for display: shares with three digits, no index; where all texts are
-    short, each row on one line."""
+    """A data frame for display, without its index; `formats` by column.
+
+    Other floats have three decimals.  If all texts are short, each row is one line.
+    """
     rows = joined(rows)
-    shown = dict.fromkeys(rows.select_dtypes("float"), "{:.3f}") | formats
+    by_column = dict.fromkeys(rows.select_dtypes("float"), "{:.3f}") | formats
     longest = max((len(str(value)) for value in rows.to_numpy().ravel()), default=0)
-    styled = rows.style.format(shown, na_rep="").hide(axis="index")
+    styled = rows.style.format(by_column, na_rep="").hide(axis="index")
     kind = "rows" if longest <= ONE_LINE else "texts"
     return styled.set_table_attributes(f'class="dataframe {kind}"')
 
 
 def folded(title: str, styled: Styler) -> None:
-    """Display a table that is seen when its title is opened."""
+    """Display a table folded away below its title."""
     summary = f"<summary>{html.escape(title)}</summary>"
     display(HTML(f"<details>{summary}{styled.to_html()}</details>"))
 
 
 def sentences(lines: Iterable[str]) -> None:
-    """Show sentences as a list, and a single one as a paragraph."""
+    """Display sentences as a list, or a single one as a paragraph."""
     lines = list(lines)
     mark = "- " if len(lines) > 1 else ""
     display(Markdown("\n".join(f"{mark}{line}" for line in lines)))
 
 
 def code(text: str, title: str = "") -> None:
-    """Show Python, highlighted; whoever wrote it, it is text and nothing else."""
+    """Display Python, highlighted.  It is escaped, so that no program becomes markup."""
     display(HTML(_highlighted(text, title)))
 
 
@@ -86,7 +91,7 @@ def _highlighted(text: str, title: str = "", marked: Sequence[int] = ()) -> str:
 
 
 def program(task: Task, outcome: Outcome) -> None:
-    """Show a judged program under what the judge found."""
+    """Display a judged program below its outcome, with the line that raised marked."""
     raised = f", {outcome.exception} in line {outcome.line}" if outcome.exception else ""
     title = (
         f"{outcome.task_id}: {outcome.status}{raised}; passes {outcome.asserts_passed} of "
@@ -97,14 +102,14 @@ def program(task: Task, outcome: Outcome) -> None:
 
 
 def three(examples: Mapping[str, Outcome]) -> list[Outcome]:
-    """Of the examples by status one that passes, one that answers wrongly, one that
-    raises, as far as there are such."""
+    """Of the examples by status those that passed, answered wrongly and raised, in this
+    order; a status without an example is left out."""
     wanted = ("passed", "assertion", "exception")
     return [examples[status] for status in wanted if status in examples]
 
 
 def trace(task: Task, outcome: Outcome) -> None:
-    """Show a judged program with how often each line ran before the first failure.
+    """Display a judged program and how often each line ran before the first failure.
 
     The outcome must have kept its trace.
     """
@@ -118,5 +123,5 @@ def trace(task: Task, outcome: Outcome) -> None:
     style = pd.DataFrame(rows).style.hide(axis="index")
     display(style.set_properties(subset=["code"], **{"white-space": "pre"}))
     if outcome.progress is not None:
-        share = f"{outcome.progress:.0%}"
-        sentences([f"Its states follow the reference's through {share} of them."])
+        fraction = f"{outcome.progress:.0%}"
+        sentences([f"It went through {fraction} of the reference's states, in order."])

@@ -1,9 +1,9 @@
-"""What two programs for one task did, side by side: which lines ran, what their variables
-were until the two parted, and which asserts hold.
+"""Two programs for one task, side by side: the lines that ran, the asserts that hold, and
+the variable states up to the first difference.
 
 >>> pair(task, chosen, rejected)        # outcomes that kept their traces
 
-Whatever a model wrote is text here and nothing else.
+All text of models is escaped, so that none of it becomes markup.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from eta_utils.execution.records import Outcome
 from eta_utils.tasks import Task
 from eta_utils.tasks.asserts import assert_texts
 
-BEFORE = 6  # states shown before the two programs part
+BEFORE = 6  # states shown before the first difference
 _SIDES = "display:flex;flex-wrap:wrap;gap:1rem"
 _SIDE = "flex:1 1 20rem;min-width:0;overflow-x:auto"
 _CELL = "padding:0 .5em;text-align:left;white-space:pre;font-family:monospace"
@@ -30,20 +30,20 @@ _MARK = "#D55E00"
 
 
 def pair(task: Task, chosen: Outcome, rejected: Outcome) -> None:
-    """Show both programs with their traces."""
+    """Display both programs with their traces."""
     display(HTML(pair_page(task, chosen, rejected)))
 
 
 def browse(
-    pairs: Sequence[dict], seen: Callable[[dict], tuple[Task, Outcome, Outcome]]
+    pairs: Sequence[dict], traced: Callable[[dict], tuple[Task, Outcome, Outcome]]
 ) -> ipywidgets.VBox:
-    """In a live notebook: choose one of the preference pairs, and what is `seen` of it is
-    shown, as by `pair`.  Nothing of it remains on paper.
+    """A chooser of preference pairs for a live notebook; the report leaves it out.
 
-    Not by `ipywidgets.interact`, whose output widget now and then leaves a notebook that is
-    executed headless waiting for ever (nbclient, issue 312).
+    `traced` returns the arguments of `pair` for the pair that is chosen.
     """
-    titles = [(f"{each['task_id']}: {each['reason']}", each) for each in pairs]
+    # Not ipywidgets.interact: with its output widget a notebook that is executed headless
+    # sometimes waits for ever (nbclient, issue 312).
+    titles = [(f"{pair['task_id']}: {pair['reason']}", pair) for pair in pairs]
     wide = ipywidgets.Layout(width="100%")
     options = [("choose a pair" if pairs else "there are none", None), *titles]
     chooser = ipywidgets.Dropdown(options=options, description="pair", layout=wide)
@@ -51,9 +51,9 @@ def browse(
 
     def show(change: dict) -> None:
         chosen = change["new"]
-        # Widgets have lines as high as a button.
+        # A widget's own lines are as high as a button.
         inside = '<div style="line-height:1.4">{}</div>'
-        page.value = inside.format(pair_page(*seen(chosen))) if chosen else ""
+        page.value = inside.format(pair_page(*traced(chosen))) if chosen else ""
 
     chooser.observe(show, "value")
     return ipywidgets.VBox([chooser, page])
@@ -66,7 +66,7 @@ def pair_page(task: Task, chosen: Outcome, rejected: Outcome) -> str:
         f"{_asserts(task, outcome)}</div>"
         for name, outcome in (("chosen", chosen), ("rejected", rejected))
     )
-    return f'<div style="{_SIDES}">{sides}</div>{_parting(chosen, rejected)}'
+    return f'<div style="{_SIDES}">{sides}</div>{_first_difference(chosen, rejected)}'
 
 
 def _heading(name: str, outcome: Outcome) -> str:
@@ -76,8 +76,7 @@ def _heading(name: str, outcome: Outcome) -> str:
 
 
 def _listing(task: Task, outcome: Outcome) -> str:
-    """The program with the lines that ran shaded by how often, and the one that raised
-    marked."""
+    """The program: lines shaded by how often they ran, the line that raised marked."""
     text = task.program(outcome.sample)
     formatter = HtmlFormatter(nowrap=True, noclasses=True)
     lines = highlight(text, PythonLexer(stripnl=False), formatter).splitlines()
@@ -86,6 +85,7 @@ def _listing(task: Task, outcome: Outcome) -> str:
     rows = []
     for number, line in enumerate(lines, 1):
         ran = hits.get(number, 0)
+        # Logarithmic, or a loop's many turns would make all other lines pale.
         shade = 0.1 + 0.25 * math.log1p(ran) / math.log1p(most) if ran else 0
         failed = number == outcome.line
         border = f"border-left:4px solid {_MARK if failed else 'transparent'}"
@@ -101,11 +101,11 @@ def _listing(task: Task, outcome: Outcome) -> str:
 def _asserts(task: Task, outcome: Outcome) -> str:
     """Each assert with whether it holds."""
     held = _trace(outcome)["asserts"]
-    texts = assert_texts(task.test)
     if not held:
         return "<p>No assert was reached.</p>"
-    if len(texts) != len(held):  # it stopped before the last, or they are not statements
-        texts = (texts + [f"assert {number}" for number in range(len(held))])[: len(held)]
+    # Show the asserts that were reached; one without a statement of its own has a number.
+    texts = assert_texts(task.test)[: len(held)]
+    texts += [f"assert {number}" for number in range(len(texts) + 1, len(held) + 1)]
     rows = "".join(
         f'<tr><td style="{_CELL}">{"&#10003;" if passed else "&#10007;"}</td>'
         f'<td style="{_CELL}">{html.escape(text)}</td></tr>'
@@ -114,59 +114,57 @@ def _asserts(task: Task, outcome: Outcome) -> str:
     return f'<table style="border-collapse:collapse">{rows}</table>'
 
 
-def _parting(chosen: Outcome, rejected: Outcome) -> str:
-    """The states of the first call in which the two differ, as far as they go together,
-    and one further."""
+def _first_difference(chosen: Outcome, rejected: Outcome) -> str:
+    """The states of the first call in which the programs differ, up to the difference."""
     ours, theirs = _by_call(chosen), _by_call(rejected)
     for call in sorted(ours.keys() | theirs.keys()):
-        nothing: tuple[list, list] = ([], [])
-        both = (ours.get(call, nothing), theirs.get(call, nothing))
-        marks, words = zip(*both, strict=True)
-        if marks[0] != marks[1]:
-            return _states(call, marks, words)
+        no_states: tuple[list, list] = ([], [])
+        both = (ours.get(call, no_states), theirs.get(call, no_states))
+        hashes, words = zip(*both, strict=True)
+        if hashes[0] != hashes[1]:
+            return _states(call, hashes, words)
     return "<p>Their variables never differed.</p>"
 
 
-def _states(call: tuple[int, int], marks: tuple, words: tuple) -> str:
-    together = 0
-    for one, other in zip(*marks, strict=False):
+def _states(call: tuple[int, int], hashes: tuple, words: tuple) -> str:
+    """A table of both programs' states; the row of the first difference is marked."""
+    same = 0
+    for one, other in zip(*hashes, strict=False):
         if one != other:
             break
-        together += 1
-    first = max(0, together - BEFORE)
+        same += 1
+    first = max(0, same - BEFORE)
     left_out = f"; the first {first} are left out" if first else ""
     rows = []
-    for place in range(first, together + 1):
-        cells = "".join(f'<td style="{_CELL}">{_state(each, place)}</td>' for each in words)
-        mark = f"border-left:4px solid {_MARK}" if place == together else ""
-        rows.append(f'<tr style="{mark}"><td style="{_CELL}">{place + 1}</td>{cells}</tr>')
-    title = (
-        f"States in the call of assert {call[0] + 1}, up to where the two part{left_out}"
-    )
+    for index in range(first, same + 1):
+        cells = "".join(f'<td style="{_CELL}">{_state(side, index)}</td>' for side in words)
+        mark = f"border-left:4px solid {_MARK}" if index == same else ""
+        rows.append(f'<tr style="{mark}"><td style="{_CELL}">{index + 1}</td>{cells}</tr>')
+    title = f"States in the call of assert {call[0] + 1}, up to the first difference"
     names = ("", "chosen", "rejected")
     head = "".join(f'<th style="{_CELL}">{name}</th>' for name in names)
     body = f"<tr>{head}</tr>{''.join(rows)}"
     table = f'<table style="border-collapse:collapse">{body}</table>'
-    return f'<p>{title}:</p><div style="overflow-x:auto">{table}</div>'
+    return f'<p>{title}{left_out}:</p><div style="overflow-x:auto">{table}</div>'
 
 
-def _state(words: list, place: int) -> str:
-    if place >= len(words):
+def _state(words: list, index: int) -> str:
+    if index >= len(words):
         return "(nothing further)"
-    line, name, value = words[place]
+    line, name, value = words[index]
     return html.escape(f"line {line}: {name} = {value}")
 
 
 def _by_call(outcome: Outcome) -> dict[tuple[int, int], tuple[list, list]]:
-    """Of each call its states as numbers and in words."""
+    """The states of each call, as hashes and in words, by (assert, call within it)."""
     trace = _trace(outcome)
     words = {(unit, call): texts for unit, call, texts in trace["words"]}
     return {
-        (unit, call): (marks, words.get((unit, call), []))
-        for unit, call, marks in trace["states"]
+        (unit, call): (hashes, words.get((unit, call), []))
+        for unit, call, hashes in trace["states"]
     }
 
 
 def _trace(outcome: Outcome) -> dict:
-    """The outcome's trace; text that does not compile left none."""
+    """The outcome's trace; a program that does not compile has none."""
     return outcome.trace or {"hits": {}, "asserts": [], "words": [], "states": []}
