@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import resource
-import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Container, Iterator
@@ -13,7 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from eta_utils.cli.options import add_settings, chosen
-from eta_utils.common.files import BadInput, read_jsonl, write_jsonl
+from eta_utils.common.errors import BadInput
+from eta_utils.common.files import read_jsonl, write_jsonl
+from eta_utils.common.machine import peak_mib
 from eta_utils.execution import STATUSES, JudgeSettings, Outcome, SampleFile, judge
 from eta_utils.preferences import ORDERINGS, PairSettings, make_pairs
 from eta_utils.sandbox.isolation import choose_rung, probe, refuse_weak
@@ -105,7 +105,7 @@ def run_judge(options: argparse.Namespace) -> None:
     seconds = time.monotonic() - start
     rate = len(samples) / seconds
     print(f"judged     {len(samples):,} samples in {seconds:.1f} s, {rate:,.0f} per second")
-    print(f"memory     {_peak_mebibytes():.0f} MiB at most in the judging process")
+    print(f"memory     {peak_mib():.0f} MiB at most in the judging process")
     _print_summary(statuses, judged, passed)
     print(f"written    {options.out}")
 
@@ -122,11 +122,6 @@ def _executor(address: str | None, rung: str) -> Iterator[tuple]:
         executor, at_once = judges(client, rung)
         print(f"cluster    {address}, {at_once()} programs at a time")
         yield executor, at_once
-
-
-def _peak_mebibytes() -> float:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
 
 
 def _print_summary(statuses: Counter, judged: Counter, passed: Counter) -> None:

@@ -237,6 +237,7 @@ def add_train(commands: argparse._SubParsersAction) -> None:
 
 def run_training(options: argparse.Namespace) -> None:
     """Make the stages of a study without notebooks, alone or under `accelerate launch`."""
+    processes.join()
     study, seeds = _asked(options)
     _check_installed()
     from eta_utils.report.notebook import ENVIRONMENT
@@ -244,7 +245,6 @@ def run_training(options: argparse.Namespace) -> None:
 
     check_seeds(seeds)
     os.environ.update(ENVIRONMENT)
-    processes.join()
     study.check_batches()
     _check_machine(study)
     from eta_utils.study import jobs  # torch takes seconds to load

@@ -26,7 +26,7 @@ from pathlib import Path
 from distributed import Client, KilledWorker
 
 import eta_utils
-from eta_utils.common.files import BadInput, Failed
+from eta_utils.common.errors import BadInput, Failed
 from eta_utils.sandbox.isolation import choose_rung
 
 PACKAGE = Path(__file__).parents[1]

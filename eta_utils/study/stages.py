@@ -126,7 +126,7 @@ class Stage:
         if path in _locks:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path, thread_local=False)
+        lock = FileLock(path, thread_local=False, fallback_to_soft=False)
         try:
             try:
                 lock.acquire(timeout=0)

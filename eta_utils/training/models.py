@@ -8,7 +8,6 @@ Leaves out: what they write (see `sampling`), and training (see `training`, `ppo
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
@@ -163,7 +162,7 @@ def device(wanted: str = "auto") -> torch.device:
     """This process' GPU where there is one.  Raises BadInput where there is none and
     `wanted` is cuda."""
     if torch.cuda.is_available():
-        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        return torch.device("cuda", torch.cuda.current_device())
     if wanted == "cuda":
         raise BadInput(
             f"parameter device: cuda was asked for, but torch {torch.__version__} sees no "

@@ -14,7 +14,8 @@ import pytest
 from distributed import LocalCluster
 
 from eta_utils.cli import main
-from eta_utils.common.files import BadInput, Failed, write_jsonl
+from eta_utils.common.errors import BadInput, Failed
+from eta_utils.common.files import write_jsonl
 from eta_utils.execution import JudgeSettings, judge
 from eta_utils.report import cluster
 from tests.conftest import ADD, ROOT

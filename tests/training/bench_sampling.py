@@ -12,8 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from eta_utils.study.parameters import ROOT
-
+from eta_utils.study import ROOT
 from eta_utils.tasks import at_token_boundary, pipelines
 from eta_utils.training import models, sampling
 

@@ -10,10 +10,16 @@ import torch
 from eta_utils.tasks import at_token_boundary, pipelines
 from eta_utils.training.dpo import train_dpo
 from eta_utils.training.models import adapt, load_model, save_model
-from eta_utils.training.ppo import PPOSettings, train_ppo
+from eta_utils.training.ppo import train_ppo
 from eta_utils.training.reward_model import load_reward_model, score, train_reward_model
 from eta_utils.training.sampling import sample_completions
-from eta_utils.training.settings import DPOSettings, RewardModelSettings, SFTSettings
+from eta_utils.training.settings import (
+    DPOSettings,
+    PPOSettings,
+    RewardModelSettings,
+    SamplingSettings,
+    SFTSettings,
+)
 from eta_utils.training.sft import train_sft
 from tests.conftest import tiny_qwen
 
@@ -95,14 +101,12 @@ def test_ppo_samples_from_its_adapters_and_its_snapshots_are_plain(loaded, tmp_p
     policy, tokenizer = loaded
     reference, before = copy.deepcopy(policy), logits(policy)
     adapt(policy, rank=4)
-    settings = PPOSettings(
-        updates=2,
-        prompts_per_update=4,
-        samples_per_prompt=2,
-        minibatch=4,
-        learning_rate=1e-2,
-        max_new_tokens=12,
-    )
+    settings = PPOSettings(prompts=4, minibatch=4, learning_rate=1e-2)
+    how = {
+        "updates": 2,
+        "samples_per_prompt": 2,
+        "sampling": SamplingSettings(max_new_tokens=12),
+    }
     rows = [{"prompt": task.prompt} for task in TASKS]
     train_ppo(
         policy,

@@ -6,6 +6,7 @@ import importlib.util
 
 import pytest
 
+from eta_utils.common import processes
 from eta_utils.common.files import BadInput
 from eta_utils.tasks import pipelines
 from eta_utils.training.models import load_model
@@ -29,7 +30,7 @@ def test_vllm_where_it_is_not_installed_is_named_and_auto_does_without():
 
 
 def test_vllm_is_not_for_several_processes(monkeypatch):
-    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(processes, "count", lambda: 2)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
     assert not uses_vllm("auto")
     with pytest.raises(BadInput, match="parameter sampler: vllm samples in one process"):
