@@ -34,6 +34,7 @@ _TIERS = {
     "passed": 5,
 }
 _LOAD_ERROR = 1
+# Stopped by a limit.  A long trace says nothing there: an endless loop has the longest.
 STOPPED = ("budget", "timeout", "memory")
 _TIER_NAMES = (
     "does not compile",
@@ -61,6 +62,7 @@ class Ordering:
     about: str
     key: Callable[[Outcome], Key]
     reason: Callable[[Outcome, Outcome], str]
+    # A program that looked for its judge may have forged what is known of its execution.
     may_win: Callable[[Outcome], bool] = lambda outcome: outcome.status != "tampered"
     least: float = 0.0
 
@@ -166,6 +168,7 @@ def _by_states(better: Outcome, worse: Outcome) -> str:
 def _by_eta(better: Outcome, worse: Outcome) -> str:
     if better.closeness is None or worse.closeness is None:
         return _by_states(better, worse)
+    # What eta adds up, as far as it speaks for the winner.
     reasons = []
     if better.asserts_passed != worse.asserts_passed:
         reasons.append(_by_tests(better, worse))

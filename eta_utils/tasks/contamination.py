@@ -56,6 +56,7 @@ def _marks(task: Task) -> Iterator[tuple[str, Hashable]]:
     yield "the same prompt", task.prompt.strip()
     if task.canonical_solution.strip():
         yield "the same solution", _nameless(task.prompt + task.canonical_solution)
+    # Without a docstring, the whole prompt.
     description = "\n".join(_DOCSTRING.findall(task.prompt)) or task.prompt
     words = re.findall(r"\w+", description.lower())
     for start in range(len(words) - WORDS + 1):

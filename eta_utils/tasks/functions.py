@@ -65,6 +65,7 @@ def entry_point_of(code: str, script: str) -> str:
     defined = {node.name for node in _parsed(code).body if _is_function(node)}
     for statement in _parsed(script).body:
         if isinstance(statement, ast.Assert):
+            # Walked, because the call may stand within others: `set(total(xs)) == ...`.
             for node in ast.walk(statement.test):
                 name = getattr(getattr(node, "func", None), "id", None)
                 if name in defined:
@@ -100,6 +101,7 @@ def as_check(script: str, entry_point: str, code: str = "") -> str:
     start = next((i for i, node in enumerate(body) if isinstance(node, tests)), None)
     if start is None:
         raise ValueError("its test asserts nothing")
+    # Not its functions: where a test calls one, it means that of the program under test.
     shared = (ast.ClassDef, ast.Import, ast.ImportFrom)
     before = [node for node in _parsed(code).body if isinstance(node, shared)]
     own = {node.name for node in body if isinstance(node, ast.FunctionDef)}

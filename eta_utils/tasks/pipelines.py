@@ -53,12 +53,13 @@ def generate(
 
     Raises BadInput where there are not so many.
     """
-    rng = random.Random(f"{split} {seed}")
+    rng = random.Random(f"{split} {seed}")  # text is hashed the same in every process
     levels = range(steps[0], steps[1] + 1)
     tasks: dict[str, Task] = {}
     seen: set[str] = set()
     draws = 0
     while len(tasks) < count:
+        # In turn, and a rejected task does not lose its turn: the counts stay equal.
         difficulty = levels[len(tasks) % len(levels)]
         prompt, codes = _draw(split, difficulty, rng)
         draws += 1
@@ -67,7 +68,7 @@ def generate(
                 f"split {split}: there are not {count} different tasks with {steps[0]} to "
                 f"{steps[1]} steps; ask for fewer, or for more steps"
             )
-        if prompt in seen:
+        if prompt in seen:  # taken, or rejected before
             continue
         seen.add(prompt)
         name = f"pipelines/{split}/{len(tasks)}"
@@ -133,8 +134,10 @@ def _chain(source: str, length: int, rng: random.Random) -> list[Operation]:
     while len(chain) < length:
         kind = chain[-1].target if chain else source
         fitting = [step for step in BY_SOURCE[kind] if step not in chain]
-        # A single value soon has nothing left that can be done to it: begin again.
-        chain = [*chain, rng.choice(fitting)] if fitting else []
+        if fitting:
+            chain.append(rng.choice(fitting))
+        else:  # a single value soon has nothing left that can be done to it: begin again
+            chain = []
     return chain
 
 

@@ -129,6 +129,7 @@ def _of_asserts(row: dict, text: str, script: list[str]) -> Task:
     The docstring is `text` and the first assert.  Without it many tasks are ambiguous;
     Austin et al. 2021 (arXiv 2108.07732) show a model all three asserts.
     """
+    # Most of MBPP has the line ends of Windows.
     tests = "\n".join(script).replace("\r\n", "\n")
     code = row["code"].replace("\r\n", "\n")
     entry_point = entry_point_of(code, tests)

@@ -51,11 +51,12 @@ def _splits(source: str) -> dict[str, dict[str, Task]]:
         in_sft = set(parts["sft"])
         parts["align"] = [task_id for task_id in train if task_id not in in_sft]
     else:
+        # Consecutive pieces, cut at hundredths, so that none is lost to rounding.
         parts, start = {}, 0
         for name, share in SHARES.items():
             end = start + share
-            some = slice(len(order) * start // 100, len(order) * end // 100)
-            parts[name], start = order[some], end
+            parts[name] = order[len(order) * start // 100 : len(order) * end // 100]
+            start = end
     return {
         name: {task_id: tasks[task_id] for task_id in part} for name, part in parts.items()
     }
