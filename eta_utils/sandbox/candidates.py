@@ -16,7 +16,7 @@ ENDED_BY_EXIT = "os._exit"
 class Candidates:
     """Hands out candidates one at a time.
 
-    The zygote announces the next candidate as soon as the last one has ended, so that it is
+    The zygote announces the next candidate as soon as the last one has ended.  So it is
     forked while the examiner still reports on the last.
     """
 

@@ -30,9 +30,8 @@ class Channel:
     def receive(self) -> bytes:
         """Wait for one whole frame and return its payload.
 
-        Raises EOFError when the other side is gone, ProtocolError for a frame that is too
-        large, and TimeoutError when the socket has a timeout and nothing arrives for so
-        long.
+        Raises EOFError when the other side is gone, and ProtocolError for a frame that is
+        too large.  Raises TimeoutError when the socket has a timeout and it runs out.
         """
         buffer = self._buffer
         if len(buffer) < HEADER:

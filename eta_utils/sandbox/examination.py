@@ -17,9 +17,9 @@ The step budget has three bounds (`pool.Batch` names them; steps are those of `t
 - once an assert has failed the verdict is known.  The asserts after it are run for the
   fraction of asserts only, and may take `budget_after_failure` steps together.
 
-The candidate's counters enforce a bound while the program runs, but coarsely: each counter
-has half of the steps to itself (see `tracing.recorder.Recorder`).  So after each call the
-exact sum is compared with the bounds here.
+While the program runs, its counters enforce a bound, but coarsely: each counter has half of
+the steps to itself (see `tracing.recorder.Recorder`).  After each call the exact sum is
+compared with the bounds here.
 """
 
 from __future__ import annotations

@@ -173,8 +173,8 @@ def _task_if_good(
 ) -> Task | None:
     """The task with its tests; None where the tests would let a wrong program pass.
 
-    That is where the visible answers are too few different ones, since a constant could
-    pass many of them, or where some step can be left out.
+    They would where too few of the visible answers differ: a constant would then pass most
+    asserts.  They also would where some step can be left out.
     """
     inputs = _inputs(prompt, rng)
     visible = _answers(prompt + _body(prompt, codes), inputs[:VISIBLE])

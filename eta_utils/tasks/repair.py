@@ -52,9 +52,9 @@ def notes_on(
 ) -> list[str]:
     """What a failing program did, in a few words, as notes of one line each.
 
-    `first_failed` is the number of the first assert that fails, `exception` what the
-    program raised, and `states` the states (line, variable, value) of its variables in that
-    assert, of which the first `MOST_STATES` are told.
+    `first_failed` is the number of the first assert that fails.  `exception` is what the
+    program raised.  `states` are the states (line, variable, value) of its variables in
+    that assert; the first `MOST_STATES` become notes.
     """
     notes = []
     texts = assert_texts(task.test)

@@ -3,7 +3,7 @@
 Two things are compared: the variable states (see `recorder`) and the returned answers (see
 `answers`).  Both are sequences of 64-bit fingerprints, one sequence for each call of the
 function under test.  Calls are compared one by one, since the k-th call of an assert has
-the same input in both programs, and the results are averaged over the reference's calls.
+the same input in both programs.  The results are averaged over the reference's calls.
 """
 
 from __future__ import annotations

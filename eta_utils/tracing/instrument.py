@@ -28,8 +28,8 @@ For example, `f` above becomes
         return _eta_result
 
 Each turn of a loop and each call of a function begins with a statement, a comprehension's
-item or a lambda, so nothing written in Python escapes the budget.  Code that a program
-compiles at run time does: the clock stops it.
+item or a lambda.  So nothing written in Python escapes the budget.  Code that a program
+compiles at run time does, and is stopped by the clock.
 """
 
 from __future__ import annotations

@@ -81,13 +81,13 @@ class Recorder:
     """Supplies the names that `instrument` writes into a program, and reads them out.
 
     A counter must be cheap, and the program must not get past a used-up budget.  Both come
-    from C: a counter is the `__next__` of an iterator over so many True.  To count is to
-    take one, to read the count is to ask how many are left, and a spent iterator raises
+    from C: a counter is the `__next__` of an iterator over so many True.  Counting takes
+    one of them.  Reading the count asks how many are left.  A spent iterator raises
     StopIteration at every later call.
 
     Each counter has half of the budget.  So a loop of two statements, the smallest usual
-    one, stops when the budget is used up; the sum over all counters can exceed the budget,
-    and whoever reads the hits has to compare it.
+    one, stops when the budget is used up.  The sum over all counters can exceed the budget:
+    whoever reads the hits has to compare it (`sandbox.examination` does).
 
     With `in_words` each state is also kept as text.
     """
