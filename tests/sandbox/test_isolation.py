@@ -1,4 +1,4 @@
-"""The rung that holds is found by trying, is reported, and is never lowered without a word."""
+"""The rung that holds is found by trying, is reported, and is never lowered quietly."""
 
 from __future__ import annotations
 
