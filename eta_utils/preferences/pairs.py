@@ -1,14 +1,12 @@
 """Preference pairs in TRL's format, made from outcomes by a named ordering.
 
->>> pairs = make_pairs(outcomes, tasks, ordering="eta", per_task=2, seed=0)
+>>> pairs = make_pairs(outcomes, tasks, ordering="eta", seed=0)
 >>> pairs[0]["reason"]
 'passes 4 of 7 asserts against 1'
 
-Pairs are gated: where some sample of a prompt passes, every ordering pairs a passing
-program with a failing one; the orderings differ in what they say among failing programs,
-on prompts where nothing passed, which is where pass/fail feedback is silent.
-
-Leaves out: training on the pairs.
+Pairs are gated.  Where some sample of a prompt passes, every ordering pairs a passing
+program with a failing one.  The orderings differ on all-fail prompts only, where pass/fail
+feedback says nothing.
 """
 
 from __future__ import annotations
@@ -53,34 +51,42 @@ def make_pairs(
 ) -> list[dict]:
     """Preference pairs in TRL's format, tasks in the order of their first outcome.
 
-    At most `per_task` pairs per prompt, chosen at random among those whose keys differ by
-    more than `margin` at the first place where they differ, each program used once before
-    any is used twice.  Each pair: `prompt, chosen, rejected, task_id, ordering, margin,
-    reason, winner_passes`; the prompt's last newlines stand at the front of chosen and
-    rejected (see
-    `tasks.at_token_boundary`).  Outcomes that are judge errors are left out.
-    Without the gate the ordering pairs all programs alike.
+    Of each prompt's pairs at most `settings.pairs_per_prompt` are chosen at random, each
+    program used once before any is used twice.  A failing winner must lead by more than
+    `settings.pair_margin` at the first place where the two keys differ.
+
+    A pair has `prompt, chosen, rejected, task_id, ordering, margin, reason, winner_passes`.
+    The prompt's last newlines stand at the front of chosen and rejected (see
+    `tasks.at_token_boundary`).  Judge errors make no pairs, and of samples with the same
+    text only the first counts.
+
+    Without the gate the ordering also decides where something passed.
+
+    Raises KeyError for an unknown ordering or task.
     """
-    by_task: dict[str, dict[str, Outcome]] = defaultdict(dict)
+    chosen_ordering = ORDERINGS[ordering]
+    programs: dict[str, dict[str, Outcome]] = defaultdict(dict)  # by task, by text
     for outcome in outcomes:
         if outcome.status != "judge_error":
             text = tasks[outcome.task_id].program(outcome.sample)
-            by_task[outcome.task_id].setdefault(text, outcome)
+            programs[outcome.task_id].setdefault(text, outcome)
     pairs = []
-    for task_id, programs in by_task.items():
+    for task_id, by_text in programs.items():
+        # Seeded by the task, so that its pairs do not depend on which others there are.
         rng = random.Random(f"{seed} {task_id}")
-        found = _candidate_pairs(
-            list(programs.values()), ORDERINGS[ordering], settings.pair_margin, gated
+        possible = _possible_pairs(
+            list(by_text.values()), chosen_ordering, settings.pair_margin, gated
         )
-        rng.shuffle(found)
-        for better, worse in _spread(found)[: settings.pairs_per_prompt]:
-            pairs.append(_record(tasks[task_id], ORDERINGS[ordering], better, worse))
+        rng.shuffle(possible)
+        for better, worse in _unused_first(possible)[: settings.pairs_per_prompt]:
+            pairs.append(_record(tasks[task_id], chosen_ordering, better, worse))
     return pairs
 
 
-def _candidate_pairs(
+def _possible_pairs(
     outcomes: list[Outcome], ordering: Ordering, margin: float, gated: bool
 ) -> list[tuple[Outcome, Outcome]]:
+    """Every (better, worse) among the outcomes of one prompt."""
     passing = [outcome for outcome in outcomes if outcome.passed]
     if passing and gated:  # the gate: failing programs never win where something passed
         failing = [outcome for outcome in outcomes if not outcome.passed]
@@ -93,37 +99,50 @@ def _candidate_pairs(
     ]
 
 
-def _spread(pairs: list[tuple[Outcome, Outcome]]) -> list[tuple[Outcome, Outcome]]:
-    """Pairs of programs not used before come first, otherwise in the order given."""
+def _unused_first(
+    pairs: list[tuple[Outcome, Outcome]],
+) -> list[tuple[Outcome, Outcome]]:
+    """Pairs of programs that no earlier pair used, then the others, each in their order.
+
+    Few pairs then show many programs, and not one good program again and again.
+    """
     used: set[int] = set()
-    first, later = [], []
-    for pair in pairs:
-        ids = {id(pair[0]), id(pair[1])}
-        (later if ids & used else first).append(pair)
-        used |= ids if not ids & used else set()
-    return first + later
+    unused_pairs, other_pairs = [], []
+    for better, worse in pairs:
+        ids = {id(better), id(worse)}
+        if ids & used:
+            other_pairs.append((better, worse))
+        else:
+            unused_pairs.append((better, worse))
+            used |= ids
+    return unused_pairs + other_pairs
 
 
 def _record(task: Task, ordering: Ordering, better: Outcome, worse: Outcome) -> dict:
+    """One line of pairs.jsonl."""
     prompt, chosen = _split(task, better.sample)
     _, rejected = _split(task, worse.sample)
-    passes = bool(better.passed)
-    why = by_passing if passes and not worse.passed else ordering.reason
+    pass_beats_fail = bool(better.passed and not worse.passed)
+    reason = by_passing if pass_beats_fail else ordering.reason
     return {
         "prompt": prompt,
         "chosen": chosen,
         "rejected": rejected,
         "task_id": task.task_id,
         "ordering": ordering.name,
-        "margin": 1.0 if why is by_passing else ordering.margin(better, worse),
-        "reason": why(better, worse),
-        "winner_passes": passes,
+        # A pass against a fail counts 1, whatever the key of the ordering makes of it.
+        "margin": 1.0 if pass_beats_fail else ordering.margin(better, worse),
+        "reason": reason(better, worse),
+        "winner_passes": bool(better.passed),
     }
 
 
 def _split(task: Task, sample: dict) -> tuple[str, str]:
-    """(Prompt, answer) at the token boundary.  A solution that repeats the prompt is cut
-    to its completion; one that does not stays whole."""
+    """(Prompt, answer) at the token boundary.
+
+    A solution that repeats the prompt is cut to its completion; one that does not stays
+    whole.
+    """
     if "solution" not in sample:
         return at_token_boundary(task.prompt, sample["completion"])
     solution = sample["solution"]

@@ -21,7 +21,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from eta_utils.common.files import BadInput, read_json, write_json
+from eta_utils.common.errors import BadInput
+from eta_utils.common.files import read_json, write_json
 from eta_utils.common.machine import cores
 from eta_utils.report.notebook import NOTEBOOKS, Step, execute
 from eta_utils.report.page import EACH_SEED, LAST, render

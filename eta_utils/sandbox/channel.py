@@ -8,7 +8,8 @@ if TYPE_CHECKING:  # at run time the zygote uses the smaller `_socket`
     import socket
 
 HEADER = 4  # bytes that say how many follow
-LARGEST_FRAME = 32 << 20  # bytes
+# In bytes.  Without a limit, a forged header would have the reader wait for gigabytes.
+LARGEST_FRAME = 32 << 20
 
 
 class ProtocolError(Exception):
@@ -27,10 +28,10 @@ class Channel:
         self.socket.sendall(len(payload).to_bytes(HEADER, "big") + payload)
 
     def receive(self) -> bytes:
-        """One whole frame.
+        """Wait for one whole frame and return its payload.
 
-        Raises EOFError, ProtocolError for a frame that is too large, and TimeoutError
-        when the socket has a timeout and nothing arrives for so long.
+        Raises EOFError when the other side is gone, and ProtocolError for a frame that is
+        too large.  Raises TimeoutError when the socket has a timeout and it runs out.
         """
         buffer = self._buffer
         if len(buffer) < HEADER:
@@ -40,13 +41,15 @@ class Channel:
             raise ProtocolError(f"a frame of {end} bytes")
         if len(buffer) < end:
             buffer = self._read_until(end, buffer)
-        self._buffer = buffer[end:]
+        self._buffer = buffer[end:]  # may hold the beginning of the next frame
         return buffer[HEADER:end]
 
     def close(self) -> None:
+        """Close the socket; the other side then receives EOFError."""
         self.socket.close()
 
     def _read_until(self, size: int, buffer: bytes) -> bytes:
+        """`buffer` and what arrives after it, until there are at least `size` bytes."""
         parts, missing = [buffer], size - len(buffer)
         while missing > 0:
             part = self.socket.recv(max(missing, 1 << 16))

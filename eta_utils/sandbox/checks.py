@@ -1,17 +1,18 @@
 """Rewrite a task's `check(candidate)` so that each of its asserts is run and reported.
 
-`check` stops at its first failing assert; to know *which* tests a program passes, each
-top-level statement of `check` that holds an assert (a unit) becomes
+As written, `check` stops at its first failing assert.  To know *which* asserts a program
+passes, each top-level statement of `check` that holds an assert (a unit) becomes
 
     try: <the statement>
     except BaseException as _eta_error: _eta_unit(3, _eta_error)
     else: _eta_unit(3, None)
 
-157 of HumanEval's 164 checks are a flat list of asserts, so a unit is one assert; a loop
-around asserts is one unit.  A check without top-level asserts is one unit as a whole.
-Statements between the units run as they stand.  Asserts without any name in them
-(`assert True`) hold for every program: they are run but are no units, so that they do not
-inflate the share of passed asserts.
+In 157 of HumanEval's 164 tasks `check` is a flat list of asserts, so a unit is one assert.
+A loop around asserts is one unit.  A `check` without asserts of its own is one unit as a
+whole.  Statements between the units run as they stand.
+
+An assert without any name in it (`assert True`) passes for every program.  It is run, but
+is no unit: it would inflate the fraction of asserts.
 """
 
 from __future__ import annotations
@@ -32,10 +33,11 @@ class UnusableTest(Exception):
 class Checks:
     """A task's test, ready to run against many programs.
 
-    `code` defines `check`; `setting` is the prompt by itself, which defines the helpers
-    and imports that tests may use; `units` counts the asserts that are reported, and
-    `whole` says that `check` is one unit; `names` are the global names the test uses
-    without defining them: they are the program's.
+    `code` defines `check`.  `setting` is the prompt by itself, which defines helpers and
+    imports that tests may use; None where it does not compile.  `units` is the number of
+    units, and `whole` says that `check` as a whole is the only one.  `names` are the global
+    names that the test uses, without the built-in ones: what neither the test nor the
+    setting defines is the program's.
     """
 
     code: CodeType
@@ -46,7 +48,10 @@ class Checks:
 
 
 def prepare(prompt: str, test: str) -> Checks:
-    """Compile a task's test.  Raises UnusableTest."""
+    """Compile a task's test.
+
+    Raises UnusableTest where it does not compile or does not define `check`.
+    """
     try:
         tree = ast.parse(test, FILENAME)
         check = _find_check(tree)
@@ -77,9 +82,10 @@ def _calls_check(node: ast.stmt) -> bool:
 
 
 def _wrap_units(check: ast.FunctionDef) -> int:
-    """Wrap each unit in place; return how many there are."""
+    """Wrap each unit of `check` in place; return how many there are."""
     units = 0
     for index, statement in enumerate(check.body):
+        # Also true of a statement without any assert.
         if all(map(_is_trivial, _asserts_of(statement))):
             continue
         check.body[index] = _reported(statement, units)
@@ -88,33 +94,39 @@ def _wrap_units(check: ast.FunctionDef) -> int:
 
 
 def _asserts_of(statement: ast.stmt) -> list[ast.Assert]:
-    if isinstance(statement, ast.Assert):
+    if isinstance(statement, ast.Assert):  # by far the most frequent: no need to walk
         return [statement]
     return [node for node in ast.walk(statement) if isinstance(node, ast.Assert)]
 
 
 def _is_trivial(node: ast.Assert) -> bool:
+    """Whether it has no name in it, so that no program can fail it."""
     return not any(isinstance(part, ast.Name) for part in ast.walk(node.test))
 
 
 def _reported(statement: ast.stmt, unit: int) -> ast.Try:
+    """The try statement of the module's docstring around one unit."""
     place = {"lineno": statement.lineno, "col_offset": 0}
     error = ast.Name("_eta_error", ast.Load(), **place)
     anything = ast.Name("BaseException", ast.Load(), **place)
-    failed = [_report(unit, error, place)]
-    held = [_report(unit, ast.Constant(None, **place), place)]
-    handler = ast.ExceptHandler(anything, "_eta_error", failed, **place)
-    return ast.Try([statement], [handler], held, [], **place)
+    if_failed = [_report(unit, error, place)]
+    if_passed = [_report(unit, ast.Constant(None, **place), place)]
+    handler = ast.ExceptHandler(anything, "_eta_error", if_failed, **place)
+    return ast.Try([statement], [handler], if_passed, [], **place)
 
 
 def _report(unit: int, error: ast.expr, place: dict) -> ast.Expr:
+    """The statement `_eta_unit(unit, error)`."""
     function = ast.Name("_eta_unit", ast.Load(), **place)
     call = ast.Call(function, [ast.Constant(unit, **place), error], [], **place)
     return ast.Expr(call, **place)
 
 
 def _setting(prompt: str) -> CodeType | None:
-    """The prompt as a program of its own: a function whose body is its docstring."""
+    """The prompt as a program of its own: a function whose body is its docstring.
+
+    Where it has no docstring, a `pass` completes it.
+    """
     for text in (prompt, prompt + "\n    pass\n"):
         try:
             return compile(text, "<prompt>", "exec", dont_inherit=True)
@@ -124,6 +136,10 @@ def _setting(prompt: str) -> CodeType | None:
 
 
 def _global_names(code: CodeType) -> set[str]:
+    """The global names that code uses, and the code of the functions in it.
+
+    `co_names` has the names of attributes as well; asking for one too many does no harm.
+    """
     names = set(code.co_names)
     for constant in code.co_consts:
         if isinstance(constant, CodeType):

@@ -1,10 +1,12 @@
 """The destructive steps of the sandbox, and the proof that each of them demands.
 
 A clean-up that runs in the wrong place deletes somebody's files.  So nothing here takes a
-path to delete or a process to kill from its caller.  A `Scratch` is bound, when the
-sandbox is built, to one folder by device and inode, and to a secret written both into a
-read-only marker and into the zygote's orders; each destructive call proves anew that all
-of it still holds, or raises `Refused` and does nothing.
+path to delete or a process to kill from its caller.
+
+A `Scratch` is bound, when the sandbox is built, to one folder (by device and inode) and to
+one secret.  The secret stands in a read-only marker and in the zygote's orders.  Each
+destructive call proves anew that all of this still holds, or raises `Refused` and does
+nothing.
 """
 
 from __future__ import annotations
@@ -24,9 +26,9 @@ class Refused(RuntimeError):
 class Scratch:
     """The one folder that programs may write to.
 
-    `folder` is wiped between programs.  `marker` is a file outside of it that programs
-    cannot write and that holds `secret`.  `jailed` says that the folder is the private
-    /tmp of a jail whose first process we are, rather than a folder of this machine.
+    `folder` is wiped between programs.  `marker` is a file outside of it, which programs
+    cannot write and which holds `secret`.  `jailed` says that the folder is the private
+    /tmp of a jail whose first process we are, and not a folder of this machine.
     """
 
     def __init__(self, folder: str, marker: str, secret: str, jailed: bool) -> None:
@@ -38,11 +40,12 @@ class Scratch:
     def prove(self) -> None:
         """Raise Refused unless this is the scratch folder that was made for programs."""
         try:
-            found = _read(self.marker)
+            marked = _read(self.marker)
             same = _identity(self.folder) == self._identity
         except OSError as error:
             raise Refused(f"no proof of a scratch folder: {error}") from None
-        if not self._secret or found != self._secret:
+        # An empty secret would be proved by any empty file.
+        if not self._secret or marked != self._secret:
             raise Refused(f"{self.marker} does not hold the secret of this sandbox")
         if not same or self._is_link:
             raise Refused(f"{self.folder} is not the folder this sandbox was built with")
@@ -50,13 +53,17 @@ class Scratch:
             self._prove_jail()
 
     def _prove_jail(self) -> None:
+        """Two signs that this is a jail: each by itself also occurs outside of one."""
         if os.getpid() != 1:
             raise Refused("not the first process of a jail")
         if os.stat(self.folder).st_dev == os.stat("/").st_dev:
             raise Refused(f"{self.folder} is not a file system of its own")
 
     def renew(self) -> str:
-        """Empty the folder and make a fresh working folder in it; return its path."""
+        """Empty the folder and make a fresh working folder in it; return its path.
+
+        Raises Refused where the proof fails.
+        """
         self.prove()
         work = os.path.join(self.folder, WORK)
         with os.scandir(self.folder) as entries:
@@ -66,13 +73,16 @@ class Scratch:
         return work
 
     def kill_the_rest(self) -> bool:
-        """In a jail: kill every other process; whether there were any.  Elsewhere there
-        are none, since candidates cannot start processes."""
+        """In a jail, kill every other process; return whether there were any.
+
+        Outside of a jail there are none, since candidates cannot start processes.  Raises
+        Refused where the proof fails.
+        """
         if not self.jailed:
             return False
         self.prove()
         try:
-            os.kill(-1, SIGKILL)
+            os.kill(-1, SIGKILL)  # every process that we may signal, but our own
         except ProcessLookupError:
             return False
         return True
@@ -87,11 +97,13 @@ def _read(path: str) -> bytes:
 
 
 def _identity(folder: str) -> tuple[int, int]:
+    """(Device, inode): a folder that was moved away and replaced has another."""
     status = os.lstat(folder)
     return status.st_dev, status.st_ino
 
 
 def _remove(entry: os.DirEntry) -> None:
+    """Remove a file, a link (not what it points to), or a folder with all that is in it."""
     if not entry.is_dir(follow_symlinks=False):
         os.unlink(entry.path)
         return
@@ -108,6 +120,7 @@ def _remove(entry: os.DirEntry) -> None:
 
 
 def _unlock(folder: str) -> None:
+    """Make all folders below this one ours to list and to change; links are left alone."""
     os.chmod(folder, 0o700)
     for parent, names, _files in os.walk(folder):
         for name in names:

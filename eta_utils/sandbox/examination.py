@@ -1,7 +1,25 @@
-"""One program under examination: the calls, the counts, and the first failure.
+"""One program under examination: its calls, its counts, and its first failure.
 
-An `Examination` is what the rewritten `check` talks to: `call` asks the candidate, `unit`
-is told how each assert went.  All statuses but `syntax` and `judge_error` are decided here.
+An `Examination` is what a rewritten `check` talks to: `call` asks the candidate, and `unit`
+is told how each assert went.  In the order of reading:
+
+- `Failure` and `failure_of`: what an exception says of the program;
+- `Examination`: the conversation, the step budget, the traces;
+- what is sent and what is accepted: `_question`, `_is_report`, `_take_over`.
+
+All statuses are decided here but three, which the examiner decides: `syntax`,
+`judge_error`, and `timeout` by the wall clock.
+
+The step budget has three bounds (`pool.Batch` names them; steps are those of `tracing`):
+
+- each assert may take `budget` steps;
+- all asserts together may take `total_budget` steps;
+- once an assert has failed the verdict is known.  The asserts after it are run for the
+  fraction of asserts only, and may take `budget_after_failure` steps together.
+
+While the program runs, its counters enforce a bound, but coarsely: each counter has half of
+the steps to itself (see `tracing.recorder.Recorder`).  After each call the exact sum is
+compared with the bounds here.
 """
 
 from __future__ import annotations
@@ -19,10 +37,18 @@ from eta_utils.sandbox.channel import Channel, ProtocolError
 from eta_utils.sandbox.values import Records, decode, encode
 from eta_utils.tracing.alignment import Trace
 from eta_utils.tracing.answers import marks
-from eta_utils.tracing.instrument import Instrumented
+from eta_utils.tracing.instrumentation import Instrumented
 from eta_utils.tracing.recorder import STATES_PER_CALL, texts_only
 
 TRACED_CALLS = 64  # of the candidate by one test; further calls leave no states
+
+
+# These two are no `Exception`s, so that no `except Exception` of a test swallows them.
+class Stop(BaseException):
+    """The program cannot be asked anything more; `status` says why."""
+
+    def __init__(self, status: str, exception: str = "") -> None:
+        self.status, self.exception = status, exception
 
 
 class Unanswerable(BaseException):
@@ -30,8 +56,55 @@ class Unanswerable(BaseException):
 
 
 @dataclass
+class Failure:
+    """The first failure of a program, and how far the program had got by then."""
+
+    status: str
+    exception: str = ""
+    message: str = ""
+    line: int = 0
+    steps: int = 0
+    lines_reached: int = 0
+
+
+def as_exception(name: str, message: str, line: int) -> BaseException:
+    """The exception that the program raised, of the same built-in class if it has one.
+
+    Raised on this side of the channel, it is what a test that expects it can catch.
+    """
+    kind = getattr(builtins, name, None)
+    if not (isinstance(kind, type) and issubclass(kind, BaseException)):
+        kind = Exception
+    try:
+        error = kind(message)
+    except TypeError:  # UnicodeDecodeError and the like want more than a message
+        error = Exception(message)
+    # Tells it from an exception that the test itself raises over an answer.
+    error.raised_by_program = name, message, line
+    return error
+
+
+def failure_of(error: BaseException) -> Failure:
+    """What an exception says of the program that raised it, or of its answer."""
+    if isinstance(error, Stop):
+        return Failure(error.status, error.exception)
+    if not hasattr(error, "raised_by_program"):  # by the test, over an answer
+        name, message = type(error).__name__, str(error)[:LONGEST_TEXT]
+        if isinstance(error, AssertionError):
+            return Failure("assertion", "", message)
+        return Failure("exception", name, message)
+    name, message, line = error.raised_by_program
+    status = {"SystemExit": "exit", "MemoryError": "memory"}.get(name, "exception")
+    return Failure(status, name, message, line)
+
+
+@dataclass
 class Examination:
-    """The conversation with one candidate."""
+    """The conversation with one candidate.
+
+    `trace`, `answers` and `words` are by call: (number of the assert, number of the call
+    within it), both from 0.
+    """
 
     job: dict
     program: Instrumented
@@ -45,11 +118,11 @@ class Examination:
     answers: Trace = field(default_factory=dict)
     words: dict[tuple[int, int], list] = field(default_factory=dict)
     truncated: bool = False
-    steps: int = 0
-    _hits: list[int] = field(default_factory=list)
+    steps: int = 0  # of all calls so far, the module level included
+    _hits: list[int] = field(default_factory=list)  # of each counter, the same
     _calls: int = 0  # within the current unit
     _steps_before: int = 0  # the current unit
-    _tampering: str = ""
+    _tampering: str = ""  # what was noticed last
     _records: Records = field(default_factory=Records)
 
     def load(self) -> None:
@@ -78,6 +151,7 @@ class Examination:
         except OSError:
             self._lost()
         result, args_after, kwargs_after = self._open(self._receive())
+        # A function may change the lists and dicts that it is given, and a test may look.
         before = *args, *kwargs.values()
         for ours, theirs in zip(before, (*args_after, *kwargs_after.values()), strict=True):
             _take_over(ours, theirs)
@@ -88,21 +162,21 @@ class Examination:
         return result
 
     def _allowance(self) -> int:
-        """The steps that a new assert may take; 0 within an assert."""
+        """The steps that a new assert may take; 0, for what is left, within an assert."""
         if self._calls:
             return 0
         # At least 2, the recorder's smallest: 0 would mean to go on with the old budget.
         return max(2, min(self.job["budget"], self._most_steps() - self.steps))
 
     def _most_steps(self) -> int:
-        """The steps that all asserts may take.  Once one has failed the verdict is known,
-        and the others are only counted: they get less."""
+        """The steps that all asserts together may take."""
         if self.failure is None:
             return self.job["total_budget"]
         return self.failure.steps + self.job["budget_after_failure"]
 
     def unit(self, number: int, error: BaseException | None) -> None:
         """One assert is over (called from the rewritten `check`)."""
+        # A unit that never reported did not pass.
         self.passed_units += [False] * (number - len(self.passed_units))
         self.passed_units.append(error is None)
         self._calls = 0
@@ -121,23 +195,28 @@ class Examination:
             raise error
 
     def stop(self, status: str, exception: str = "") -> Stop:
-        """Ask nothing more of this program.  Returns what is to be raised."""
+        """Ask nothing more of this program.  Returns the exception to raise."""
         self.stopped = Stop(status, exception)
         return self.stopped
 
     def lines_reached(self) -> int:
-        """Distinct lines of the program that have run so far."""
+        """Number of distinct lines of the program that have run so far."""
         return sum(hits > 0 for hits in self.hits_by_line().values())
 
     def hits_by_line(self) -> dict[int, int]:
         """How often each line ran (the most frequent of its counters)."""
-        found: dict[int, int] = {}
+        most_hits: dict[int, int] = {}
+        # Before the first report there are no hits.
         for line, hits in zip(self.program.lines, self._hits, strict=False):
-            found[line] = max(found.get(line, 0), hits)
-        return found
+            most_hits[line] = max(most_hits.get(line, 0), hits)
+        return most_hits
 
     def name_tampering(self) -> None:
-        """Give a failed program that looked for its judge the status `tampered`."""
+        """Give a failed program that looked for its judge the status `tampered`.
+
+        Only where the failure may be its doing: a program that has to be stopped, or that
+        crashes, keeps that status.
+        """
         failure = self.failure
         if not (failure and self._tampering):
             return
@@ -146,6 +225,7 @@ class Examination:
             failure.status, failure.message = "tampered", self._tampering
 
     def _receive(self) -> tuple:
+        """The candidate's next report.  Raises Stop where none comes, or a forged one."""
         try:
             while True:
                 answer, comparing = decode(self.channel.receive(), self._records)
@@ -165,7 +245,7 @@ class Examination:
             raise self.stop("tampered") from None
 
     def _open(self, answer: tuple) -> object:
-        """Book an answer's trace, then return its value or raise its exception."""
+        """Book a report's trace, then return its value or raise its exception."""
         raised, value, hits, used_up, states, words, tampering = answer
         self._tampering = self._tampering or tampering
         if self.job["traced"]:
@@ -187,15 +267,19 @@ class Examination:
             self.words[len(self.passed_units), self._calls] = texts
 
     def _book(self, hits: list[int], used_up: bool, states: bytes) -> None:
-        if self._calls == 0:  # each assert has a budget of its own
+        """Add up the steps and keep the states of a call.  Raises Stop over the budget."""
+        if self._calls == 0:  # the first of an assert, which has a budget of its own
             self._steps_before = self.steps
+        # The candidate's counts run on from call to call: these are totals.
         self._hits, self.steps = hits, sum(hits)
         if states and len(self.trace) < TRACED_CALLS:
             self.trace[len(self.passed_units), self._calls] = states
-            self.truncated |= len(states) >= 8 * STATES_PER_CALL
+            self.truncated |= len(states) >= 8 * STATES_PER_CALL  # eight bytes each
         self._calls += 1
-        here = self.steps - self._steps_before
-        if used_up or here > self.job["budget"] or self.steps > self._most_steps():
+        # A program that swallowed the exception of a spent counter shows in `used_up`.
+        steps_of_unit = self.steps - self._steps_before
+        over_budget = steps_of_unit > self.job["budget"] or self.steps > self._most_steps()
+        if used_up or over_budget:
             raise self.stop("budget")
 
     def _lost(self) -> NoReturn:
@@ -204,27 +288,34 @@ class Examination:
         raise self.stop(*status_of_end(ending, self.job["processor_seconds"])) from None
 
 
+def _question(call: tuple, records: Records) -> bytes:
+    """The bytes of a call: (function name, args, kwargs, step budget).
+
+    Raises Unanswerable where an argument cannot be sent.
+    """
+    try:
+        return pickle.dumps(call)  # the usual, plain arguments
+    except Exception:
+        opaque = True
+        with contextlib.suppress(RecursionError, ValueError):  # too deep, or too large
+            question, opaque = encode(call, records)
+    if opaque:
+        raise Unanswerable(f"its test passes {call[0]} a value that cannot be sent")
+    return question
+
+
 def _is_report(answer: object) -> bool:
-    """Whether it is what a candidate reports of a call, down to what goes into outcomes."""
+    """Whether it is what `candidate.Host` reports of a call.
+
+    Checked down to the parts that go into outcomes: a program can send what it likes.
+    """
     if type(answer) is not tuple or len(answer) != 7:
         return False
     raised, _, hits, _, states, words, tampering = answer
     if raised is not None and [*map(type, raised)] != [str, str, int]:
         return False
     kinds = type(hits), type(states), type(words), type(tampering)
-    return kinds == (list, bytes, list, str) and all(type(each) is int for each in hits)
-
-
-def _question(asked: tuple, records: Records) -> bytes:
-    try:
-        return pickle.dumps(asked)  # the usual, plain arguments
-    except Exception:
-        opaque = True
-        with contextlib.suppress(RecursionError, ValueError):  # too deep, or too large
-            question, opaque = encode(asked, records)
-    if opaque:
-        raise Unanswerable(f"its test passes {asked[0]} a value that cannot be sent")
-    return question
+    return kinds == (list, bytes, list, str) and all(type(count) is int for count in hits)
 
 
 def _take_over(ours: object, theirs: object) -> None:
@@ -236,49 +327,3 @@ def _take_over(ours: object, theirs: object) -> None:
     elif isinstance(ours, (dict, set)) and ours != theirs:
         ours.clear()
         ours.update(theirs)
-
-
-class Stop(BaseException):
-    """The program cannot be asked anything more; `status` says why."""
-
-    def __init__(self, status: str, exception: str = "") -> None:
-        self.status, self.exception = status, exception
-
-
-@dataclass
-class Failure:
-    """The first failure of a program, and how far the program had got by then."""
-
-    status: str
-    exception: str = ""
-    message: str = ""
-    line: int = 0
-    steps: int = 0
-    lines_reached: int = 0
-
-
-def as_exception(name: str, message: str, line: int) -> BaseException:
-    """The exception that the program raised, of the same built-in class if it has one."""
-    kind = getattr(builtins, name, None)
-    if not (isinstance(kind, type) and issubclass(kind, BaseException)):
-        kind = Exception
-    try:
-        error = kind(message)
-    except TypeError:  # UnicodeDecodeError and the like want more than a message
-        error = Exception(message)
-    error.raised_by_program = name, message, line
-    return error
-
-
-def failure_of(error: BaseException) -> Failure:
-    """What an exception says of the program that raised it, or of its answer."""
-    if isinstance(error, Stop):
-        return Failure(error.status, error.exception)
-    if not hasattr(error, "raised_by_program"):
-        name, message = type(error).__name__, str(error)[:LONGEST_TEXT]
-        if isinstance(error, AssertionError):
-            return Failure("assertion", "", message)
-        return Failure("exception", name, message)
-    name, message, line = error.raised_by_program
-    status = {"SystemExit": "exit", "MemoryError": "memory"}.get(name, "exception")
-    return Failure(status, name, message, line)

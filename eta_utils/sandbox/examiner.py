@@ -1,14 +1,15 @@
-"""Examine one program after another: compile it, call it across a pipe, compare, report.
+"""Examine one program after another: compile it, call it, compare its answers, report.
 
     python -m eta_utils.sandbox.examiner JUDGE ZYGOTE      (two descriptors; see `pool`)
 
-The tests run here, in a process that no program ever enters.  A candidate's answers arrive
-as plain values (see `values`), so the comparison that a test makes is Python's own and
-the verdict cannot be forged from inside the program.
+The tests run here, in a process that no candidate ever enters.  A candidate's answers
+arrive as plain values (see `values`).  So the comparison that a test makes is Python's own,
+and a program cannot forge its verdict from inside.
 
-The asserts of a task run one by one (see `checks`) against one candidate process and one
-step budget.  Leaves out: tests that hand functions, or objects of their own classes with
-methods, to the program; they end in a `judge_error` that says so.
+The asserts of a task run one by one (see `checks`) against one candidate process.
+
+Some tests hand the program a function, or an object of a class with methods.  Those cannot
+be sent; such tests end in a `judge_error` that says so.
 """
 
 from __future__ import annotations
@@ -33,8 +34,9 @@ from eta_utils.sandbox.confine import seccomp_loader
 from eta_utils.sandbox.examination import Examination, Failure, Stop, Unanswerable
 from eta_utils.sandbox.zygote import confine_as_ordered
 from eta_utils.tracing.alignment import closeness, is_constant, prefix, progress
-from eta_utils.tracing.instrument import compile_plain, instrument
+from eta_utils.tracing.instrumentation import compile_plain, instrument
 
+# What `compile` raises for a text that is no program: deep nesting and NUL bytes included.
 _NOT_A_PROGRAM = (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError)
 _PREPARED_TASKS = 256  # kept compiled
 
@@ -49,7 +51,10 @@ class Examiner:
         signal.signal(signal.SIGALRM, self._time_is_up)
 
     def examine(self, job: dict, task: dict) -> dict:
-        """The raw outcome of one job: what `outcomes.from_raw` completes to an Outcome."""
+        """The raw outcome of one job, which `execution.records.from_raw` completes.
+
+        `job` and `task` are described in `pool.Batch`.
+        """
         try:
             prepared = self._prepare(task)
             program = (instrument if job["traced"] else compile_plain)(job["program"])
@@ -59,9 +64,10 @@ class Examiner:
             line = getattr(error, "lineno", None) or 0
             message = str(error)[:LONGEST_TEXT]
             failure = Failure("syntax", type(error).__name__, message, line)
-            none_made = None if task["reference"] is None else 0.0
+            # It did nothing that could be compared with the reference.
+            nothing = None if task["reference"] is None else 0.0
             names = ("progress", "prefix", "closeness")
-            compared = dict.fromkeys(names, none_made) | {"constant": True}
+            compared = dict.fromkeys(names, nothing) | {"constant": True}
             return _report(failure, None, prepared.units) | compared
         exam = Examination(job, program, self.candidates)
         try:
@@ -82,35 +88,40 @@ class Examiner:
         return self._prepared[key]
 
     def _run(self, exam: Examination, prepared: checks.Checks, entry_point: str) -> None:
-        """Load the program and run `check` against it; all that happens is in `exam`."""
+        """Load the program and run `check` against it; `exam` books all that happens."""
         self._running = exam
         signal.setitimer(signal.ITIMER_REAL, exam.job["wall_seconds"])
         try:
             exam.load()
             check, candidate = _set_up(exam, prepared, entry_point)
             check(candidate)
-            if prepared.whole:
+            if prepared.whole:  # it has no units that report themselves
                 exam.unit(0, None)
         except BaseException as error:
-            with contextlib.suppress(Stop):  # booked as the failure
+            # `fail` books a Stop as the failure, then raises it again: this is its end.
+            with contextlib.suppress(Stop):
                 exam.fail(error)
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
         exam.name_tampering()
 
     def _time_is_up(self, *_: object) -> NoReturn:
-        """Stop the examination, whoever is using the time: a candidate that does not
-        answer, or a test that runs on and on over an answer."""
+        """Stop the examination, whoever uses the time.
+
+        That may be a candidate that does not answer, or a test that runs on and on over
+        an answer.
+        """
         raise self._running.stop("timeout")
 
 
 def _set_up(exam: Examination, prepared: checks.Checks, entry_point: str) -> tuple:
-    """(check, the candidate) among globals made for this program alone."""
-    random.seed(0)
+    """(`check`, the function under test) among globals made for this program alone."""
+    random.seed(0)  # a test that draws its inputs draws the same for every program
     namespace: dict = {"_eta_unit": exam.unit}
     if prepared.setting:
         exec(prepared.setting, namespace)
     candidate = _remote(exam, entry_point)
+    # A name that the test uses and nobody else defines is a function of the program.
     for name in prepared.names - namespace.keys():
         namespace[name] = _remote(exam, name)
     namespace[entry_point] = candidate
@@ -119,6 +130,8 @@ def _set_up(exam: Examination, prepared: checks.Checks, entry_point: str) -> tup
 
 
 def _remote(exam: Examination, name: str) -> Callable:
+    """A function that calls the program's function of this name, in its own process."""
+
     def ask(*args: object, **kwargs: object) -> object:
         return exam.call(name, args, kwargs)
 
@@ -127,10 +140,15 @@ def _remote(exam: Examination, name: str) -> Callable:
 
 
 def _outcome(exam: Examination, units: int, reference: dict | None) -> dict:
+    """The raw outcome of an examination that is over.
+
+    `reference` has the `states` and `answers` of the reference solution, if it has one.
+    """
     report = _report(exam.failure, exam.passed_units if exam.loaded else None, units)
     if exam.failure is None:
         report |= {"steps": exam.steps, "lines_reached": exam.lines_reached()}
     if reference is not None:
+        # A program that passes is as good as the reference, however it goes about it.
         report |= {"progress": 1.0, "prefix": 1.0, "closeness": 1.0, "constant": False}
         if exam.failure is not None:
             states, answers = reference["states"], reference["answers"]
@@ -153,11 +171,16 @@ def _outcome(exam: Examination, units: int, reference: dict | None) -> dict:
 
 
 def _report(failure: Failure | None, passed_units: list[bool] | None, units: int) -> dict:
-    """`passed_units` is None when the program failed before the first assert."""
+    """The part of an outcome that says how far the program got.
+
+    `passed_units` says for each unit that was run whether it passed; None when the program
+    failed before the first.  `units` is how many there are.
+    """
     if failure is None:
         return {"status": "passed", "asserts_passed": units, "asserts_total": units}
     first_failed = None
     if passed_units is not None:
+        # Where all that ran passed, the failure came in the next one.
         first_failed = min([*passed_units, False].index(False), units - 1)
     return {
         "status": failure.status,
@@ -174,8 +197,9 @@ def _report(failure: Failure | None, passed_units: list[bool] | None, units: int
 
 def serve(judge: Channel, examiner: Examiner) -> None:
     """Answer batches of jobs until the judge closes its side."""
+    # Syntax trees are many objects without cycles: one collection per batch is enough.
     gc.freeze()
-    gc.disable()  # syntax trees are many objects and no cycles: once a batch is enough
+    gc.disable()
     while True:
         try:
             batch = pickle.loads(judge.receive())
@@ -188,7 +212,7 @@ def serve(judge: Channel, examiner: Examiner) -> None:
 
 
 def main() -> None:
-    """Confine and serve."""
+    """Confine this process, and serve."""
     judge, control = (socket.socket(fileno=int(number)) for number in sys.argv[1:3])
     channel = Channel(judge)
     orders = pickle.loads(channel.receive())

@@ -1,11 +1,12 @@
-"""Which rung of isolation holds on this machine?  Found by trying to break out.
+"""Find the rung of isolation that holds on this machine, by trying to break out.
 
 >>> print(probe("weak"))
 weak: limits of time and memory alone, no isolation
 >>> choose_rung("auto")
 'jail'
 
-`probe` starts a real worker on a rung and has a program try the forbidden things.
+`probe` starts a real worker on a rung and has a program try what is forbidden.  A version
+number or a configuration file would only say what should hold.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from eta_utils.sandbox.jail import MEMORY, RUNGS, whats_missing
 from eta_utils.sandbox.pool import Batch, Worker
 
-# What the program of the probe tries, and how to name it when it succeeds.
+# What the program of the probe tries: the name of its function, and the same in words.
 ATTEMPTS = {
     "fork": "start a process",
     "network": "open a socket",
@@ -51,7 +52,7 @@ def memory():
     bytearray(2 * {memory})
 
 def attempt(name):
-    """True if it can be done."""
+    """Whether it can be done."""
     try:
         globals()[name]()
         return True
@@ -66,8 +67,11 @@ class IsolationError(RuntimeError):
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found of one rung: `missing` where it could not even be tried, `broken`
-    where a program could do what it must not; it holds when both are empty."""
+    """What the probe found out about one rung.
+
+    `missing` says why the rung could not even be tried; `broken` says what a program could
+    do that it must not.  The rung holds when both are empty.
+    """
 
     rung: str
     missing: str = ""
@@ -90,7 +94,7 @@ class Finding:
 
 @functools.cache
 def probe(rung: str) -> Finding:
-    """Try a rung; the answer is kept for the life of the process."""
+    """Try a rung.  The finding is kept for the life of the process."""
     if missing := whats_missing(rung):
         return Finding(rung, missing=missing)
     try:
@@ -103,13 +107,17 @@ def probe(rung: str) -> Finding:
         return Finding(rung, missing=f"its processes do not start ({error})")
     finally:
         worker.close()
+    # `weak` isolates from nothing, and does not claim to: it always holds.
     if raw["status"] == "passed" or rung == "weak":
         return Finding(rung)
+    # The message of the first assert that failed is the name of its attempt.
     broken = ATTEMPTS.get(raw["message"], f"not be judged: {raw['message']}")
     return Finding(rung, broken=broken)
 
 
 def _attempt_all(worker: Worker) -> dict:
+    """The raw outcome of a program that makes every attempt; an assert for each fails where
+    the attempt succeeds."""
     folder = worker.site.folder
     (folder / "private").touch()
     program = _PROGRAM.format(
@@ -122,18 +130,27 @@ def _attempt_all(worker: Worker) -> dict:
         "entry_point": "attempt",
         "reference": None,
     }
-    job = {"task_id": "probe", "program": program, "budget": 10**6, "total_budget": 10**6}
-    job |= {"budget_after_failure": 10**6}
-    job |= {"processor_seconds": 5, "wall_seconds": 5, "traced": False, "keep_trace": False}
-    job |= {"trusted": False}
+    steps = 10**6  # far more than are needed
+    job = {
+        "task_id": "probe",
+        "program": program,
+        "budget": steps,
+        "total_budget": steps,
+        "budget_after_failure": steps,
+        "processor_seconds": 5,
+        "wall_seconds": 5,
+        "traced": False,
+        "keep_trace": False,
+        "trusted": False,
+    }
     worker.send(Batch(worker.rung, {"probe": task}, [job]), [job])
     return worker.receive(job["wall_seconds"])
 
 
 def choose_rung(wanted: str) -> str:
-    """The rung to use: `wanted`, or for `auto` the first that holds.
+    """The rung to use: `wanted`, or for `auto` the strongest that holds.
 
-    Raises IsolationError when `wanted` does not hold, naming what to install.
+    Raises IsolationError, naming what to install, where `wanted` does not hold.
     """
     if wanted == "auto":
         return next(rung for rung in RUNGS if rung == "weak" or probe(rung).holds)
@@ -146,7 +163,10 @@ def choose_rung(wanted: str) -> str:
 
 
 def refuse_weak(rung: str, wanted: str) -> None:
-    """Programs from elsewhere run at `weak` only when the user said so by name."""
+    """Raise IsolationError where `auto` found nothing better than `weak`.
+
+    Programs from elsewhere run unprotected only if the user asks for `weak` by name.
+    """
     if rung == "weak" and wanted != "weak":
         reasons = "; ".join(str(probe(name)) for name in RUNGS if name != "weak")
         raise IsolationError(

@@ -1,12 +1,12 @@
-"""The rungs of isolation: how a sandboxed process is started on each, and what it gets.
+"""The rungs of isolation: how a process is started on each, and what it is given.
 
 - `jail`     bubblewrap: own file system, process, network and IPC namespaces, no
              capabilities, and all of the next rung but Landlock;
 - `process`  no namespaces: seccomp and Landlock, which an ordinary process may put on
              itself, as in a Docker container with default settings;
-- `weak`     resource limits and time alone, as on macOS: no isolation.
+- `weak`     limits of memory and time alone, as on macOS: no isolation.
 
-Which rung holds is found by doing, not by asking for versions: see `probe`.
+`isolation.probe` finds which rung holds by trying to break out, not by asking for versions.
 """
 
 from __future__ import annotations
@@ -24,19 +24,20 @@ from pathlib import Path
 
 from eta_utils.sandbox import confine
 
-RUNGS = ("jail", "process", "weak")
+RUNGS = ("jail", "process", "weak")  # from the strongest to the weakest
 PACKAGE = Path(__file__).resolve().parents[1]
-LIBRARIES = ("numpy", "numpy.libs")  # what programs may import beside the stdlib
+LIBRARIES = ("numpy", "numpy.libs")  # what programs may import besides the stdlib
 TEMPORARY_SPACE = 64 << 20  # bytes of a jail's /tmp
-# Address space of a candidate, in bytes.  A program that squares a number for ever is to
-# run out of memory long before it runs out of time, which depends on the machine.
+# Address space in bytes.  A program that squares a number in an endless loop must run out
+# of memory long before it runs out of time: memory does not depend on the machine.
 MEMORY = 512 << 20
 EXAMINER_MEMORY = 4 << 30
 
 _INSIDE = "/judge"  # where a jail finds this package
-_NOBODY = "65534"
+_NOBODY = "65534"  # user and group inside a jail
 _SYSTEM = ("/usr", "/lib", "/lib64", "/bin")
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
+# The whole environment: nothing of the user's reaches a program.
 _ENVIRONMENT = {
     "PYTHONHASHSEED": "0",  # -I and -E would ignore it
     "PYTHONUTF8": "1",
@@ -51,7 +52,11 @@ _ENVIRONMENT = {
 
 
 class Site:
-    """The folders of one worker on the trusted side, removed by `close`."""
+    """The folders of one worker on the trusted side, removed by `close`.
+
+    `marker` holds a secret that `cleanup` asks for before it deletes anything; `scratch` is
+    where programs write; `libraries` has links to what they may import.
+    """
 
     def __init__(self, rung: str) -> None:
         self.rung = rung
@@ -69,6 +74,9 @@ class Site:
 
     def command(self, module: str, descriptors: list[int]) -> tuple[list[str], dict]:
         """(Arguments, environment) that start a module of this package on this rung."""
+        # The interpreter itself: a virtual environment only has a link to it, in a folder
+        # that a jail does not have.  -S and -s keep site-packages off sys.path, -P keeps
+        # the working folder off it, and -B writes no .pyc files.
         python = [os.path.realpath(sys._base_executable), "-S", "-s", "-P", "-B"]
         start = [*python, "-m", module, *map(str, descriptors)]
         if self.rung == "jail":
@@ -78,9 +86,13 @@ class Site:
         return start, _ENVIRONMENT | {"PYTHONPATH": str(PACKAGE.parent), "TMPDIR": scratch}
 
     def _bubblewrap(self) -> list[str]:
+        """The command that builds a jail and runs in it whatever follows."""
+        # The process is number 1 of its own process namespace, so that the whole jail dies
+        # with it; and it dies with us.
         arguments = ["bwrap", "--unshare-all", "--as-pid-1", "--die-with-parent"]
         arguments += ["--new-session", "--cap-drop", "ALL"]
         arguments += ["--uid", _NOBODY, "--gid", _NOBODY]
+        # What Python needs to run, read-only.  On many systems /bin and /lib are links.
         for path in dict.fromkeys((*_SYSTEM, sys.base_prefix)):
             if os.path.islink(path):
                 arguments += ["--symlink", os.readlink(path), path]
@@ -91,11 +103,17 @@ class Site:
         for path in _libraries():
             arguments += ["--ro-bind", str(path), f"{_INSIDE}/libraries/{path.name}"]
         arguments += ["--dev", "/dev", "--remount-ro", "/dev"]
+        # The only place to write: in memory, of limited size, private to the jail.
         arguments += ["--size", str(TEMPORARY_SPACE), "--tmpfs", "/tmp"]
+        # Last, since mount points were made in / until here.
         return [*arguments, "--remount-ro", "/", "--chdir", "/tmp", "--"]
 
     def orders(self, runs_programs: bool) -> dict:
-        """What a sandboxed process is told to put on itself (see `zygote.main`)."""
+        """What a sandboxed process is told to put on itself.
+
+        `runs_programs` is True for the zygote, whose candidates run them, and False for the
+        examiner.  `zygote.main` and `examiner.main` carry the orders out.
+        """
         jailed = self.rung == "jail"
         never, programs = (b"", b"") if self.rung == "weak" else _filters()
         inside = Path(_INSIDE) if jailed else self.folder
@@ -116,13 +134,16 @@ class Site:
         readable = [*_SYSTEM, *_DEVICES, sys.base_prefix, str(PACKAGE)]
         readable += [str(self.folder / "marker"), str(self.folder / "libraries")]
         readable += map(str, _libraries())
-        writable = ["/dev/null"] + [str(self.folder / "scratch")] * may_write
+        writable = ["/dev/null"]
+        if may_write:
+            writable.append(str(self.folder / "scratch"))
         return {"readable": readable, "writable": writable}
 
 
 @functools.cache
 def _filters() -> tuple[bytes, bytes]:
-    # Imported here: where libseccomp is missing, this rung is missing and no more.
+    # Imported here: where libseccomp is missing, the rungs that need it are missing, and
+    # everything else still works.
     from eta_utils.sandbox import seccomp
 
     return seccomp.filters()
@@ -139,7 +160,7 @@ def _libraries() -> list[Path]:
 
 
 def _standard_library() -> list[str]:
-    """Where the modules in Python and those in C lie; not a virtual environment's."""
+    """The folders of the standard library: modules in Python, and modules in C."""
     return [sysconfig.get_path("stdlib"), sysconfig.get_config_var("DESTSHARED")]
 
 

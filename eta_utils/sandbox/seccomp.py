@@ -1,8 +1,8 @@
 """The system calls that sandboxed processes are refused, as BPF programs.
 
-Built by libseccomp (through `pyseccomp`) on the trusted side, for this machine's processor;
-`confine.load_seccomp` loads them inside.  Importing this module raises ImportError or
-OSError where libseccomp is not installed.
+libseccomp builds them (through `pyseccomp`) on the trusted side, for this machine's
+processor.  `confine.seccomp_loader` loads them inside.  Importing this module raises
+ImportError or OSError where libseccomp is not installed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import tempfile
 
 import pyseccomp
 
-_CLONE_THREAD = 0x10000
+_CLONE_THREAD = 0x10000  # the flag of `clone` that makes a thread, not a process
 
 # Refused to every process of the sandbox, the zygote included.
 _NEVER = (
@@ -30,7 +30,8 @@ _NEVER = (
     "io_uring_enter io_uring_register keyctl add_key request_key userfaultfd personality "
     "init_module finit_module delete_module kexec_load reboot swapon swapoff acct"
 ).split()
-# Refused to candidates and to the examiner; the zygote needs some of these.
+# Refused to candidates and to the examiner.  The zygote forks, kills, and has each
+# candidate lower its limits, so it needs some of these.
 _NOT_BY_PROGRAMS = (
     "fork vfork kill tkill tgkill rt_sigqueueinfo rt_tgsigqueueinfo pidfd_open "
     "pidfd_send_signal setsid setpgid setrlimit sched_setaffinity"
@@ -40,22 +41,28 @@ _NOT_BY_PROGRAMS = (
 def filters() -> tuple[bytes, bytes]:
     """Two deny lists as BPF programs for this machine's processor.
 
-    The first is for every process of the sandbox, the second, a short one because it is
-    loaded once per program, is added for candidates.  Raises OSError.
+    Every process of the sandbox loads the first.  Candidates and the examiner add the
+    second, which is short because it is loaded once per program.
+
+    Raises OSError where libseccomp cannot build them.
     """
     refuse = pyseccomp.ERRNO(errno.EPERM)
     programs = _deny(_NOT_BY_PROGRAMS)
-    # Threads may be started, processes may not; clone3 hides its flags, so glibc is told
-    # that it does not exist and falls back to clone.
+    # Threads may be started, processes may not: refuse `clone` where flags & CLONE_THREAD
+    # is 0.
     thread = pyseccomp.Arg(0, pyseccomp.MASKED_EQ, _CLONE_THREAD, 0)
     programs.add_rule(refuse, "clone", thread)
+    # clone3 passes its flags in memory, where a filter cannot read them.  Told that it does
+    # not exist, glibc falls back to clone.
     programs.add_rule(pyseccomp.ERRNO(errno.ENOSYS), "clone3")
-    # Reading a limit is fine; setting one is not.
+    # prlimit64 reads a limit where its third argument, the new limit, is NULL.  That is
+    # fine; setting one is not.
     programs.add_rule(refuse, "prlimit64", pyseccomp.Arg(2, pyseccomp.NE, 0))
     return _as_bytes(_deny(_NEVER)), _as_bytes(programs)
 
 
 def _deny(names: list[str]) -> pyseccomp.SyscallFilter:
+    """A filter that refuses these system calls with EPERM and allows all others."""
     rules = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
     for name in names:
         try:
@@ -67,6 +74,7 @@ def _deny(names: list[str]) -> pyseccomp.SyscallFilter:
 
 
 def _as_bytes(rules: pyseccomp.SyscallFilter) -> bytes:
+    # libseccomp writes to a file descriptor only.
     with tempfile.TemporaryFile() as file:
         rules.export_bpf(file)
         file.seek(0)

@@ -1,15 +1,17 @@
-"""Which values may cross between examiner and candidate, and how.
+"""Which values may cross between examiner and candidate, and in which form.
 
-A value travels as a pickle in which the candidate's own classes never appear: `encode`
-turns their instances into the built-in value they extend or into an `Opaque`, and
-`decode` refuses every name outside a short list of plain types, so that reading a hostile
-answer runs none of its code.  Shared references inside one message survive.
+A value travels as a pickle in which the candidate's own classes never appear.
 
-Objects of a test's own classes (nodes of a graph, say) cross as `Record`s with their
-attributes, if the class has nothing else; what comes back is the test's own object again,
-with the attributes that the program left it.
+- `encode` turns an instance of such a class into the built-in value that it extends, or
+  into an `Opaque`.  Classes, functions and modules become an `Opaque`, too.
+- `decode` refuses every name outside a short list of plain types.  So reading a hostile
+  answer runs none of its code.
 
-Leaves out: classes, functions and modules as values; they arrive as `Opaque`.
+Shared references inside one message survive.
+
+Objects of a test's own classes (nodes of a graph, say) cross as `Record`s: their
+attributes and a number, if the class has nothing else.  What comes back is the test's own
+object again, with the attributes that the program left it.
 """
 
 from __future__ import annotations
@@ -24,11 +26,14 @@ LARGEST_ITERATOR = 10_000  # items taken from a generator or iterator that is re
 
 _COMPARISONS = ("__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__")
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: made at run time, as by a class statement
+# What a class statement without methods, but with an `__init__`, leaves in a class.
 _OF_PLAIN_CLASSES = frozenset(
     "__init__ __module__ __qualname__ __doc__ __dict__ __weakref__ __annotations__ "
     "__slotnames__ __static_attributes__ __firstlineno__".split()
 )
 _EVERYTHING = slice(None)
+# How an instance of a subclass becomes a value of the built-in type, by the built-in's own
+# method: the subclass may have overridden it.
 _AS_BASE = {
     int: int.__pos__,
     float: float.__pos__,
@@ -41,6 +46,7 @@ _AS_BASE = {
     set: lambda value: set(set.__iter__(value)),
     frozenset: lambda value: frozenset(frozenset.__iter__(value)),
 }
+# The types that a pickle may name.  It need not name int, list and others like them.
 _PLAIN_TYPES = frozenset(
     {
         ("builtins", "complex"),
@@ -71,8 +77,11 @@ class Opaque:
 
 
 class Record:
-    """What a program is given for an object of a test's own class: its attributes.  A copy
-    that the program makes of it is another object, not the test's."""
+    """What a program is given for an object of a test's own class: its attributes.
+
+    `_number` is the object's in the examiner's `Records`.  A copy that the program makes is
+    another object, not the test's: `_is_copy` marks it.
+    """
 
     __slots__ = ("__dict__", "__weakref__", "_is_copy", "_number")
 
@@ -84,14 +93,14 @@ class Record:
 
 
 def record(number: int, is_copy: bool = False) -> Record:
-    """The object that the examiner knows by this number; pickles name this function."""
+    """The stand-in for the object of this number; pickles name this function."""
     made = Record.__new__(Record)
     made._number, made._is_copy = number, is_copy
     return made
 
 
 def copied(number: int) -> Record:
-    """A copy of that object; pickles name this function."""
+    """The stand-in for a copy of that object; pickles name this function."""
     return record(number, is_copy=True)
 
 
@@ -110,12 +119,18 @@ class Records:
         return self._numbers[id(value)]
 
     def object(self, number: int) -> object:
-        """The object of that number.  Raises IndexError or TypeError for no such."""
+        """The object of that number.  Raises IndexError or TypeError for none."""
         return self._objects[number]
 
 
 def stand_in(kind: str, compares: bool, shape: str, base: object) -> object:
-    """What became of a foreign value; pickles name this function (see `_Encoder`)."""
+    """What a foreign value becomes; pickles name this function (see `_Encoder`).
+
+    `kind` is the name of its class, and `compares` says that this class defines a
+    comparison.  `shape` says what `base` holds: the value in a built-in type (`base`), the
+    parts of an array (`array`), the items of an iterator (`iterator`), or nothing
+    (`opaque`).
+    """
     if shape == "base":
         return base
     if shape == "array":
@@ -124,7 +139,10 @@ def stand_in(kind: str, compares: bool, shape: str, base: object) -> object:
 
 
 def _array(dtype: str, size: tuple, data: bytes, scalar: bool) -> object:
-    """An array of plain numbers or texts: numpy's own pickles can forge pointers."""
+    """An array of plain numbers or texts, from its bytes.
+
+    Not by numpy's own pickles, in which a forged dtype turns bytes into pointers.
+    """
     import numpy
 
     kind = numpy.dtype(str(dtype))
@@ -135,19 +153,27 @@ def _array(dtype: str, size: tuple, data: bytes, scalar: bool) -> object:
 
 
 class _Encoder(Pickler):
+    """A pickler that writes foreign values as calls of `stand_in`, `record` or `copied`."""
+
     opaque = False
-    records: Records | None = None  # the examiner's
+    records: Records | None = None  # on the examiner's side
 
     def reducer_override(self, value: object) -> object:
-        """Called by pickle for each value whose type is not exactly a built-in one."""
+        """Called by pickle for each value whose type is not exactly a built-in one.
+
+        Returns (function, arguments), which the reader calls, or (function, arguments,
+        attributes); or NotImplemented, for pickle's own way.
+        """
         if value is stand_in or value is record or value is copied:
-            return NotImplemented  # pickle's own way
+            return NotImplemented
         kind = type(value)
-        if kind is Record:
+        if kind is Record:  # on its way back from the program
             made_by = copied if value._is_copy else record
             return made_by, (value._number,), value.__dict__
         if self.records is not None and _is_plain_class(kind):
             return record, (self.records.number(value),), vars(value)
+        # Plain types themselves are let through, as are their instances: pickling an
+        # instance pickles its type as well.
         named = (
             value if isinstance(value, (type, FunctionType, BuiltinFunctionType)) else kind
         )
@@ -175,7 +201,11 @@ def _shape_of(value: object) -> tuple[str, object]:
 
 
 def _is_plain_class(kind: type) -> bool:
-    """Whether a class statement made it, with no more than an `__init__`."""
+    """Whether a class statement made it, with no more than an `__init__`.
+
+    So its instances are their attributes and nothing else.  `exec` without a `__name__`
+    makes `builtins` the module of a test's classes.
+    """
     return kind.__flags__ & _HEAP_TYPE and all(
         owner.__module__ == "builtins" and _OF_PLAIN_CLASSES.issuperset(vars(owner))
         for owner in kind.__mro__[:-1]
@@ -183,7 +213,10 @@ def _is_plain_class(kind: type) -> bool:
 
 
 def _defines_comparison(kind: type) -> bool:
-    """Whether a class of the program's own (its module is called builtins) compares."""
+    """Whether the program's own classes among its bases define a comparison.
+
+    Their module is called builtins, and a class statement made them.
+    """
     return any(
         name in vars(owner)
         for owner in kind.__mro__
@@ -202,7 +235,7 @@ def _take_items(iterator: object) -> list:
 
 
 def encode(value: object, records: Records | None = None) -> tuple[bytes, bool]:
-    """(The bytes of a value, whether a part of it could only be sent as `Opaque`).
+    """(The bytes of a value, whether some part of it became an `Opaque`).
 
     With `records`, objects of plain classes are noted there and sent as their attributes.
 
@@ -214,33 +247,38 @@ def encode(value: object, records: Records | None = None) -> tuple[bytes, bool]:
     encoder.records = records
     encoder.dump(value)
     payload = file.getvalue()
-    if len(payload) > LARGEST_FRAME - 4096:
+    if len(payload) > LARGEST_FRAME - 4096:  # leaves room for the header
         raise ValueError("the value is too large to send")
     return payload, encoder.opaque
 
 
 class _Decoder(Unpickler):
-    comparing = ""
+    """An unpickler that knows no name but `_PLAIN_TYPES` and the three functions above."""
+
+    comparing = ""  # the last class that brings a comparison of its own
     records = Records()  # none
 
     def find_class(self, module: str, name: str) -> object:
+        """What a name in the pickle stands for.  Raises ProtocolError for all others."""
         if (module, name) == (stand_in.__module__, stand_in.__name__):
             return self._stand_in
         if module == record.__module__ and name in (record.__name__, copied.__name__):
             return self._record if name == record.__name__ else self._copied
         if (module, name) in _PLAIN_TYPES:
-            found = super().find_class(module, name)
-            # What the pickle gets can be called, and not be written to: a class could be.
-            return type.__call__.__get__(found)
+            plain_type = super().find_class(module, name)
+            # A pickle can also set attributes of what it names, and so patch a class for
+            # good.  It gets something that can be called and not be written to.
+            return type.__call__.__get__(plain_type)
         raise ProtocolError(f"a value names {module}.{name}")
 
     def _record(self, number: int) -> object:
         """The test's own object, ready for the attributes that the program left it."""
-        found = self.records.object(number)
-        vars(found).clear()
-        return found
+        own = self.records.object(number)
+        vars(own).clear()
+        return own
 
     def _copied(self, number: int) -> object:
+        """A new object of the same class, whose `__init__` is not run."""
         return object.__new__(type(self.records.object(number)))
 
     def _stand_in(self, kind: str, compares: bool, shape: str, base: object) -> object:
@@ -252,17 +290,18 @@ class _Decoder(Unpickler):
 
 
 def decode(payload: bytes, records: Records | None = None) -> tuple[object, str]:
-    """(The value, the name of a class in it that brings a comparison of its own or "").
+    """(The value, the name of a class in it that defines a comparison, or "").
 
-    A test's `==` would have asked that class; here it compares plain values.  Objects that
-    `records` know are given the attributes that the program left them.
+    A test's `==` would have asked that class; what arrives here compares as plain values.
+    Objects that `records` know are given the attributes that the program left them.
+
     Raises ProtocolError for bytes that are no such value.
     """
     decoder = _Decoder(io.BytesIO(payload))
     decoder.records = records or _Decoder.records
     try:
         return decoder.load(), decoder.comparing
-    except MemoryError:
+    except MemoryError:  # ours
         raise
-    except Exception as error:
+    except Exception as error:  # a hostile pickle can make `load` raise anything
         raise ProtocolError(f"an answer that does not decode ({error})") from None

@@ -2,10 +2,11 @@
 
     python -m eta_utils.sandbox.zygote DESCRIPTOR      (started by `pool`, inside a jail)
 
-It keeps one confined candidate waiting.  The examiner speaks with it over a socket of its
-own; when the examiner is done, the zygote kills it and everything it started, reaps,
-wipes the scratch folder, and forks the next.  Tests and programs never pass through this
-process, so no candidate inherits any.
+The zygote keeps one confined candidate waiting.  The examiner talks to it over a socket of
+its own.  When the examiner is done, the zygote kills the candidate and everything that it
+started, wipes the scratch folder, and forks the next one.
+
+Programs and tests never pass through this process, so no candidate inherits any.
 """
 
 from __future__ import annotations
@@ -27,15 +28,17 @@ from eta_utils.sandbox import candidate, confine
 from eta_utils.sandbox.channel import Channel
 from eta_utils.sandbox.cleanup import Scratch
 
-END, LOST = b"e", b"l"  # the examiner is done; the channel closed by itself
-_GRACE = 0.5  # seconds for a process whose channel closed to be dead
+# What the examiner says of a candidate: that it is done, or that the channel is closed.
+END, LOST = b"e", b"l"
+_GRACE = 0.5  # seconds within which a process whose channel closed should be dead
 
-# C's fork instead of Python's.  `os.fork` wakes what registered for it, as `random` did to
-# seed itself anew, where every program is to start from the same state; and it touches
-# pages, a tenth of a candidate's cost.  It is safe in a process with one thread.
+# C's fork instead of Python's, for two reasons.  `os.fork` runs the hooks that modules
+# registered: `random` would seed itself anew, but every program must start from the same
+# random state.  The hooks also write to memory pages, a tenth of a candidate's cost.
+# Skipping them is safe here because this process has one thread.
 _fork = ctypes.PyDLL(None).fork
 
-# What programs import most; loading a module here saves loading it in each candidate.
+# What programs import most.  Loaded once here, they need not be loaded in each candidate.
 PRELOAD = ("math re typing collections itertools functools operator random").split()
 
 
@@ -50,25 +53,31 @@ class Zygote:
         )
 
     def serve(self) -> None:
-        """Until the examiner closes its side.  Each turn announces the new candidate,
-        with how the previous one ended and the descriptor to talk to the new one."""
+        """Fork one candidate after another until the examiner closes its side.
+
+        Each turn tells the examiner how the previous candidate ended, and hands it the
+        descriptor of the channel to the new one.
+        """
         ending = {}
         while True:
             os.chdir(self.scratch.renew())
             ours, theirs = socketpair()
-            # Announced before the fork: while a candidate lives, each page that this
-            # process writes to has to be copied.
+            # Announced before the fork.  While a candidate lives, the two share their
+            # memory pages, and the kernel copies each page that this process writes to.
             self._announce(ours, ending)
             ours.close()
             channel = Channel(theirs)
             pid = _fork()
             if pid == 0:
+                # A program must not be able to talk to the examiner in the zygote's name.
                 os.close(self.examiner.fileno())
                 candidate.run(channel, self._confine_program)
-            channel.close()  # a channel closes when its candidate dies
+            # Now the candidate holds the only copy of this end: it closes when that dies,
+            # which is how the examiner notices.
+            channel.close()
             word = self.examiner.recv(1)
             ending = self._end(pid, word == LOST)
-            if not word:
+            if not word:  # the examiner is gone
                 return
 
     def _announce(self, channel: socket, ending: dict) -> None:
@@ -76,7 +85,9 @@ class Zygote:
         self.examiner.sendmsg([dumps(ending)], [passed_on])
 
     def _end(self, pid: int, channel_lost: bool) -> dict:
-        """Kill and reap the candidate and whatever it left; how it ended by itself."""
+        """Kill and reap the candidate and its processes; return how it ended."""
+        # Where the channel was lost, the candidate should be dying by itself.  Killing it
+        # at once would hide its exit code, which tells an exit from a crash.
         by_itself = channel_lost and _dies_within(_GRACE, pid)
         if not by_itself:
             os.kill(pid, confine.SIGKILL)
@@ -91,7 +102,7 @@ class Zygote:
 
 
 def _dies_within(seconds: float, pid: int) -> bool:
-    """Wait for a process to be dead, without reaping it."""
+    """Wait for a process to die, without reaping it: `wait4` must still find its usage."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
@@ -101,9 +112,10 @@ def _dies_within(seconds: float, pid: int) -> bool:
 
 
 def _confinement(orders: dict) -> Callable[[], None]:
-    """What a candidate puts on itself beyond what it inherits."""
+    """A function that puts on a candidate what it does not inherit from the zygote."""
     steps = []
-    if not orders["jailed"]:  # a jail dies as a whole
+    # In a jail the zygote is process 1, whose death ends all others.
+    if not orders["jailed"]:
         steps.append(confine.die_with_parent)
     if orders["program_filter"]:
         steps.append(confine.seccomp_loader(orders["program_filter"]))
@@ -122,23 +134,35 @@ def _reap_all() -> None:
 
 
 def main() -> None:
-    """Confine, load what programs need, and serve."""
+    """Load what programs need, confine this process, and serve.
+
+    All that candidates have in common happens here, before the first fork: it is paid for
+    once, and each candidate inherits it.
+    """
     examiner = socket(fileno=int(sys.argv[1]))
     orders = loads(Channel(examiner).receive())
     for name in PRELOAD:
         importlib.import_module(name)
+    # From here on programs import the standard library and numpy, not this package.
     sys.path[:] = orders["path"]
     confine_as_ordered(orders)
-    importlib.util.find_spec("no_such_module")  # lists the folders of sys.path, once
+    # A search that must fail lists every folder of sys.path.  Python keeps these lists, so
+    # that the imports of a program need not read the folders again.
+    importlib.util.find_spec("no_such_module")
     candidate.prepare()
     random.seed(0)
+    # The collector would write into every object it visits, so a candidate would copy their
+    # pages.  Frozen objects are never visited again.
     gc.collect()
     gc.freeze()
     Zygote(examiner, orders).serve()
 
 
 def confine_as_ordered(orders: dict) -> None:
-    """Put the limits that every process of the sandbox carries on this one."""
+    """Put on this process the limits that every process of the sandbox carries.
+
+    Raises OSError where the kernel refuses one of them.
+    """
     confine.die_with_parent()
     confine.limit_resources(orders["memory"])
     if orders["landlock"]:

@@ -9,7 +9,7 @@ afterwards reuses them all.
 
 from __future__ import annotations
 
-from eta_utils.common.files import BadInput
+from eta_utils.common.errors import BadInput
 from eta_utils.study.alignment import align
 from eta_utils.study.reward_model import NAME as REWARD_MODEL
 from eta_utils.study.reward_model import judge_eta_rm, train_eta_rm

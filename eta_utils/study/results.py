@@ -16,7 +16,8 @@ import pandas as pd
 from eta_utils.analysis.arms import ARMS, parse_arm
 from eta_utils.analysis.contrasts import CROSSOVER_ARMS
 from eta_utils.analysis.tables import COLUMNS, load_table
-from eta_utils.common.files import BadInput, read_json, read_jsonl
+from eta_utils.common.errors import BadInput
+from eta_utils.common.files import read_json, read_jsonl
 from eta_utils.execution import Outcome
 from eta_utils.study.rollouts import EXAMPLES, GREEDY, OUTCOMES
 from eta_utils.study.stages import Stage

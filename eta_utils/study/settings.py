@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eta_utils.analysis.arms import ARMS, Arm, parse_arm
-from eta_utils.common.files import BadInput
+from eta_utils.common.errors import BadInput
 from eta_utils.common.settings import Settings, setting
 from eta_utils.tasks import SETS
 

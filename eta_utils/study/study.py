@@ -20,7 +20,8 @@ import typing
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
-from eta_utils.common.files import BadInput, read_json, write_json
+from eta_utils.common.errors import BadInput
+from eta_utils.common.files import read_json, write_json
 from eta_utils.common.processes import share_of
 from eta_utils.common.settings import (
     Parameter,

@@ -1,10 +1,26 @@
-"""What a model is asked to write: the Task record and where tasks come from.
+"""What a model is asked to write: the Task record, and where tasks come from.
 
 >>> tasks = load_tasks("humaneval")          # a dict, task_id -> Task
 >>> tasks = load_tasks("mbpp")               # or another of SETS
 >>> tasks = load_tasks("my_tasks.jsonl.gz")  # any file with HumanEval's fields, or a set's
 
-Leaves out: running anything (see `eta_utils.execution`).
+Tasks of other people's data sets:
+
+- `task`           the Task record, and where its prompt ends and a completion begins;
+- `sets`           the named sets: where each one lies, how its rows become Tasks;
+- `functions`      programs and scripts of other data sets in HumanEval's form;
+- `splits`         which tasks of a set are trained on, tuned on, tested on;
+- `asserts`        the asserts of a test: as text, in two halves, or out of a loop;
+- `contamination`  whether something evaluated is like something trained on.
+
+Tasks that are made here:
+
+- `pipelines`      the built-in family: functions whose docstring numbers the steps;
+- `operations`     the steps of that family;
+- `bugs`           bugs of named kinds, put into such a step;
+- `repair`         given a program that fails, write the function again.
+
+Nothing here runs a program that somebody else wrote: that is `eta_utils.execution`.
 """
 
 from __future__ import annotations
@@ -12,7 +28,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from eta_utils.common.files import BadInput
+from eta_utils.common.errors import BadInput
 from eta_utils.tasks.contamination import Overlap, overlaps
 from eta_utils.tasks.sets import SETS, TaskSet, recognised, rows_of
 from eta_utils.tasks.task import Task, at_token_boundary
@@ -30,7 +46,8 @@ def load_tasks(source: str | Path) -> dict[str, Task]:
     rows = wanted.rows() if wanted else rows_of(Path(source))
     tasks: dict[str, Task] = {}
     for where, row in rows:
-        wanted = wanted or recognised(row)  # a file is of one set
+        # The first row of a file decides which set the file is of.
+        wanted = wanted or recognised(row)
         task = _parse(wanted, row, where)
         if task.task_id in tasks:
             raise BadInput(f"{where}: {task.task_id} occurs twice")
@@ -41,6 +58,7 @@ def load_tasks(source: str | Path) -> dict[str, Task]:
 
 
 def _parse(wanted: TaskSet, row: dict, where: str) -> Task:
+    """The task of one row.  Raises BadInput that names `where` the row stands."""
     form = f"a task in the form of {wanted.name}"
     for name in wanted.fields:
         if row.get(name) is None:

@@ -1,10 +1,16 @@
-"""The asserts of a task's test, as text: what each says about a program.
+"""The asserts of a task's test: as text, shared out in two halves, or made out of a loop.
 
->>> assert_texts("def check(candidate):\n    assert candidate(1) == 2\n")
+>>> test = "def check(candidate):\\n    assert candidate(1) == 2\\n"
+>>> assert_texts(test)
 ['assert candidate(1) == 2']
 
-In the order in which the judge counts them.  Leaves out: asserts that hold for every
-program (`assert True`), which are not counted.
+- `assert_texts`  what the asserts say, one text each, in the order in which the judge
+                  counts them;
+- `in_halves`     a task whose first half of asserts is visible and whose others are hidden;
+- `counted`       a task whose test loops over its inputs, with an assert for each input.
+
+As in the judge (`sandbox.checks`), a top-level statement of `check` that holds asserts
+counts as one.  An assert that passes for every program (`assert True`) does not count.
 """
 
 from __future__ import annotations
@@ -13,6 +19,9 @@ import ast
 from dataclasses import replace
 
 from eta_utils.tasks.task import Task
+
+LEAST_ASSERTS = 4  # of a test that is halved: with fewer a half says too little
+MOST_ROUNDS = 40  # of a loop that become asserts
 
 
 def check_of(tree: ast.Module) -> ast.FunctionDef:
@@ -33,13 +42,17 @@ def says_something(statement: ast.stmt) -> bool:
     """Whether some assert of the statement can fail: it has a name in it."""
     return any(
         isinstance(part, ast.Name)
-        for each in asserts_in(statement)
-        for part in ast.walk(each.test)
+        for node in asserts_in(statement)
+        for part in ast.walk(node.test)
     )
 
 
 def assert_texts(test: str) -> list[str]:
-    """One text for each assert that is counted; a loop around asserts counts as one."""
+    """One text for each assert that counts; a loop around asserts is one text.
+
+    Raises SyntaxError for a test that does not compile, StopIteration for one without
+    `check`.
+    """
     return [
         ast.unparse(statement)
         for statement in check_of(ast.parse(test)).body
@@ -47,41 +60,53 @@ def assert_texts(test: str) -> list[str]:
     ]
 
 
-LEAST = 4  # asserts: with fewer a half says too little
-
-
 def in_halves(task: Task) -> Task | None:
-    """The task with the first half of its asserts as `test`, rounded down, and the others
-    as `hidden_test`; None where `check` has fewer than `LEAST`.
+    """The task with the first half of its asserts as `test`, the others as `hidden_test`.
 
-    Statements of `check` that hold no assert stay in both halves.  Asserts that hold for
-    every program (`assert True`) are left out.
+    An odd number is rounded down for the first half.  None where fewer than
+    `LEAST_ASSERTS` count.  Statements of `check` without an assert stay in both halves;
+    asserts that pass for every program are left out.
     """
     tree = ast.parse(task.test)
     check = check_of(tree)
-    numbered = [index for index, node in enumerate(check.body) if says_something(node)]
-    if len(numbered) < LEAST:
+    counting = [index for index, node in enumerate(check.body) if says_something(node)]
+    if len(counting) < LEAST_ASSERTS:
         return None
-    half = len(numbered) // 2
-    body = list(check.body)
+    half = len(counting) // 2
+    statements = list(check.body)
     texts = []
-    for kept in (numbered[:half], numbered[half:]):
+    for kept in (counting[:half], counting[half:]):
         check.body = [
-            node for index, node in enumerate(body) if index in kept or not asserts_in(node)
+            node
+            for index, node in enumerate(statements)
+            if index in kept or not asserts_in(node)
         ]
         texts.append(ast.unparse(tree) + "\n")
     return replace(task, test=texts[0], hidden_test=texts[1])
 
 
-MOST = 40
+def counted(task: Task, most: int = MOST_ROUNDS) -> Task:
+    """The task with asserts in place of its test's loop over `inputs`.
 
+    EvalPlus' tests loop over a list of inputs, so the judge would count one assert for all
+    of them.  Where `check` ends in such a loop, it becomes
 
-def counted(task: Task, most: int = MOST) -> Task:
-    """The task with the last loop of its check, if it is over `inputs`, as asserts."""
+        def _step(_each):
+            <target of the loop> = _each
+            <body of the loop>
+            return True
+        _all = list(<what the loop goes through>)
+        assert _step(_all[0])
+        ...
+
+    Of more than `most` rounds so many are chosen, at equal distances.  A task with another
+    test, or whose loop can be left early, is returned as it is.
+    """
     tree = ast.parse(task.test)
     check, rounds = check_of(tree), _rounds(tree)
     if not rounds or not isinstance(check.body[-1], ast.For):
         return task
+    # In a function these would mean something else.
     leaves = (ast.Break, ast.Continue, ast.Return)
     if any(isinstance(node, leaves) for node in ast.walk(check.body[-1])):
         return task
@@ -89,18 +114,19 @@ def counted(task: Task, most: int = MOST) -> Task:
     step = f"def _step({_EACH}):\n    pass\n    return True\n"
     [function] = ast.parse(step).body
     unpack = ast.Assign([loop.target], ast.Name(_EACH, ast.Load()))
-    function.body[:1] = [unpack, *loop.body]
+    function.body[:1] = [unpack, *loop.body]  # in place of `pass`
     listed = ast.Assign(
         [ast.Name(_ALL, ast.Store())],
         ast.Call(ast.Name("list", ast.Load()), [loop.iter], []),
     )
+    # A set, since with fewer rounds than `most` the same index comes up several times.
     chosen = sorted({rounds * k // most for k in range(most)})
     asserts = ast.parse("\n".join(f"assert _step({_ALL}[{k}])" for k in chosen)).body
     check.body += [function, listed, *asserts]
     return replace(task, test=ast.unparse(ast.fix_missing_locations(tree)) + "\n")
 
 
-_EACH, _ALL = "_each", "_all"
+_EACH, _ALL = "_each", "_all"  # names that no test uses
 
 
 def _rounds(tree: ast.Module) -> int:

@@ -1,13 +1,15 @@
-"""Is something that is evaluated on like something that was trained on?
+"""Is a task for evaluation like one that was trained on?
 
 >>> overlaps(load_tasks("mbpp"), load_tasks("humaneval"))[0]
-Overlap(task='HumanEval/35', like='Mbpp/517', why='the same solution')
+Overlap(task='HumanEval/23', like='Mbpp/792', why='the same solution')
 
-Two tasks are alike when their prompts are the same, or their reference solutions but for
-names, or when the docstrings share `WORDS` words in a row, as in Brown et al. 2020 (arXiv
-2005.14165).
+Two tasks are alike when one of these is the same:
 
-Leaves out: what a pretrained model has read before, which nobody can look up here.
+- the prompts;
+- the reference solutions, whatever the names in them;
+- `WORDS` words in a row of their docstrings, as in Brown et al. 2020 (arXiv 2005.14165).
+
+What a pretrained model has read before, nobody can look up here.
 """
 
 from __future__ import annotations
@@ -19,12 +21,12 @@ from typing import NamedTuple
 
 from eta_utils.tasks.task import Task
 
-WORDS = 13
+WORDS = 13  # as Brown et al. chose; shorter runs are often common phrases
 _DOCSTRING = re.compile(r'"""(.*?)"""', re.DOTALL)
 
 
 class Overlap(NamedTuple):
-    """A task that is evaluated on, one that is trained on, and what they share."""
+    """A task for evaluation, one that is trained on, and what they share, in words."""
 
     task: str
     like: str
@@ -32,40 +34,47 @@ class Overlap(NamedTuple):
 
 
 def overlaps(trained: Mapping[str, Task], tested: Mapping[str, Task]) -> list[Overlap]:
-    """For each tested task the first trained one that is like it, in the order of tasks."""
-    known: dict[Hashable, str] = {}
+    """For each tested task that is like a trained one, which and why, in order.
+
+    Of several reasons the first in the list above is named, with the first trained task
+    that it holds for.
+    """
+    known: dict[Hashable, str] = {}  # mark -> the first trained task that has it
     for name, task in trained.items():
         for _, mark in _marks(task):
             known.setdefault(mark, name)
-    found: dict[str, Overlap] = {}
+    overlap_of: dict[str, Overlap] = {}
     for name, task in tested.items():
         for why, mark in _marks(task):
             if mark in known:
-                found.setdefault(name, Overlap(name, known[mark], why))
-    return list(found.values())
+                overlap_of.setdefault(name, Overlap(name, known[mark], why))
+    return list(overlap_of.values())
 
 
 def _marks(task: Task) -> Iterator[tuple[str, Hashable]]:
-    """What two tasks that are alike have in common, with what it is in words."""
+    """(What it is in words, mark) for each thing in which two tasks can be the same."""
     yield "the same prompt", task.prompt.strip()
     if task.canonical_solution.strip():
         yield "the same solution", _nameless(task.prompt + task.canonical_solution)
-    told = "\n".join(_DOCSTRING.findall(task.prompt)) or task.prompt
-    words = re.findall(r"\w+", told.lower())
+    # Without a docstring, the whole prompt.
+    description = "\n".join(_DOCSTRING.findall(task.prompt)) or task.prompt
+    words = re.findall(r"\w+", description.lower())
     for start in range(len(words) - WORDS + 1):
         yield f"{WORDS} words in a row", tuple(words[start : start + WORDS])
 
 
 class _Nameless(ast.NodeTransformer):
-    """Numbers the functions, arguments and variables that a program names itself, in the
-    order in which they appear."""
+    """Replaces the names that a program gives by `v0`, `v1`, ... in order of appearance.
+
+    Names of functions, arguments and variables.  Names that it only uses stay.
+    """
 
     def __init__(self, tree: ast.Module) -> None:
         self.numbers: dict[str, str] = {}
         self.own = {name for node in ast.walk(tree) if (name := _named(node))}
 
     def _renamed(self, name: str) -> str:
-        if name not in self.own:  # len is not max
+        if name not in self.own:  # a program with len is not one with max
             return name
         return self.numbers.setdefault(name, f"v{len(self.numbers)}")
 
@@ -83,14 +92,17 @@ class _Nameless(ast.NodeTransformer):
 
 
 def _named(node: ast.AST) -> str | None:
+    """The name that a node gives to something: a variable, an argument, a function."""
     if isinstance(node, ast.Name):
         return node.id if isinstance(node.ctx, ast.Store) else None
     return getattr(node, "arg" if isinstance(node, ast.arg) else "name", None)
 
 
 def _nameless(program: str) -> str:
-    """The program's syntax tree without names, docstrings and annotations; the text itself
-    where it does not compile."""
+    """The program's syntax tree without its own names, docstrings and annotations.
+
+    The text itself where it does not compile.
+    """
     try:
         tree = ast.parse(program)
         return ast.dump(_Nameless(tree).visit(tree))

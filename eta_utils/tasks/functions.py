@@ -8,10 +8,11 @@ def total(nums):
     '''
 >>> test = as_check("assert total([1, 2]) == 3", "total")    # defines check(candidate)
 
-What else a program defines (imports, helpers) goes into the body, so that a body says all
-that there is to write, and may be cut where the function ends.  Comments are lost.
+What else a program defines (imports, helpers) goes into the body.  So a completion holds
+everything that there is to write, and may be cut where the function ends.  Comments are
+lost, since the texts are written anew from the syntax tree.
 
-Leaves out: which data set has which fields (see `sets`).
+`sets` says which data set has which fields.
 """
 
 from __future__ import annotations
@@ -26,18 +27,22 @@ _INDENT = "    "
 def in_two(code: str, entry_point: str, docstring: str) -> tuple[str, str]:
     """(Prompt, body) of the function `entry_point` that a program defines.
 
+    `docstring` is the text that the prompt gets, in place of the function's own.
+
     Raises ValueError where the program does not define it, SyntaxError where it does not
     compile.
     """
     tree = _parsed(code)
     function = _function(tree, entry_point)
-    given = {each.arg for each in ast.walk(function.args) if isinstance(each, ast.arg)}
+    arguments = {node.arg for node in ast.walk(function.args) if isinstance(node, ast.arg)}
+    # A global variable of an argument's name would, in the body, replace the argument.
     others = [
         node
         for node in tree.body
-        if node is not function and not _assigned(node) & given  # or it would hide them
+        if node is not function and not _assigned(node) & arguments
     ]
-    # Not allowed inside, or needed before: what the signature names.
+    # Two kinds must stand before the function: `from x import *`, which Python does not
+    # allow inside, and what the signature names, in annotations and defaults.
     signed = (*ast.walk(function.args), *ast.walk(function.returns or ast.Pass()))
     wanted = {node.id for node in signed if isinstance(node, ast.Name)}
     outside = [
@@ -45,7 +50,7 @@ def in_two(code: str, entry_point: str, docstring: str) -> tuple[str, str]:
     ]
     inside = [node for node in others if node not in outside]
     if ast.get_docstring(function) is not None:
-        function.body = function.body[1:]
+        function.body = function.body[1:]  # the prompt has the docstring
     body = "\n".join(ast.unparse(node) for node in (*inside, *function.body))
     head = "".join(f"{ast.unparse(node)}\n" for node in outside)
     prompt = f"{head}{_signature(function)}{_documented(docstring)}"
@@ -57,9 +62,10 @@ def entry_point_of(code: str, script: str) -> str:
 
     Raises ValueError where there is none.
     """
-    defined = {node.name for node in _parsed(code).body if _defines(node)}
+    defined = {node.name for node in _parsed(code).body if _is_function(node)}
     for statement in _parsed(script).body:
         if isinstance(statement, ast.Assert):
+            # Walked, because the call may stand within others: `set(total(xs)) == ...`.
             for node in ast.walk(statement.test):
                 name = getattr(getattr(node, "func", None), "id", None)
                 if name in defined:
@@ -72,7 +78,7 @@ def last_signature(prompt: str) -> str:
 
     Raises ValueError for a prompt that does not end in a function.
     """
-    tree = _parsed(f"{prompt}\n{_INDENT}pass\n")
+    tree = _parsed(f"{prompt}\n{_INDENT}pass\n")  # or it might lack a body
     if not (tree.body and isinstance(tree.body[-1], ast.FunctionDef)):
         raise ValueError("the prompt does not end in a function")
     return _signature(tree.body[-1])
@@ -81,28 +87,33 @@ def last_signature(prompt: str) -> str:
 def as_check(script: str, entry_point: str, code: str = "") -> str:
     """A script of asserts as a test that defines `check(candidate)`.
 
-    It begins at the first statement that asserts, loops or calls; what stands before is
-    set up once, and so is what the reference's `code` imports and the classes it defines,
-    since some scripts use these.  The call of a function of the script's own becomes an
-    assert.  Raises ValueError where the script tests nothing, SyntaxError where it does not
-    compile.
+    `check` begins at the first statement that asserts, loops or calls.  What stands before
+    it in the script is set up once, at the module level.  So are the imports and classes of
+    the reference's `code`, since some scripts use them.
+
+    The call of a function that the script itself defines becomes an assert, so that the
+    judge counts it.
+
+    Raises ValueError where the script tests nothing, SyntaxError where it does not compile.
     """
     body = _parsed(script).body
     tests = (ast.Assert, ast.For, ast.Expr)
-    start = next((k for k, node in enumerate(body) if isinstance(node, tests)), None)
+    start = next((i for i, node in enumerate(body) if isinstance(node, tests)), None)
     if start is None:
         raise ValueError("its test asserts nothing")
+    # Not its functions: where a test calls one, it means that of the program under test.
     shared = (ast.ClassDef, ast.Import, ast.ImportFrom)
     before = [node for node in _parsed(code).body if isinstance(node, shared)]
     own = {node.name for node in body if isinstance(node, ast.FunctionDef)}
-    asserts = [_Asked(entry_point).visit(_asserted(node, own)) for node in body[start:]]
+    renamed = _CandidateNamed(entry_point)
+    asserts = [renamed.visit(_asserted(node, own)) for node in body[start:]]
     lines = textwrap.indent("\n".join(map(ast.unparse, asserts)), _INDENT)
     setting = "".join(f"{ast.unparse(node)}\n" for node in (*before, *body[:start]))
     return f"{setting}\n\ndef check(candidate):\n{lines}\n"
 
 
-class _Asked(ast.NodeTransformer):
-    """Calls the function under test `candidate`: its own name might be `check`."""
+class _CandidateNamed(ast.NodeTransformer):
+    """Renames the function under test to `candidate`: its own name might be `check`."""
 
     def __init__(self, entry_point: str) -> None:
         self.entry_point = entry_point
@@ -112,6 +123,7 @@ class _Asked(ast.NodeTransformer):
 
 
 def _asserted(node: ast.stmt, own: set[str]) -> ast.stmt:
+    """The statement `test1()` as `assert test1() is None`; any other statement as it is."""
     call = node.value if isinstance(node, ast.Expr) else None
     if getattr(getattr(call, "func", None), "id", None) in own:
         return ast.Assert(ast.Compare(call, [ast.Is()], [ast.Constant(None)]))
@@ -119,23 +131,26 @@ def _asserted(node: ast.stmt, own: set[str]) -> ast.stmt:
 
 
 def _assigned(node: ast.stmt) -> set[str]:
+    """The variables that an assignment gives a value; none for another statement."""
     targets = node.targets if isinstance(node, ast.Assign) else []
-    return {each.id for each in targets if isinstance(each, ast.Name)}
+    return {target.id for target in targets if isinstance(target, ast.Name)}
 
 
 def _parsed(text: str) -> ast.Module:
-    with warnings.catch_warnings(action="ignore"):  # of escapes in other people's texts
+    # Python warns of wrong escapes, which other people's texts are full of.
+    with warnings.catch_warnings(action="ignore"):
         return ast.parse(text)
 
 
 def _function(tree: ast.Module, name: str) -> ast.FunctionDef:
-    found = [node for node in tree.body if _defines(node) and node.name == name]
-    if not found:
+    """The function of this name that is in force at the end of a program."""
+    functions = [node for node in tree.body if _is_function(node) and node.name == name]
+    if not functions:
         raise ValueError(f"it does not define a function {name}")
-    return found[-1]
+    return functions[-1]
 
 
-def _defines(node: ast.stmt) -> bool:
+def _is_function(node: ast.stmt) -> bool:
     return isinstance(node, ast.FunctionDef)
 
 
@@ -144,20 +159,23 @@ def _imports_everything(node: ast.stmt) -> bool:
 
 
 def _binds(node: ast.stmt) -> set[str]:
-    """The names that a statement gives a meaning."""
+    """The names that a statement gives a meaning: by import, assignment or definition."""
     if isinstance(node, (ast.Import, ast.ImportFrom)):
-        return {(each.asname or each.name).partition(".")[0] for each in node.names}
+        return {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
     return _assigned(node) | {getattr(node, "name", "")}
 
 
 def _signature(function: ast.FunctionDef) -> str:
+    """The `def` line, with annotations and defaults."""
     arguments = ast.unparse(function.args)
     returns = f" -> {ast.unparse(function.returns)}" if function.returns else ""
     return f"def {function.name}({arguments}){returns}:\n"
 
 
 def _documented(docstring: str) -> str:
+    """The lines of a docstring, indented."""
     quotes = f'{_INDENT}"""\n'
-    # A docstring is told as it is: what looks like an escape must not become one.
+    # The text must read as it is: what looks like an escape must not become one, and
+    # quotes must not end it.
     text = docstring.strip().replace("\\", "\\\\").replace('"""', "'''")
     return f"{quotes}{textwrap.indent(text, _INDENT)}\n{quotes}"

@@ -1,10 +1,8 @@
 """The typed operations that `pipelines` strings together: a phrase and its Python.
 
-An operation takes the value of one type, kept in the variable of that name (`nums`, `text`,
-`words`, `value`), and leaves one of another or the same.  `{k}` stands for a small number,
-`{c}` for a letter; both are drawn for each use.
-
-Leaves out: what may go wrong in a line (see `bugs`).
+There are four types, each kept in the variable of its name: `nums`, `text`, `words` and
+`value`.  An operation takes a value of one type and leaves one of the same or another.
+`{k}` stands for a small number and `{c}` for a letter, both drawn for each use.
 """
 
 from __future__ import annotations
@@ -12,12 +10,17 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-LETTERS = "aeot"
+LETTERS = "aeot"  # common in the words of `pipelines`, so that they matter
 
 
 @dataclass(frozen=True)
 class Operation:
-    """`phrase` is the numbered step of the docstring, `code` its lines without indent."""
+    """One step.
+
+    `source` and `target` are the types before and after it.  `phrase` stands in the
+    docstring, `code` in the body, without indent.  `{k}` is drawn from `smallest` to
+    `largest`, both included.
+    """
 
     source: str
     target: str
@@ -29,21 +32,23 @@ class Operation:
     def drawn(self, rng: random.Random) -> tuple[str, str]:
         """(Phrase, code) with the constants filled in."""
         drawn = {"k": rng.randint(self.smallest, self.largest), "c": rng.choice(LETTERS)}
-        # not str.format: the code has braces of its own
         phrase, code = self.phrase, self.code
         for name, value in drawn.items():
+            # Not by str.format: the code may have braces of its own.
             phrase = phrase.replace(f"{{{name}}}", str(value))
             code = code.replace(f"{{{name}}}", str(value))
         return phrase, code
 
 
-def _each(source: str, target: str, phrase: str, expression: str, *bounds: int):
+def _map(source: str, target: str, phrase: str, expression: str, *bounds: int) -> Operation:
+    """Do the same to each item, which is called by its type's first letter."""
     item = source[0]
     code = f"{target} = [{expression} for {item} in {source}]"
     return Operation(source, target, phrase, code, *bounds)
 
 
-def _keep(source: str, phrase: str, condition: str, *bounds: int):
+def _filter(source: str, phrase: str, condition: str, *bounds: int) -> Operation:
+    """Keep the items for which the condition is true."""
     item = source[0]
     code = f"{source} = [{item} for {item} in {source} if {condition}]"
     return Operation(source, source, phrase, code, *bounds)
@@ -51,16 +56,16 @@ def _keep(source: str, phrase: str, condition: str, *bounds: int):
 
 OPERATIONS = (
     # numbers to numbers
-    _each("nums", "nums", "add {k} to each number", "n + {k}", 1, 4),
-    _each("nums", "nums", "subtract {k} from each number", "n - {k}", 1, 4),
-    _each("nums", "nums", "multiply each number by {k}", "n * {k}"),
-    _each("nums", "nums", "square each number", "n * n"),
-    _each("nums", "nums", "cap each number at {k}", "min(n, {k})", 4, 7),
-    _each("nums", "nums", "take the absolute values", "abs(n)"),
-    _keep("nums", "keep the even numbers", "n % 2 == 0"),
-    _keep("nums", "keep the odd numbers", "n % 2 == 1"),
-    _keep("nums", "keep the numbers above {k}", "n > {k}", 0, 3),
-    _keep("nums", "keep the numbers below {k}", "n < {k}", 6, 9),
+    _map("nums", "nums", "add {k} to each number", "n + {k}", 1, 4),
+    _map("nums", "nums", "subtract {k} from each number", "n - {k}", 1, 4),
+    _map("nums", "nums", "multiply each number by {k}", "n * {k}"),
+    _map("nums", "nums", "square each number", "n * n"),
+    _map("nums", "nums", "cap each number at {k}", "min(n, {k})", 4, 7),
+    _map("nums", "nums", "take the absolute values", "abs(n)"),
+    _filter("nums", "keep the even numbers", "n % 2 == 0"),
+    _filter("nums", "keep the odd numbers", "n % 2 == 1"),
+    _filter("nums", "keep the numbers above {k}", "n > {k}", 0, 3),
+    _filter("nums", "keep the numbers below {k}", "n < {k}", 6, 9),
     Operation("nums", "nums", "sort in rising order", "nums = sorted(nums)"),
     Operation("nums", "nums", "sort in falling order", "nums = sorted(nums, reverse=True)"),
     Operation("nums", "nums", "reverse the numbers", "nums = nums[::-1]"),
@@ -85,7 +90,7 @@ OPERATIONS = (
     Operation("nums", "value", "sum up", "value = sum(nums)"),
     Operation("nums", "value", "take the largest, or 0", "value = max(nums, default=0)"),
     Operation("nums", "value", "count the numbers", "value = len(nums)"),
-    _each("nums", "words", "turn each number into text", "str(n)"),
+    _map("nums", "words", "turn each number into text", "str(n)"),
     # one value
     Operation("value", "value", "add {k}", "value = value + {k}", 1, 4),
     Operation("value", "value", "multiply by {k}", "value = value * {k}"),
@@ -96,19 +101,19 @@ OPERATIONS = (
         "while value > {k}:\n    value = value // 2",
     ),
     # words
-    _each("words", "words", "write each word in capitals", "w.upper()"),
-    _each("words", "words", "reverse each word", "w[::-1]"),
-    _each("words", "words", 'put "{c}" before each word', '"{c}" + w'),
-    _keep("words", "keep words longer than {k}", "len(w) > {k}", 2, 4),
-    _keep("words", 'keep words with "{c}"', '"{c}" in w'),
+    _map("words", "words", "write each word in capitals", "w.upper()"),
+    _map("words", "words", "reverse each word", "w[::-1]"),
+    _map("words", "words", 'put "{c}" before each word', '"{c}" + w'),
+    _filter("words", "keep words longer than {k}", "len(w) > {k}", 2, 4),
+    _filter("words", 'keep words with "{c}"', '"{c}" in w'),
     Operation("words", "words", "sort the words", "words = sorted(words)"),
     Operation(
         "words", "words", "sort the words by length", "words = sorted(words, key=len)"
     ),
     Operation("words", "words", "reverse the order of words", "words = words[::-1]"),
     Operation("words", "words", "take the first {k} words", "words = words[:{k}]", 2, 4),
-    _each("words", "nums", "take the length of each word", "len(w)"),
-    _each("words", "nums", 'count "{c}" in each word', 'w.count("{c}")'),
+    _map("words", "nums", "take the length of each word", "len(w)"),
+    _map("words", "nums", 'count "{c}" in each word', 'w.count("{c}")'),
     Operation("words", "text", "join with dashes", 'text = "-".join(words)'),
     Operation("words", "text", "join without gaps", 'text = "".join(words)'),
     # text
@@ -121,8 +126,10 @@ OPERATIONS = (
     Operation("text", "value", 'count "{c}"', 'value = text.count("{c}")'),
 )
 
+# What a function's argument can be.  No function takes a single value: too little can be
+# done to it.
 SOURCES = ("nums", "text", "words")
 BY_SOURCE = {
-    source: [each for each in OPERATIONS if each.source == source]
+    source: [operation for operation in OPERATIONS if operation.source == source]
     for source in (*SOURCES, "value")
 }

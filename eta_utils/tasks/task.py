@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class Task:
-    """One problem, with HumanEval's own fields.
+    """One problem, with HumanEval's own fields and a few more.
 
-    `prompt` + a completion is a program that defines `entry_point`; `test` defines
-    `check(candidate)`.  `canonical_solution` completes the prompt, and may be empty.
-    `hidden_test`, where a task has one, is for evaluation alone.  `buggy_solution` is a
-    completion that fails, where a task comes with one: what is to be repaired.
+    `prompt` + a completion is a program that defines `entry_point`.  `test` defines
+    `check(candidate)`.  `canonical_solution`, the reference, completes the prompt; it may
+    be empty.
+
+    `hidden_test`, where a task has one, is for evaluation only.  `buggy_solution`, where a
+    task comes with one, is a completion that fails: what is to be repaired.
     """
 
     task_id: str
@@ -26,7 +28,10 @@ class Task:
     buggy_solution: str = ""
 
     def program(self, sample: dict) -> str:
-        """The text to run: a sample's `solution`, or the prompt and its `completion`."""
+        """The text to run: a sample's `solution`, or the prompt and its `completion`.
+
+        Raises KeyError for a sample that has neither.
+        """
         if "solution" in sample:
             return sample["solution"]
         return self.prompt + sample["completion"]
@@ -39,9 +44,10 @@ class Task:
 def at_token_boundary(prompt: str, completion: str) -> tuple[str, str]:
     """Move the newlines at the prompt's end to the front of the completion.
 
-    A BPE tokenizer may merge a prompt's last newline with the completion's indent when
-    it sees both at once; generation then starts from ids that training never saw.  With
-    the newlines on the completion's side the prompt's ids are a prefix of the joint ids.
+    A BPE tokenizer may merge a prompt's last newline with the completion's indent when it
+    sees both at once.  Generation from the prompt alone would then start from ids that
+    training never saw.  With the newlines on the completion's side, the prompt's ids are a
+    prefix of the joint ids.
     """
     stem = prompt.rstrip("\n")
     return stem, prompt[len(stem) :] + completion

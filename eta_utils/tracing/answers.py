@@ -1,11 +1,11 @@
-"""What a call returned, as a sequence of marks: nearly right answers have nearly the same.
+"""What a call returned, as a sequence of marks: nearly right answers share nearly all.
 
-A mark is a 64-bit fingerprint (see `recorder`).  The first is that of the value's kind;
-then come a list's items, a text's characters, a dict's entries, or the value itself.
+A mark is a 64-bit fingerprint (see `recorder`).  The first is that of the value's kind.
+Then come a list's items, a text's characters, a dict's entries, or the value itself.
 
     [3, 1]  ->  list, 3, 1            "ab"  ->  text, a, b            7  ->  number, 7
 
-Leaves out: how near two numbers are; they are equal or not.
+Two numbers are equal or not; how near they are does not count.
 """
 
 from __future__ import annotations
@@ -32,33 +32,35 @@ _NOT_PLAIN = "other"
 
 def marks(value: object) -> bytes:
     """The marks of a returned value, eight bytes each; never calls the value's own code."""
-    found: list[int] = []
-    _flatten(value, DEPTH, found)
-    found = found[:MARKS_PER_ANSWER]
-    return pack(f"{len(found)}q", *found)
+    sequence: list[int] = []
+    _flatten(value, DEPTH, sequence)
+    sequence = sequence[:MARKS_PER_ANSWER]
+    return pack(f"{len(sequence)}q", *sequence)
 
 
-def _flatten(value: object, depth: int, found: list[int]) -> None:
+def _flatten(value: object, depth: int, sequence: list[int]) -> None:
+    """Append the marks of `value`, with lists opened `depth` levels deep."""
     kind = type(value)
-    found.append(hash(_KINDS.get(kind, _NOT_PLAIN)))
+    sequence.append(hash(_KINDS.get(kind, _NOT_PLAIN)))
     if not depth:
-        found.append(fingerprint(value))
+        sequence.append(fingerprint(value))
     elif kind is str:
-        found += map(hash, value[:MARKS_PER_ANSWER])
+        sequence += map(hash, value[:MARKS_PER_ANSWER])
     elif kind is list or kind is tuple:
         for item in value[:ITEMS]:
-            _flatten_item(item, depth - 1, found)
+            _flatten_item(item, depth - 1, sequence)
+    # Sorted, because the members have no order; a common subsequence needs one.
     elif kind in (set, frozenset) and len(value) <= MEMBERS:
-        found += sorted(map(fingerprint, value))
+        sequence += sorted(map(fingerprint, value))
     elif kind is dict and len(value) <= MEMBERS:
-        found += sorted(fingerprint(entry) for entry in value.items())
+        sequence += sorted(fingerprint(entry) for entry in value.items())
     else:
-        found.append(fingerprint(value))
+        sequence.append(fingerprint(value))
 
 
-def _flatten_item(item: object, depth: int, found: list[int]) -> None:
+def _flatten_item(item: object, depth: int, sequence: list[int]) -> None:
     """An item of a list: a nested list is opened, anything else is one mark."""
     if type(item) is list or type(item) is tuple:
-        _flatten(item, depth, found)
+        _flatten(item, depth, sequence)
     else:
-        found.append(fingerprint(item))
+        sequence.append(fingerprint(item))

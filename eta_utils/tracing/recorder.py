@@ -1,13 +1,20 @@
 """Inside the candidate's process: count steps, stop at the budget, record variable states.
 
-A state is a 64-bit fingerprint of a value just given to a variable; names are ignored, so
-a program that calls the same list `xs` and another `items` leave the same states.  Values
-are read with care, because they may be hostile: only objects of exactly the built-in
-types are looked into, and no method of the candidate's classes (`__repr__`, `__len__`,
-`__eq__`, `__hash__`, ...) is ever called.
+- `fingerprint`   a value as a 64-bit number: a *state* is that of a value just given to a
+                  variable;
+- `Recorder`      what `instrument` makes a program call: the counters and the states;
+- `describe`      a value in a few words, for states that a person reads;
+- `texts_only`    a check of such words that somebody else sent.
 
-Fingerprints are comparable between processes that run the same Python with
-PYTHONHASHSEED=0, as every process of the jail does.  This module is loaded in the fork
+The names of variables are not part of a state.  So a program that calls a list `xs` and
+another that calls it `items` leave the same states.
+
+Values may be hostile.  Only objects of exactly the built-in types are looked into, and no
+method of the candidate's classes (`__repr__`, `__len__`, `__eq__`, `__hash__`, ...) is ever
+called.
+
+Fingerprints can be compared between processes that run the same Python with
+PYTHONHASHSEED=0, as every process of the sandbox does.  This module is loaded in the fork
 server, where each page of memory costs time: it imports next to nothing.
 """
 
@@ -18,25 +25,33 @@ from operator import is_, length_hint
 from struct import pack
 from sys import _getframe
 
-COUNTER = "_eta_"  # and a number: the global name of a counter
-_NAMES = [f"{COUNTER}{number}" for number in range(500)]  # made once, in the zygote
-STATES_PER_CALL = 120  # as in the trial that chose these orderings
+# What is recorded is bounded, so that a program can neither fill memory nor take long.
+STATES_PER_CALL = 120  # as in the trial that chose the orderings by trace
 ITEMS = 32  # of a list or tuple
 MEMBERS = 1000  # of a set or dict
-DEPTH = 3
+DEPTH = 3  # of nested containers
 
+COUNTER = "_eta_"  # and a number: the global name of a counter
+_NAMES = [f"{COUNTER}{number}" for number in range(500)]  # made once, in the zygote
+
+# Arbitrary numbers for values that have no hash of their own to use.
 _FOREIGN, _NONE, _NAN, _DEEP = 0x5EED01, 0x5EED02, 0x5EED03, 0x5EED04
 _PLAIN = frozenset({int, bool, str, bytes, range})
 
 
 def fingerprint(value: object, depth: int = DEPTH) -> int:
-    """A 64-bit number that equal plain values share; never calls the value's own code."""
-    kind = type(value)
+    """A 64-bit number that equal plain values share; never calls the value's own code.
+
+    Containers are looked into `depth` levels deep.  Of a list or tuple the first `ITEMS`
+    items count; of a set or dict with more than `MEMBERS` members the size alone does.
+    """
+    kind = type(value)  # not isinstance, which a subclass would pass
     if kind in _PLAIN:
         return hash(value)
     if kind is float:
+        # Python hashes a NaN by its address, which differs from process to process.
         return _NAN if value != value else hash(value)
-    if value is None:
+    if value is None:  # hashed by its address, too, before Python 3.12
         return _NONE
     if kind is list or kind is tuple:
         if not depth:
@@ -49,6 +64,7 @@ def fingerprint(value: object, depth: int = DEPTH) -> int:
 
 
 def _unordered(value: set | frozenset | dict, kind: type, depth: int) -> int:
+    """The fingerprint of a set or dict, whatever the order of its members."""
     if not depth or len(value) > MEMBERS:
         return hash((_DEEP, len(value)))
     if kind is dict:
@@ -64,35 +80,46 @@ def _unordered(value: set | frozenset | dict, kind: type, depth: int) -> int:
 class Recorder:
     """Supplies the names that `instrument` writes into a program, and reads them out.
 
-    Each counter is an iterator over half as many True as the budget has steps, so that a
-    loop of two statements, the usual least, stops when the budget is used up.  A spent
-    iterator raises StopIteration for ever.  With `in_words` each state is kept as text as
-    well.
+    A counter must be cheap, and the program must not get past a used-up budget.  Both come
+    from C: a counter is the `__next__` of an iterator over so many True.  Counting takes
+    one of them.  Reading the count asks how many are left.  A spent iterator raises
+    StopIteration at every later call.
+
+    Each counter has half of the budget.  So a loop of two statements, the smallest usual
+    one, stops when the budget is used up.  The sum over all counters can exceed the budget:
+    whoever reads the hits has to compare it (`sandbox.examination` does).
+
+    With `in_words` each state is also kept as text.
     """
 
     def __init__(
         self, counters: int, budget: int, namespace: dict, in_words: bool = False
     ) -> None:
-        self._namespace = namespace
+        self._namespace = namespace  # the program's globals
         more = (f"{COUNTER}{number}" for number in range(len(_NAMES), counters))
         self._names = [*_NAMES[:counters], *more]
-        self._before = [0] * counters
+        self._before = [0] * counters  # hits under earlier budgets
         self._states: list[int] = []
         self._in_words = in_words
         self.words: list[tuple[int, str, str]] = []  # (line, variable, value) of each state
-        self._last: dict[str, int] = {}
-        namespace["_eta_see"] = is_  # takes two arguments, does nothing, costs little
+        self._last: dict[str, int] = {}  # the last state of each variable
+        # While the module level runs, nothing is recorded.  `operator.is_` takes two
+        # arguments like `_see`, does nothing with them, and costs little.
+        namespace["_eta_see"] = is_
         self._allow(budget)
 
     def _allow(self, budget: int) -> None:
+        """Give every counter a fresh iterator."""
         self._limit = budget // 2
         self._iterators = [repeat(True, self._limit) for _ in self._names]
         nexts = [iterator.__next__ for iterator in self._iterators]
         self._namespace.update(zip(self._names, nexts, strict=True))
 
     def begin_call(self, budget: int) -> None:
-        """Start recording the states of one call; a `budget` other than 0 replaces what
-        is left of the one before."""
+        """Start recording the states of one call.
+
+        A `budget` other than 0 replaces what is left of the one before, in steps.
+        """
         if budget:
             self._before, _ = self.hits()
             self._allow(budget)
@@ -102,13 +129,14 @@ class Recorder:
         self._namespace["_eta_see"] = self._see
 
     def _see(self, name: str, value: object) -> None:
+        """Record the value of a variable, if it is another than it was."""
         mark = fingerprint(value)
         if self._last.get(name) != mark:
             self._last[name] = mark
             self._states.append(mark)
             if self._in_words:
                 self.words.append((_getframe(1).f_lineno, name, describe(value)))
-            if len(self._states) >= STATES_PER_CALL:
+            if len(self._states) >= STATES_PER_CALL:  # enough: see nothing more
                 self._namespace["_eta_see"] = is_
 
     def states(self) -> bytes:
@@ -116,21 +144,23 @@ class Recorder:
         return pack(f"{len(self._states)}q", *self._states)
 
     def hits(self) -> tuple[list[int], bool]:
-        """How often each counter was called, and whether one has used up its share."""
+        """(How often each counter was called, whether one has used up its share)."""
         left = list(map(length_hint, self._iterators))
         limit = self._limit
         counted = zip(self._before, left, strict=True)
         return [before + limit - rest for before, rest in counted], 0 in left
 
 
-LONGEST = 60  # characters
+LONGEST = 60  # characters of a name or value in words
 _ITEMS, _DEPTH, _DIGITS = 12, 3, 100
 _BRACKETS = {list: "[]", tuple: "()", set: "{}", frozenset: "{}", dict: "{}"}
 
 
 def describe(value: object, depth: int = _DEPTH) -> str:
-    """The value as Python would write it, cut where it is long; an object of another class
-    is `an object`."""
+    """The value as Python would write it, cut to `LONGEST` characters.
+
+    An object of another class is `an object`: only its own code could say more.
+    """
     kind = type(value)
     if value is None or kind is bool or kind is float or kind is range:
         text = repr(value)
@@ -145,18 +175,10 @@ def describe(value: object, depth: int = _DEPTH) -> str:
     return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
 
 
-def texts_only(words: list) -> list[list]:
-    """States in words (line, variable, value) that somebody else sent, with nothing in them
-    but a number and short texts.  Raises TypeError or ValueError for anything else."""
-    return [
-        [int(line), str(name)[:LONGEST], str(value)[:LONGEST]]
-        for line, name, value in words
-    ]
-
-
 def _collection(
     value: list | tuple | set | frozenset | dict, kind: type, depth: int
 ) -> str:
+    """The first items of a container, between the brackets of its type."""
     shown = []
     for item in value.items() if kind is dict else value:
         if len(shown) == _ITEMS:
@@ -167,6 +189,17 @@ def _collection(
         else:
             shown.append(describe(item, depth))
     if kind is set or kind is frozenset:
-        shown.sort()  # their own order tells nothing
+        shown.sort()  # the order of a set means nothing
     left, right = _BRACKETS[kind]
     return f"{left}{', '.join(shown)}{right}"
+
+
+def texts_only(words: list) -> list[list]:
+    """States in words, as a candidate sent them, cut down to a number and two short texts.
+
+    Raises TypeError or ValueError for anything but rows of (line, variable, value).
+    """
+    return [
+        [int(line), str(name)[:LONGEST], str(value)[:LONGEST]]
+        for line, name, value in words
+    ]

@@ -30,7 +30,7 @@ from transformers import (
     set_seed,
 )
 
-from eta_utils.common.files import BadInput
+from eta_utils.common.errors import BadInput
 from eta_utils.common.processes import is_first
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}

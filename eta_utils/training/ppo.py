@@ -79,7 +79,8 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from eta_utils.common import processes
-from eta_utils.common.files import BadInput, write_csv
+from eta_utils.common.errors import BadInput
+from eta_utils.common.files import write_csv
 from eta_utils.training.models import save_model
 from eta_utils.training.sampling import Sampled, sample_completions
 from eta_utils.training.settings import PPOSettings, SamplingSettings

@@ -26,7 +26,7 @@ from trl import SFTConfig, SFTTrainer
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from eta_utils.common import processes
-from eta_utils.common.files import BadInput
+from eta_utils.common.errors import BadInput
 from eta_utils.tasks import at_token_boundary
 from eta_utils.training.models import context_of
 from eta_utils.training.settings import SFTSettings

@@ -22,7 +22,7 @@ import torch
 from transformers import AutoConfig
 
 from eta_utils.common import processes
-from eta_utils.common.files import BadInput
+from eta_utils.common.errors import BadInput
 
 # vLLM takes this share of the GPU at once; PPO's models may still be there beside it.
 GPU_SHARE = 0.6

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from eta_utils.analysis.arms import ARMS, parse_arm
-from eta_utils.common.files import BadInput
+from eta_utils.common.errors import BadInput
 from eta_utils.preferences.orderings import ORDERINGS
 from eta_utils.study.alignment import METHODS
 

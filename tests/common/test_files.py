@@ -7,7 +7,8 @@ import os
 
 import pytest
 
-from eta_utils.common.files import BadInput, read_jsonl, write_jsonl
+from eta_utils.common.errors import BadInput
+from eta_utils.common.files import read_jsonl, write_jsonl
 
 
 def written(path, rows=({"a": 1},)):

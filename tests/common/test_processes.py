@@ -14,13 +14,8 @@ from torch.distributed import HashStore
 
 from eta_utils.cli import main
 from eta_utils.common import processes
-from eta_utils.common.files import (
-    BadInput,
-    read_json,
-    read_jsonl,
-    write_json,
-    write_jsonl,
-)
+from eta_utils.common.errors import BadInput
+from eta_utils.common.files import read_json, read_jsonl, write_json, write_jsonl
 from tests.conftest import ROOT
 
 SMALL = (
@@ -268,7 +263,8 @@ def test_report_writes_the_page_that_it_names(tmp_path):
 MEETING = """
 import sys
 from eta_utils.common import processes
-from eta_utils.common.files import BadInput, write_json
+from eta_utils.common.errors import BadInput
+from eta_utils.common.files import write_json
 
 def refuse():
     raise BadInput("the first one says no")

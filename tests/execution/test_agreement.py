@@ -20,12 +20,12 @@ def outcomes_of(samples, tasks):
 
 
 def differing(rows, excused=lambda outcome: False):
-    """(Task, our status, recorded result) of the rows whose verdict is another here."""
+    """(Task, our status, recorded result) of the rows whose verdict differs here."""
     outcomes = outcomes_of(rows, load_tasks("humaneval"))
     return [
-        (each.task_id, each.status, row["result"])
-        for each, row in zip(outcomes, rows, strict=True)
-        if each.passed != row["passed"] and not excused(each)
+        (outcome.task_id, outcome.status, row["result"])
+        for outcome, row in zip(outcomes, rows, strict=True)
+        if outcome.passed != row["passed"] and not excused(outcome)
     ]
 
 

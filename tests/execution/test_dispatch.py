@@ -68,18 +68,18 @@ def test_no_more_is_sent_than_may_wait_behind_a_batch_that_does_not_end(outcomes
         if number:
             future.set_result(outcomes)
 
-    executor, found = Recorded(finish), []
+    executor, programs = Recorded(finish), []
     consumer = threading.Thread(
-        target=lambda: found.extend(outcomes_of(executor, 10_000)), daemon=True
+        target=lambda: programs.extend(outcomes_of(executor, 10_000)), daemon=True
     )
     consumer.start()
     consumer.join(1.0)
     assert len(executor.sent) == BEHIND * AHEAD * WORKERS
-    assert not found
+    assert not programs
     first, its_outcomes = executor.sent[0]
     first.set_result(its_outcomes)
     consumer.join(30)
-    assert len(found) == 10_000
+    assert len(programs) == 10_000
 
 
 def test_no_more_is_under_way_than_the_workers_can_take(outcomes_of):
@@ -97,10 +97,10 @@ def test_no_more_is_under_way_than_the_workers_can_take(outcomes_of):
             future, outcomes = executor.sent[number]
             future.set_result(outcomes)
 
-    helper = threading.Thread(target=answer)
-    helper.start()
+    answering = threading.Thread(target=answer)
+    answering.start()
     assert len(list(coming)) == 50 * SIZE
-    helper.join()
+    answering.join()
     assert most <= AHEAD * WORKERS
 
 
@@ -111,11 +111,11 @@ def test_a_batch_that_fails_ends_the_run_after_what_came_before(outcomes_of):
         else:
             future.set_result(outcomes)
 
-    executor, found = Recorded(finish), []
+    executor, programs = Recorded(finish), []
     with pytest.raises(RuntimeError, match="lost"):
-        for each in outcomes_of(executor, 1_000):
-            found.append(each)
-    assert found == [str(n) for n in range(3 * SIZE)]
+        for program in outcomes_of(executor, 1_000):
+            programs.append(program)
+    assert programs == [str(n) for n in range(3 * SIZE)]
 
 
 def test_a_real_pool_in_any_order_gives_the_order_of_the_jobs(outcomes_of):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from eta_utils.common.files import BadInput
+from eta_utils.common.errors import BadInput
 from eta_utils.execution.records import Outcome
-from eta_utils.preferences.orderings import LEAST_ETA, ORDERINGS, eta, tier
-from eta_utils.preferences.pairs import make_pairs
+from eta_utils.preferences import ORDERINGS, PairSettings, make_pairs
+from eta_utils.preferences.orderings import LEAST_ETA, eta, tier
 from eta_utils.tasks import Task
 
 TASKS = {
@@ -53,7 +53,6 @@ def test_each_ordering_decides_by_its_own_measure():
     assert prefers("steps", ENDLESS, NEAR_MISS)  # the founding rule, endless loops and all
     assert prefers("fraction", NEAR_MISS, WRONG)
     assert not prefers("fraction", WRONG, RAISES)
-    assert prefers("coverage", RAISES, NEAR_MISS)
     assert prefers("alignment", WRONG, ASTRAY)
     assert prefers("oracle", outcome("assertion", hidden=0.5), outcome("assertion"))
 
@@ -61,7 +60,7 @@ def test_each_ordering_decides_by_its_own_measure():
 def test_tiers_order_the_classes_of_error():
     stopped = outcome("timeout")
     ranked = [SYNTAX, LOAD_ERROR, stopped, RAISES, WRONG, PASSED]
-    assert [tier(each) for each in ranked] == [0, 1, 2, 3, 4, 5]
+    assert [tier(outcome) for outcome in ranked] == [0, 1, 2, 3, 4, 5]
 
 
 def test_states_goes_by_tests_then_alignment_then_tier():
@@ -100,29 +99,30 @@ def test_eta_without_a_reference_goes_by_tests_and_tier_alone():
     assert pair["reason"] == "answers wrongly, the other raises"
 
 
-def chosen_statuses(outcomes, **settings):
-    by_text = {each.sample["completion"]: each.status for each in outcomes}
-    pairs = make_pairs(outcomes, TASKS, per_task=100, **settings)
-    return {by_text[pair["chosen"].removeprefix("\n\n")] for pair in pairs}
+def chosen_statuses(outcomes, ordering):
+    """The statuses of all programs that win some pair."""
+    status_of = {outcome.sample["completion"]: outcome.status for outcome in outcomes}
+    pairs = make_pairs(outcomes, TASKS, ordering, PairSettings(pairs_per_prompt=100))
+    return {status_of[pair["chosen"].removeprefix("\n\n")] for pair in pairs}
 
 
 def test_a_stopped_program_never_wins_under_eta():
-    assert chosen_statuses([ENDLESS, SYNTAX], ordering="eta") == set()
-    assert chosen_statuses([ENDLESS, SYNTAX], ordering="steps") == {"budget"}
+    assert chosen_statuses([ENDLESS, SYNTAX], "eta") == set()
+    assert chosen_statuses([ENDLESS, SYNTAX], "steps") == {"budget"}
 
 
 @pytest.mark.parametrize("name", sorted(ORDERINGS))
 def test_a_tampered_program_never_wins(name):
-    assert chosen_statuses([TAMPERED, SYNTAX], ordering=name) == set()
+    assert chosen_statuses([TAMPERED, SYNTAX], name) == set()
 
 
 @pytest.mark.parametrize("name", sorted(ORDERINGS))
 def test_where_something_passed_only_passing_programs_win(name):
     mixed = [PASSED, NEAR_MISS, WRONG, ENDLESS, SYNTAX]
-    assert chosen_statuses(mixed, ordering=name) == {"passed"}
+    assert chosen_statuses(mixed, name) == {"passed"}
 
 
-def test_binary_is_silent_where_nothing_passed():
+def test_binary_makes_no_pair_where_nothing_passed():
     assert make_pairs([NEAR_MISS, WRONG, SYNTAX], TASKS, ordering="binary") == []
 
 
@@ -152,8 +152,26 @@ def test_a_solution_that_repeats_the_prompt_is_cut_to_its_completion():
 
 
 def test_the_margin_leaves_close_pairs_out():
-    assert make_pairs([NEAR_MISS, WRONG], TASKS, margin=0.4)
-    assert not make_pairs([NEAR_MISS, WRONG], TASKS, margin=0.5)
+    # eta's key leads by 3/4 - 1/4 of the asserts.
+    for margin, pairs in ((0.4, 1), (0.5, 0)):
+        settings = PairSettings(pair_margin=margin)
+        assert len(make_pairs([NEAR_MISS, WRONG], TASKS, settings=settings)) == pairs
+
+
+def test_without_the_gate_the_ordering_decides_where_something_passed_too():
+    settings = PairSettings(pairs_per_prompt=100)
+    outcomes = [PASSED, NEAR_MISS, WRONG]
+    gated = make_pairs(outcomes, TASKS, settings=settings)
+    assert [pair["winner_passes"] for pair in gated] == [True, True]
+    free = make_pairs(outcomes, TASKS, settings=settings, gated=False)
+    assert sorted(pair["winner_passes"] for pair in free) == [False, True, True]
+
+
+@pytest.mark.parametrize("wrong", [{"pairs_per_prompt": 0}, {"pair_margin": -0.1}])
+def test_settings_out_of_their_limits_are_named(wrong):
+    [name] = wrong
+    with pytest.raises(BadInput, match=f"{name}.*not at least"):
+        PairSettings(**wrong).check()
 
 
 def test_identical_programs_make_no_pair():
@@ -170,15 +188,16 @@ def test_judge_errors_make_no_pair():
 def test_the_choice_of_pairs_is_seeded_and_spreads_over_programs():
     many = [outcome("assertion", n % 4, text=f"    {n}\n", task=task)
             for task in TASKS for n in range(12)]  # fmt: skip
-    pairs = make_pairs(many, TASKS, per_task=4, seed=1)
-    assert pairs == make_pairs(many, TASKS, per_task=4, seed=1)
-    assert pairs != make_pairs(many, TASKS, per_task=4, seed=2)
+    settings = PairSettings(pairs_per_prompt=4)
+    pairs = make_pairs(many, TASKS, settings=settings, seed=1)
+    assert pairs == make_pairs(many, TASKS, settings=settings, seed=1)
+    assert pairs != make_pairs(many, TASKS, settings=settings, seed=2)
     assert len(pairs) == 8
     for task in TASKS:
         used = [
-            p[side]
-            for p in pairs
-            if p["task_id"] == task
+            pair[side]
+            for pair in pairs
+            if pair["task_id"] == task
             for side in ("chosen", "rejected")
         ]
         assert len(set(used)) == 8
@@ -186,7 +205,8 @@ def test_the_choice_of_pairs_is_seeded_and_spreads_over_programs():
 
 def test_the_oracle_says_what_it_needs():
     bare = [
-        Outcome({"task_id": "one", "completion": c}, "assertion", False, "") for c in "ab"
+        Outcome({"task_id": "one", "completion": text}, "assertion", False, "")
+        for text in "ab"
     ]
     with pytest.raises(BadInput, match="hidden_fraction"):
         make_pairs(bare, TASKS, ordering="oracle")

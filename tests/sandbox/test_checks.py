@@ -1,4 +1,4 @@
-"""Tests are rewritten so that each assert is reported, and mean what they meant."""
+"""A test is rewritten so that each assert is reported, and still means the same."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_check_without_asserts_of_its_own_is_one_unit_as_a_whole():
     assert run(test, str)[1] is False
 
 
-def test_asserts_that_hold_for_every_program_are_no_units():
+def test_asserts_that_pass_for_every_program_are_no_units():
     test = "def check(c):\n    assert True, 'fine'\n    assert c(1) == 1\n"
     assert prepare("", test).units == 1
 
@@ -67,11 +67,13 @@ def test_names_that_only_the_program_can_define_are_found():
 
 
 def test_humaneval_is_mostly_flat_lists_of_asserts():
-    # 157 of 164 checks are flat; 48 asserts of the set hold for every program.
-    every = [prepare(task.prompt, task.test) for task in load_tasks("humaneval").values()]
-    assert len(every) == 164
-    assert sum(checks.units > 1 for checks in every) >= 157
-    assert all(checks.setting for checks in every)
+    # 157 of 164 checks are flat; 48 asserts of the set pass for every program.
+    prepared = [
+        prepare(task.prompt, task.test) for task in load_tasks("humaneval").values()
+    ]
+    assert len(prepared) == 164
+    assert sum(checks.units > 1 for checks in prepared) >= 157
+    assert all(checks.setting for checks in prepared)
 
 
 @pytest.mark.parametrize("test", ["def check(c:\n", "def other(c): pass\n", "\0"])

@@ -41,11 +41,11 @@ def test_the_hostile_programs_get_what_they_deserve(data, rung):
     }
     rows = [row for row in rows if row["name"] != A_MATTER_OF_LUCK]
     samples = [{"task_id": row["name"], "completion": row["completion"]} for row in rows]
-    # One worker, so that each program runs where the one before it has been.
+    # One worker, so that each program runs where the one before it ran.
     settings = JudgeSettings(700_000, workers=1, isolation=rung, **SHORT)
-    found = judge(samples, tasks, settings, cache=False)
+    outcomes = judge(samples, tasks, settings, cache=False)
     wrong, start = [], time.monotonic()
-    for row, outcome in zip(rows, found, strict=True):
+    for row, outcome in zip(rows, outcomes, strict=True):
         name, seconds = row["name"], time.monotonic() - start
         start += seconds
         got = CLASS_OF.get(outcome.status, outcome.status)
@@ -53,7 +53,7 @@ def test_the_hostile_programs_get_what_they_deserve(data, rung):
             assert got in ("fail", "tamper")
         elif got not in (row["expected_status"], ALTERNATIVES.get(name)):
             wrong.append((name, row["expected_status"], outcome.status, outcome.result))
-        # outcomes arrive in batches, so a whole batch may be counted at its first row
+        # Outcomes arrive in batches, so a whole batch may be counted at its first row.
         assert seconds < 16 * (SHORT["wall_seconds"] + 2), f"{name} hangs"
     assert wrong == []
 
@@ -75,8 +75,8 @@ def check(candidate):
         for number in range(12)
     ]
     samples = [{"task_id": "count", "completion": text} for text in texts]
-    found = judge(samples, {"count": task}, cache=False)
-    statuses = {outcome.status for outcome in found}
+    outcomes = judge(samples, {"count": task}, cache=False)
+    statuses = {outcome.status for outcome in outcomes}
     assert "assertion" in statuses and statuses <= {"assertion", "passed"}
 
 
@@ -170,7 +170,7 @@ def test_no_forged_answer_passes(how):
 
 
 def test_a_program_that_reads_its_arguments_back_learns_no_expected_value():
-    # gc, frames and every loaded module are searched for the value that the test expects
+    # The program searches gc, frames and every module for the value that the test expects.
     secret = 918_273_645
     task = Task("secret", "def f():\n", "f", f"def check(c):\n    assert c() == {secret}\n")
     search = """
@@ -204,8 +204,8 @@ def test_a_neighbour_is_not_harmed():
     return a + b
 """
     samples = [{"task_id": "add", "completion": text} for text in (poison, victim)] * 2
-    found = judge(samples, {"add": ADD}, JudgeSettings(workers=1), cache=False)
-    assert [outcome.status for outcome in found] == ["passed"] * 4
+    outcomes = judge(samples, {"add": ADD}, JudgeSettings(workers=1), cache=False)
+    assert [outcome.status for outcome in outcomes] == ["passed"] * 4
 
 
 def test_files_do_not_outlive_their_program(rung):
@@ -223,7 +223,7 @@ def test_files_do_not_outlive_their_program(rung):
     return a + b
 """
     samples = [{"task_id": "add", "completion": text} for text in (leave, look)]
-    found = judge(
+    outcomes = judge(
         samples, {"add": ADD}, JudgeSettings(workers=1, isolation=rung), cache=False
     )
-    assert [outcome.status for outcome in found] == ["passed", "passed"]
+    assert [outcome.status for outcome in outcomes] == ["passed", "passed"]

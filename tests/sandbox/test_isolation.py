@@ -1,4 +1,4 @@
-"""The rung that holds is found by doing, stated, and never silently lowered."""
+"""The rung that holds is found by trying, is reported, and is never lowered quietly."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def nothing_holds(monkeypatch):
 
 
 def test_the_probe_sees_that_the_weak_rung_protects_from_nothing():
-    # the same attempts that fail in a jail succeed at `weak`: the probe can fail
+    # The attempts that fail in a jail succeed at `weak`, so the probe can tell.
     worker = isolation.Worker("weak")
     try:
         raw = isolation._attempt_all(worker)

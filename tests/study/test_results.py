@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from eta_utils.analysis import tables
-from eta_utils.common.files import BadInput
+from eta_utils.common.errors import BadInput
 from eta_utils.execution.records import Outcome
 from eta_utils.study import results
 from eta_utils.study.rollouts import write_outcomes

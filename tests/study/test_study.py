@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from eta_utils.common.files import BadInput
+from eta_utils.common.errors import BadInput
 from eta_utils.common.settings import parameters_of
 from eta_utils.preferences.orderings import ORDERINGS
 from eta_utils.study.alignment import ppo_updates

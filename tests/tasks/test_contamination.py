@@ -30,8 +30,8 @@ def test_the_same_prompt_is_found():
 
 def test_the_same_solution_under_other_names_is_found():
     prompt, body = 'def g(n):\n    """Twice."""\n', "    m = 2 * n\n    return m\n"
-    [found] = like(prompt=prompt, canonical_solution=body)
-    assert found.why == "the same solution"
+    [overlap] = like(prompt=prompt, canonical_solution=body)
+    assert overlap.why == "the same solution"
 
 
 def test_other_built_in_functions_are_another_solution():
@@ -61,5 +61,5 @@ def test_a_set_overlaps_with_itself():
 def test_the_built_in_families_are_clean(family):
     study = Study(tasks=family, sft_tasks=40, prompts_per_round=20, rounds=2, test_tasks=40)
     trained = tasks_of(study, "sft") | tasks_of(study, "align")
-    found = overlaps(trained, tasks_of(study, "test"))
-    assert not [each for each in found if each.why == "the same prompt"]
+    reasons = {overlap.why for overlap in overlaps(trained, tasks_of(study, "test"))}
+    assert "the same prompt" not in reasons

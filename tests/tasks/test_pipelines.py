@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from eta_utils.common.files import BadInput
+from eta_utils.common.errors import BadInput
 from eta_utils.execution import JudgeSettings, judge
 from eta_utils.tasks import bugs
 from eta_utils.tasks.operations import OPERATIONS
@@ -44,9 +44,10 @@ SIMPLE = {name: lines_of(task) for name, task in TASKS.items() if lines_of(task)
 @pytest.mark.parametrize(("hidden", "asserts"), [(False, 5), (True, 10)])
 def test_every_reference_passes_its_visible_and_its_hidden_tests(hidden, asserts):
     tasks = {name: task.hidden() if hidden else task for name, task in TASKS.items()}
-    found = judged([(n, task.canonical_solution) for n, task in tasks.items()], tasks)
-    assert {each.status for each in found} == {"passed"}
-    assert {each.asserts_total for each in found} == {asserts}
+    completions = [(name, task.canonical_solution) for name, task in tasks.items()]
+    outcomes = judged(completions, tasks)
+    assert {outcome.status for outcome in outcomes} == {"passed"}
+    assert {outcome.asserts_total for outcome in outcomes} == {asserts}
 
 
 def test_hidden_tests_are_not_the_visible_ones():
@@ -64,7 +65,7 @@ def test_no_step_can_be_left_out():
         for step in range(len(lines) - 1)
     ]
     assert len(shorter) > 100
-    assert not any(each.passed for each in judged(shorter))
+    assert not any(outcome.passed for outcome in judged(shorter))
 
 
 def test_no_constant_answer_passes():
@@ -90,7 +91,9 @@ def test_prompts_are_functions_without_a_body_yet():
     for task in TASKS.values():
         [function] = ast.parse(task.prompt).body
         assert function.name == task.entry_point
-        assert [type(each) for each in function.body] == [ast.Expr]  # the docstring
+        assert [type(statement) for statement in function.body] == [
+            ast.Expr
+        ]  # the docstring
         assert task.prompt.endswith("\n")
 
 
@@ -175,7 +178,7 @@ def test_a_seed_gives_the_same_corpus_twice_and_another_another():
 # --- Bugs
 
 
-@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: each.phrase)
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.phrase)
 def test_a_corrupted_step_differs_and_is_python(operation):
     rng = random.Random(0)
     for _ in range(30):
@@ -188,14 +191,15 @@ def test_a_corrupted_step_differs_and_is_python(operation):
 
 def with_bug(kind, rng):
     """(Task id, completion) with one bug of this kind, for each step that can have it."""
-    found = []
+    completions = []
     for name, lines in SIMPLE.items():
         for step, line in enumerate(lines[:-1]):
             broken = bugs.KINDS[kind](line.strip(), rng)
             if broken is not None:
-                text = "".join(f"    {each}\n" for each in broken.split("\n"))
-                found.append((name, "".join([*lines[:step], text, *lines[step + 1 :]])))
-    return found
+                text = "".join(f"    {line}\n" for line in broken.split("\n"))
+                broken_lines = [*lines[:step], text, *lines[step + 1 :]]
+                completions.append((name, "".join(broken_lines)))
+    return completions
 
 
 @pytest.mark.parametrize(
@@ -213,7 +217,7 @@ def with_bug(kind, rng):
         (
             "endless_loop",
             "nums = sorted(nums)",
-            None,  # what the loop would feed on is not seen to be a list
+            None,  # the text does not show that this is a list
         ),
         (
             "endless_loop",
@@ -226,8 +230,8 @@ def test_each_kind_of_bug_does_what_its_name_says(kind, code, broken):
     assert bugs.KINDS[kind](code, random.Random(0)) == broken
 
 
-# What most programs with one bug of a kind come to, and the least share of them that must
-# fail; seen: 0.97 for off_by_one, 1.0 for all others.
+# The status of most programs with one bug of a kind, and the least share of them that must
+# fail.  Seen: 0.97 for off_by_one, 1.0 for all others.
 EXPECTED = {
     "off_by_one": ("assertion", 0.9),
     "wrong_operator": ("assertion", 0.95),
@@ -240,10 +244,10 @@ EXPECTED = {
 @pytest.mark.parametrize("kind", sorted(bugs.KINDS))
 def test_programs_with_one_bug_fail_as_one_expects(kind):
     status, least = EXPECTED[kind]
-    found = judged(with_bug(kind, random.Random(0)))
-    assert len(found) > 20
-    failing = sum(not each.passed for each in found) / len(found)
-    statuses = Counter(each.status for each in found)
+    outcomes = judged(with_bug(kind, random.Random(0)))
+    assert len(outcomes) > 20
+    failing = sum(not outcome.passed for outcome in outcomes) / len(outcomes)
+    statuses = Counter(outcome.status for outcome in outcomes)
     assert failing >= least
     assert statuses.most_common(1)[0][0] == status
     assert set(statuses) <= {"passed", "assertion", "exception", "budget", "memory"}
@@ -251,8 +255,8 @@ def test_programs_with_one_bug_fail_as_one_expects(kind):
 
 def test_an_undefined_name_raises_a_name_error_and_a_wrong_type_a_type_error():
     for kind, exception in (("undefined_name", "NameError"), ("wrong_type", "TypeError")):
-        found = judged(with_bug(kind, random.Random(1)))
-        named = Counter(each.exception for each in found)
+        outcomes = judged(with_bug(kind, random.Random(1)))
+        named = Counter(outcome.exception for outcome in outcomes)
         assert named.most_common(1)[0][0] == exception
 
 
@@ -262,8 +266,8 @@ def test_most_programs_with_a_bug_drawn_as_in_the_corpus_fail():
     for name, lines in SIMPLE.items():
         step = rng.randrange(len(lines) - 1)
         broken, _ = bugs.corrupt(lines[step].strip(), rng)
-        text = "".join(f"    {each}\n" for each in broken.split("\n"))
+        text = "".join(f"    {line}\n" for line in broken.split("\n"))
         completions.append((name, "".join([*lines[:step], text, *lines[step + 1 :]])))
-    found = judged(completions)
-    share = sum(not each.passed for each in found) / len(found)
+    outcomes = judged(completions)
+    share = sum(not outcome.passed for outcome in outcomes) / len(outcomes)
     assert share >= 0.9  # seen: 1.0

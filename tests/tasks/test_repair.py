@@ -58,8 +58,8 @@ def test_bugs_change_the_reference_and_nothing_else():
     made = [with_bugs(task, 3, random.Random(task.task_id)) for task in tasks]
     assert sum(map(bool, made)) > 140
     for task, copies in zip(tasks, made, strict=True):
-        for each in copies:
-            assert each.buggy_solution != task.canonical_solution
-            assert each.canonical_solution == task.canonical_solution
-            assert each.buggy_solution.splitlines()[-1].startswith("    return ")
-            compile(each.prompt + each.buggy_solution, "", "exec")
+        for copy in copies:
+            assert copy.buggy_solution != task.canonical_solution
+            assert copy.canonical_solution == task.canonical_solution
+            assert copy.buggy_solution.splitlines()[-1].startswith("    return ")
+            compile(copy.prompt + copy.buggy_solution, "", "exec")

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from eta_utils.common.files import BadInput
+from eta_utils.common.errors import BadInput
 from eta_utils.execution import judge
 from eta_utils.tasks import SETS, load_tasks
 
@@ -46,7 +46,7 @@ def failing(tasks, which):
         for name, task in tasks.items()
     ]
     outcomes = judge(samples, tasks, cache=False)
-    return {each.task_id: each.status for each in outcomes if not each.passed}
+    return {outcome.task_id: outcome.status for outcome in outcomes if not outcome.passed}
 
 
 @pytest.mark.parametrize("name", SETS)
@@ -57,7 +57,7 @@ def test_it_has_all_its_tasks(name, here):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SETS)
 def test_its_reference_solutions_pass(name, here):
-    tasks = {each: task.hidden() for each, task in here(name).items()}
+    tasks = {task_id: task.hidden() for task_id, task in here(name).items()}
     assert failing(tasks, "canonical_solution").keys() == BROKEN.get(name, {}).keys()
 
 
@@ -75,7 +75,7 @@ def test_mbpp_keeps_its_authors_splits(here):
     assert splits == {"prompt": 10, "test": 500, "validation": 90, "train": 374}
 
 
-@pytest.mark.parametrize("name", [each for each in SETS if each != "humaneval"])
+@pytest.mark.parametrize("name", sorted(SETS.keys() - {"humaneval"}))
 def test_a_file_is_recognised_by_its_fields(name, data):
     path = data(name.replace("+", "_plus") + ".jsonl.gz")
     assert len(load_tasks(path)) == SIZES[name]

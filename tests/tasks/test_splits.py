@@ -29,7 +29,8 @@ def test_fewer_are_some_of_the_same():
 def test_a_set_keeps_the_splits_of_its_authors(data, monkeypatch):
     monkeypatch.setenv("ETA_DATA", str(data("mbpp.jsonl.gz").parent))
     numbers = {
-        name: {int(each.split("/")[1]) for each in split("mbpp", name)} for name in SHARES
+        name: {int(task_id.split("/")[1]) for task_id in split("mbpp", name)}
+        for name in SHARES
     }
     assert numbers["test"] == set(range(11, 511))
     assert numbers["tune"] == set(range(511, 601))

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from eta_utils.common.files import BadInput
+from eta_utils.common.errors import BadInput
 from eta_utils.tasks import at_token_boundary, load_tasks
 
 ROW = {

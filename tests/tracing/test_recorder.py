@@ -1,4 +1,4 @@
-"""States are fingerprints of plain values; hostile objects are never asked anything."""
+"""States are fingerprints of plain values, or short texts; a hostile value runs no code."""
 
 from __future__ import annotations
 
@@ -9,8 +9,15 @@ import sys
 
 import pytest
 
-from eta_utils.tracing.instrument import instrument
-from eta_utils.tracing.recorder import STATES_PER_CALL, Recorder, fingerprint
+from eta_utils.tracing.instrumentation import instrument
+from eta_utils.tracing.recorder import (
+    LONGEST,
+    STATES_PER_CALL,
+    Recorder,
+    describe,
+    fingerprint,
+    texts_only,
+)
 
 
 def states_of(source, *arguments):
@@ -63,6 +70,11 @@ class HostileList(list):
     __iter__ = __len__ = __getitem__ = Hostile._refuse
 
 
+class HostileInt(int):
+    __repr__ = __str__ = __len__ = __iter__ = __hash__ = Hostile._refuse
+    __getattribute__ = Hostile._refuse
+
+
 def test_hostile_objects_are_never_asked():
     for value in (
         Hostile(),
@@ -109,3 +121,41 @@ def test_fingerprints_are_the_same_in_every_process():
         for _ in range(3)
     }
     assert len(runs) == 1
+    assert runs != {b""}
+
+
+# --- States in words
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, True, 3, -2.5, "it's", b"x", [], [1, [2]], (), {}, {"a": [1]}, range(3)],
+)
+def test_plain_values_read_as_python_writes_them(value):
+    assert describe(value) == repr(value)
+
+
+def test_sets_are_sorted_and_deep_values_cut():
+    assert describe({3, 1, 2}) == "{1, 2, 3}"
+    assert describe([[[[1]]]]) == "[[[...]]]"
+
+
+@pytest.mark.parametrize(
+    "value", ["x" * 10_000, list(range(10_000)), 10**5_000, "\0" * 99], ids=type
+)
+def test_long_values_are_short_texts(value):
+    assert len(describe(value)) <= LONGEST
+
+
+@pytest.mark.parametrize("kind", [Hostile, HostileInt, HostileList])
+def test_hostile_objects_are_never_asked_for_their_text(kind):
+    assert describe(kind()) == "an object"
+    assert describe([kind()]) == "[an object]"
+
+
+def test_words_from_elsewhere_are_cut_and_anything_else_refused():
+    assert texts_only([(3, "x", "y" * 99)]) == [[3, "x", "y" * LONGEST]]
+    with pytest.raises((TypeError, ValueError)):
+        texts_only([("line", "x", "y")])
+    with pytest.raises((TypeError, ValueError)):
+        texts_only([3])

@@ -26,7 +26,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from eta_utils.common.files import BadInput
+from eta_utils.common.errors import BadInput
 from eta_utils.common.processes import leave
 from eta_utils.training import ppo
 from eta_utils.training.ppo import train_ppo

@@ -9,7 +9,7 @@ import torch
 from scipy.stats import chisquare
 from transformers import GPT2TokenizerFast, LlamaConfig, LlamaForCausalLM
 
-from eta_utils.common.files import BadInput
+from eta_utils.common.errors import BadInput
 from eta_utils.tasks import at_token_boundary, load_tasks
 from eta_utils.tasks import pipelines as family
 from eta_utils.training import decoding

@@ -7,7 +7,7 @@ import importlib.util
 import pytest
 
 from eta_utils.common import processes
-from eta_utils.common.files import BadInput
+from eta_utils.common.errors import BadInput
 from eta_utils.tasks import pipelines
 from eta_utils.training.models import load_model
 from eta_utils.training.sampling import sample_completions

@@ -8,7 +8,7 @@ import contextlib
 import pytest
 
 from eta_utils.tasks import load_tasks
-from eta_utils.tracing.instrument import compile_plain, instrument
+from eta_utils.tracing.instrumentation import compile_plain, instrument
 from eta_utils.tracing.recorder import Recorder
 
 

@@ -7,14 +7,29 @@
 The rewritten program calls global names that a `Recorder` supplies:
 
 - `_eta_0()`, `_eta_1()`, ...   one before each statement, for each item of a comprehension
-                                and for each call of a lambda.  It counts, and raises once
-                                its share of the step budget is used up, at every later
-                                call too, so that no `except` keeps a loop alive;
+                                and for each call of a lambda.  It counts.  Once its share
+                                of the step budget is used up, it raises, at every later
+                                call too: no `except` keeps a loop alive;
 - `_eta_see("x", x)`            after a statement that gave `x` a value or may have
                                 changed it.
 
+For example, `f` above becomes
+
+    _eta_0()
+    def f(n):
+        _eta_1()
+        while n:
+            _eta_2()
+            n -= 1
+            _eta_see("n", n)
+        _eta_3()
+        _eta_result = n
+        _eta_see("return", _eta_result)
+        return _eta_result
+
 Each turn of a loop and each call of a function begins with a statement, a comprehension's
-item or a lambda: nothing written in Python escapes.  Leaves out: code compiled at run time.
+item or a lambda.  So nothing written in Python escapes the budget.  Code that a program
+compiles at run time does, and is stopped by the clock.
 """
 
 from __future__ import annotations
@@ -31,7 +46,8 @@ FILENAME = "<candidate>"
 _LOAD, _STORE, _AND = ast.Load(), ast.Store(), ast.And()
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
-# Nodes that may hold expressions, but for names and constants, and for statements.
+# The nodes in which comprehensions and lambdas may hide.  Statements are not among them,
+# since each is visited on its own; nor are names and constants, which hold nothing.
 _INNER_NODES = frozenset(
     {*ast.expr.__subclasses__(), *ast.excepthandler.__subclasses__()}
     | {*ast.pattern.__subclasses__(), ast.match_case, ast.arguments, ast.arg, ast.keyword}
@@ -57,7 +73,7 @@ def compile_plain(source: str) -> Instrumented:
 
 
 def instrument(source: str) -> Instrumented:
-    """Compile `source` with counters.
+    """Compile `source` with counters and reports of variables.
 
     Raises whatever `compile` raises for text that is not a program: SyntaxError,
     ValueError, RecursionError, MemoryError, OverflowError, UnicodeEncodeError.
@@ -73,12 +89,16 @@ class _Writer:
     """Walks the statements once, in source order, and writes the counters in."""
 
     def __init__(self) -> None:
-        self.lines: list[int] = []
+        self.lines: list[int] = []  # of the counters written so far
 
     def block(self, body: list, in_function: bool, has_docstring: bool = False) -> list:
-        """The statements of one block with their counters."""
+        """The statements of one block with their counters.
+
+        Variables are reported in functions only: what the module level or the body of a
+        class sets up is no state of a call.
+        """
         written = []
-        if has_docstring and _is_docstring(body):
+        if has_docstring and _is_docstring(body):  # it must stay the first statement
             written.append(body[0])
             body = body[1:]
         for statement in body:
@@ -99,11 +119,13 @@ class _Writer:
 
     def inside(self, statement: ast.stmt, in_function: bool) -> None:
         """Write counters into the expressions and the blocks of one statement."""
+        # In source order: first what the statement itself holds, then its blocks.
         self.expressions(statement)
         is_function = isinstance(statement, _FUNCTIONS)
         if isinstance(statement, ast.ClassDef):
             statement.body = self.block(statement.body, False, has_docstring=True)
             return
+        # Blocks of loops, branches, `try` and `with`, and the bodies of functions.
         inner = in_function or is_function
         for name in _BLOCKS:
             if body := getattr(statement, name, None):
@@ -111,11 +133,20 @@ class _Writer:
                 setattr(statement, name, self.block(body, inner, is_body))
         for part in getattr(statement, "handlers", ()) or getattr(statement, "cases", ()):
             part.body = self.block(part.body, inner)
+        # The loop itself gives its variable a value, at the start of each turn.
         if in_function and isinstance(statement, (ast.For, ast.AsyncFor)):
             statement.body = [*_sees(statement.target, statement), *statement.body]
 
     def expressions(self, statement: ast.stmt) -> None:
-        """Put a counter into every comprehension and lambda of a statement."""
+        """Put a counter into every comprehension and lambda of a statement.
+
+            [x for x in xs if c]    ->  [x for x in xs if _eta_0() if c]
+            lambda x: x + 1         ->  lambda x: _eta_1() and x + 1
+
+        A counter returns True, so neither changes what the expression gives.  Each `for` of
+        a comprehension gets one, since an inner loop may turn without giving an item.
+        """
+        # A stack and not recursion: programs may nest deeply.
         stack: list[ast.AST] = [statement]
         while stack:
             node = stack.pop()
@@ -125,7 +156,7 @@ class _Writer:
             elif isinstance(node, ast.Lambda):
                 node.body = ast.BoolOp(_AND, [self.count(node), node.body], **_place(node))
             for value in vars(node).values():
-                # Most of a tree is leaves; nested statements are visited on their own.
+                # By type, which is quicker than isinstance: most of a tree is leaves.
                 if type(value) is list:
                     stack += [part for part in value if type(part) in _INNER_NODES]
                 elif type(value) in _INNER_NODES:
@@ -134,6 +165,7 @@ class _Writer:
 
 def _with_states(statement: ast.stmt) -> Iterator[ast.stmt]:
     """`statement`, and after it a report of each variable that it may have changed."""
+    # A returned value is a state, too.  It is evaluated once, into a variable.
     if isinstance(statement, ast.Return) and statement.value is not None:
         place = _place(statement)
         result = ast.Name("_eta_result", _STORE, **place)
@@ -155,6 +187,7 @@ def _with_states(statement: ast.stmt) -> Iterator[ast.stmt]:
 
 
 def _is_method_call(statement: ast.stmt) -> bool:
+    """Whether the statement is nothing but the call of a method."""
     return (
         isinstance(statement, ast.Expr)
         and isinstance(statement.value, ast.Call)
@@ -163,7 +196,10 @@ def _is_method_call(statement: ast.stmt) -> bool:
 
 
 def _sees(target: ast.expr, statement: ast.stmt) -> Iterator[ast.stmt]:
-    """Reports for the variables at the root of an assignment's target."""
+    """Reports for the variables at the root of an assignment's target.
+
+    `x[0].y = 1` changes `x`; `a, (b, *c) = ...` gives values to `a`, `b` and `c`.
+    """
     if isinstance(target, (ast.Tuple, ast.List)):
         for element in target.elts:
             yield from _sees(element, statement)
@@ -176,11 +212,13 @@ def _sees(target: ast.expr, statement: ast.stmt) -> Iterator[ast.stmt]:
 
 
 def _see(name: str, value: ast.expr, place: dict) -> ast.stmt:
+    """The statement `_eta_see(name, value)`."""
     call = ast.Call(_SEE, [ast.Constant(name, **place), value], [], **place)
     return ast.Expr(call, **place)
 
 
 def _place(node: ast.AST) -> dict:
+    """Where a node stands: what is written in for it is to have its line in tracebacks."""
     return {"lineno": node.lineno, "col_offset": node.col_offset}
 
 
