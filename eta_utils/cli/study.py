@@ -270,7 +270,7 @@ def run_training(options: argparse.Namespace) -> None:
 
 def _asked(options: argparse.Namespace) -> tuple[Study, list[int]]:
     """The study that the options name, with its first seed, and all its seeds."""
-    given = _parse_parameters(options.parameters)
+    given = parse_parameters(options.parameters)
     run, seeds = options.run, options.seeds
     if options.resume is not None:
         if run is not None:
@@ -285,7 +285,7 @@ def _asked(options: argparse.Namespace) -> tuple[Study, list[int]]:
     return Study.planned(run, options.profile, seeds[0], **given), seeds
 
 
-def _parse_parameters(given: list[str]) -> dict[str, object]:
+def parse_parameters(given: list[str]) -> dict[str, object]:
     """The values of `-p name=value`, in the types that the parameters have."""
     values: dict[str, object] = {}
     for text in given:

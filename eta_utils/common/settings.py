@@ -37,7 +37,7 @@ def setting(
     choices: tuple = (),
     decides: bool = True,
     flag: str = "",
-):
+) -> typing.Any:
     """A field of a `Settings` class: its default, one line of help, and its limits.
 
     `decides=False` marks a setting of the machine, such as the number of workers, which

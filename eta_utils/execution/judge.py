@@ -54,8 +54,8 @@ class JudgeSettings(Settings):
 
     step_budget: int = setting(
         0,
-        "steps that one assert may take; 0: 700,000, or 4 times what the reference takes "
-        "in all where that is more (3 million without a reference)",
+        "steps that one assert may take; 0: 4 times what the reference takes, "
+        "at least 700,000",
         at_least=0,
     )
     workers: int = setting(

@@ -149,7 +149,10 @@ class ThisPython(AsyncKernelManager):
     def kernel_spec(self) -> KernelSpec:
         """The same for every name."""
         spec = get_kernel_dict(["--log-level=CRITICAL"])  # no messages at start and end
-        return KernelSpec(**spec, env=ENVIRONMENT)
+        # A kernel starts in the folder of notebooks, where it could find another copy of
+        # this package, one that was installed without `-e`.
+        paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+        return KernelSpec(**spec, env=ENVIRONMENT | {"PYTHONPATH": os.pathsep.join(paths)})
 
 
 def _parameters(step: Step) -> dict[str, object]:

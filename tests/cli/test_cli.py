@@ -189,7 +189,7 @@ def test_other_bad_input_is_refused(files, tmp_path, capsys):
 
 def test_arguments_that_make_no_sense_are_refused(files):
     tasks, samples, out = files
-    for extra in (["--workers", "0"], ["--step-budget", "-1"], ["--isolation", "none"]):
+    for extra in (["--workers", "-1"], ["--step-budget", "x"], ["--isolation", "none"]):
         with pytest.raises(SystemExit) as caught:
             main(["judge", samples, "--tasks", tasks, "--out", out, *extra])
         assert caught.value.code == 2

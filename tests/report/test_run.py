@@ -12,12 +12,13 @@ import time
 
 import nbformat
 import pytest
-from eta_utils.cli.commands_study import _parse_parameters
+from eta_utils.cli.study import parse_parameters
 from nbformat import v4
 
 from eta_utils.cli import _parser, main
 from eta_utils.common.machine import cores
 from eta_utils.report.page import EACH_SEED, LAST
+from eta_utils.report.notebook import ThisPython
 from eta_utils.report.run import _duration, command_for
 from eta_utils.study.study import Study
 
@@ -74,7 +75,7 @@ def test_a_failed_run_is_resumed_and_recorded(study, capfd, monkeypatch, tmp_pat
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "share"))
     monkeypatch.setenv("MPLBACKEND", "agg")
     sft = (
-        f"{BEGIN}import os, sys\nprint(sys.executable, study.sft_tasks, seed)\n"
+        f"{BEGIN}import os, sys\nprint(sys.executable, study.sft_tasks.tasks, seed)\n"
         "print(os.environ['MPLBACKEND'], os.getcwd())\n"
         "print('chatter', file=sys.stderr)\nassert os.path.exists('ready'), 'not ready'"
     )
@@ -204,7 +205,7 @@ def test_a_seed_that_fails_beside_another_is_one_sentence(study, capfd):
         (["-p", "sft_task=3"], "parameter sft_task: there is no such parameter; did you "),
         (["-p", "sft_tasks=many"], "parameter sft_tasks: 'many' is not a whole number"),
         (["-p", "sft_tasks=1.5"], "parameter sft_tasks: '1.5' is not a whole number"),
-        (["-p", "sft_tasks=0"], "parameter sft_tasks: 0 is not positive"),
+        (["-p", "sft_tasks=0"], "parameter sft_tasks: 0 is not at least 1"),
         (["-p", "sft_tasks"], "-p sft_tasks: is not name=value"),
         (["-p", "rounds=1", "-p", "rounds=2"], "-p rounds=2: rounds is given twice"),
         (["-p", "seed=2"], "-p seed=2: is given with --seeds"),
@@ -250,7 +251,7 @@ def test_the_recorded_command_makes_the_same_study(tmp_path):
     options = _parser().parse_args(words[words.index("run") :])
     assert options.seeds == [4, 5]
     assert "test_tasks" not in command_for(study, [4, 5])  # as in the profile
-    again = _parse_parameters(options.parameters)
+    again = parse_parameters(options.parameters)
     assert Study.begin(options.run, options.profile, **again) == study
 
 
@@ -261,3 +262,10 @@ def test_a_duration_has_at_most_two_units():
         "1 min 0 s",
         "3 h 1 min",
     ]
+
+
+def test_a_kernel_imports_the_package_that_runs_it(tmp_path, monkeypatch):
+    """Also where another copy is installed and found first in the notebooks' folder."""
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    paths = ThisPython().kernel_spec.env["PYTHONPATH"].split(os.pathsep)
+    assert paths == [str(ROOT), str(tmp_path)]

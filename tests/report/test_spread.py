@@ -27,10 +27,10 @@ def test_each_arm_is_a_job_and_comes_after_the_jobs_that_it_needs(tmp_path):
     study = Study.planned("it", "smoke", outputs=str(tmp_path), **arms)
     names = jobs.names_of(study)
     assert names == ("sft", "rm", "ppo", "ppo-rm", "dpo-eta", "dpo-binary")
-    assert jobs.needs("sft") == ()
-    assert jobs.needs("ppo-rm") == ("sft", "rm")
+    assert jobs.needs(study, "sft") == ()
+    assert jobs.needs(study, "ppo-rm") == ("sft", "rm")
     for place, name in enumerate(names):
-        assert set(jobs.needs(name)) <= set(names[:place])
+        assert set(jobs.needs(study, name)) <= set(names[:place])
 
 
 def test_an_arm_that_is_not_in_the_study_is_named(tmp_path, capsys):
