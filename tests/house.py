@@ -26,8 +26,14 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "study": ("analysis", "training", "preferences", "execution", "tasks", "common"),
     "report": ("study", "sandbox", "common"),
     "cli": (
-        *("report", "study", "analysis", "preferences"),
-        *("execution", "sandbox", "tasks", "common"),
+        "report",
+        "study",
+        "analysis",
+        "preferences",
+        "execution",
+        "sandbox",
+        "tasks",
+        "common",
     ),
 }
 

@@ -1,7 +1,8 @@
-"""The commands: `python -m eta_utils COMMAND --help` explains each.
+"""The command line: `python -m eta_utils COMMAND --help` explains each command.
 
-Bad input ends in one sentence on stderr and exit code 2, with nothing half-written.
-Leaves out: what the commands do (see `commands`).
+`study` has the commands about a run, `samples` those about files of samples.  Options are
+made from settings (`options`).  Bad input ends in one sentence on stderr and exit code 2,
+with nothing half-written.
 """
 
 from __future__ import annotations

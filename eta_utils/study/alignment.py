@@ -48,8 +48,12 @@ def align(study: Study, sft: Stage, arm: Arm | str) -> list[Stage]:
 def align_by_dpo(study: Study, sft: Stage, arm: Arm) -> list[Stage]:
     """On-policy rounds of DPO on pairs by the arm's ordering."""
     parts = [
-        *(study.family, study.rounds, study.judging),
-        *(study.pairs, study.model, study.dpo),
+        study.family,
+        study.rounds,
+        study.judging,
+        study.pairs,
+        study.model,
+        study.dpo,
     ]
     policy, stages = sft, []
     for number in range(1, study.rounds.rounds + 1):
@@ -91,7 +95,12 @@ def _dpo_round(
     if pairs:
         with stage.clock("training"):
             train_dpo(
-                *(learner, reference, tokenizer, pairs, dpo, stage.folder),
+                learner,
+                reference,
+                tokenizer,
+                pairs,
+                dpo,
+                stage.folder,
                 seed=stage.seed,
                 bf16=model.bf16,
             )
@@ -143,8 +152,12 @@ def align_by_rl(study: Study, sft: Stage, arm: Arm) -> list[Stage]:
     PPO's models at the ends of DPO's rounds come first, for the learning curve.
     """
     parts = [
-        *(study.family, study.rounds, study.judging),
-        *(study.model, study.sampling, study.ppo),
+        study.family,
+        study.rounds,
+        study.judging,
+        study.model,
+        study.sampling,
+        study.ppo,
     ]
     inputs = [sft]
     if arm.reward == "eta_rm":
@@ -189,7 +202,13 @@ def _ppo(
     policy, tokenizer = learner_of(sft, model, stage.seed)
     reference, _ = model_of(sft, model)
     history = train_ppo(
-        *(policy, reference, tokenizer, _rows(tasks), reward, ppo, stage.folder),
+        policy,
+        reference,
+        tokenizer,
+        _rows(tasks),
+        reward,
+        ppo,
+        stage.folder,
         updates=ppo_updates(rounds, ppo),
         samples_per_prompt=rounds.samples_per_prompt,
         sampling=sampling,
@@ -197,7 +216,8 @@ def _ppo(
         bf16=model.bf16,
         snapshots=_snapshot_updates(rounds, ppo),
     )
-    for kind, column in (("sampling",) * 2, ("judging", "reward"), ("training",) * 2):
+    columns = {"sampling": "sampling", "judging": "reward", "training": "training"}
+    for kind, column in columns.items():
         stage.seconds[kind] = sum(row[f"seconds/{column}"] for row in history)
     save_model(policy, tokenizer, stage.folder / "model")
     return {"programs": rounds.programs, "kl": history[-1]["objective/kl"]}
@@ -219,8 +239,12 @@ def _rloo(
     policy, tokenizer = learner_of(sft, model, stage.seed)
     with stage.clock("training"):  # TRL samples and judges within it
         train_rloo(
-            *(policy, tokenizer, _rows(tasks), PassReward(tasks, judging)),
-            *(ppo, stage.folder),
+            policy,
+            tokenizer,
+            _rows(tasks),
+            PassReward(tasks, judging),
+            ppo,
+            stage.folder,
             updates=ppo_updates(rounds, ppo),
             samples_per_prompt=rounds.samples_per_prompt,
             sampling=sampling,

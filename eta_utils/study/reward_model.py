@@ -29,8 +29,12 @@ def train_eta_rm(study: Study, sft: Stage) -> Stage:
     """ETA-RM, from as many executed programs of the SFT model as each arm's training."""
     drawn = [draw(study, sft, number) for number in range(1, study.rounds.rounds + 1)]
     parts = [
-        *(study.family, study.rounds, study.judging),
-        *(study.pairs, study.model, study.reward_model),
+        study.family,
+        study.rounds,
+        study.judging,
+        study.pairs,
+        study.model,
+        study.reward_model,
     ]
     return made(study.folder, NAME, study.seed, _train, parts, [sft, *drawn])
 
@@ -54,7 +58,10 @@ def _train(
         pairs += make_pairs(outcomes, tasks, "eta", pairing, seed=stage.seed)
     with stage.clock("training"):
         learner, tokenizer = train_reward_model(
-            *(sft.folder / "model", pairs, settings, stage.folder),
+            sft.folder / "model",
+            pairs,
+            settings,
+            stage.folder,
             lora_rank=model.lora_rank,
             seed=stage.seed,
             bf16=model.bf16,

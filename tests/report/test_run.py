@@ -12,15 +12,16 @@ import time
 
 import nbformat
 import pytest
-from eta_utils.cli.study import parse_parameters
 from nbformat import v4
 
 from eta_utils.cli import _parser, main
+from eta_utils.cli.study import parse_parameters
 from eta_utils.common.machine import cores
-from eta_utils.report.page import EACH_SEED, LAST
 from eta_utils.report.notebook import ThisPython
+from eta_utils.report.page import EACH_SEED, LAST
 from eta_utils.report.run import _duration, command_for
 from eta_utils.study.study import Study
+from tests.conftest import ROOT
 
 BEGIN = "from eta_utils.study import Study\nstudy = Study.begin(run=run, outputs=outputs)\n"
 
