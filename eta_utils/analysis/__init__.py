@@ -2,7 +2,16 @@
 
 >>> from eta_utils.analysis import contrast_table, figures, results_table
 
-`arms` names what is compared; `recompute` makes all tables anew from what a run kept.
+`arms`          what is compared: the registry of arms, with their labels and colours
+`tables`        scores by task become pass rates with intervals; tables are kept and read
+`contrasts`     the comparisons named before any result, their answers in words
+`audit`         are an ordering's labels right?  Its pairs against hidden tests
+`ranking`       does a reward model score the better program higher?
+`statistics`    the intervals and tests that all of these use
+`figures`       tables become charts; programs, pairs and traces are shown
+`recompute`     all tables anew, from the files that a run kept
+
+Everything takes tables or arrays.  The files of a run are read in `study.results`.
 """
 
 from eta_utils.common.faces import lazy

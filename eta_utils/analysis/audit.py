@@ -2,11 +2,14 @@
 
 >>> programs = by_prompt(outcomes, hidden_fractions(hidden_outcomes, tasks), tasks)
 >>> counts = count(programs, ["eta", "steps"])    # by ordering and task
->>> audit_table(counts)                           # shares, with intervals over tasks
+>>> audit_table(counts)                           # fractions, with intervals over tasks
 
-Every pair of distinct programs for one prompt counts, not only the few that are trained on.
-Done before any training: an ordering that mislabels pairs teaches the wrong thing.
-Leaves out: what training on the pairs does.
+An ordering sees the visible tests; the hidden ones say who is right.  Every pair of
+distinct programs for one prompt counts, not only the few that are trained on.  It is done
+before any training: an ordering that mislabels pairs teaches the wrong thing.
+
+An argument `prompts` maps the task of each prompt to its `Programs`.  A matrix (N, N)
+compares program i (rows) with program j (columns) of one prompt.
 """
 
 from __future__ import annotations
@@ -27,7 +30,9 @@ from eta_utils.tasks.asserts import in_halves
 
 MARGINS = ("smallest third", "middle third", "largest third")
 PADDED = 4  # times the loser's steps
-SHARES = {  # of which count in which
+# Each column of the audit is a sum of counts over another.  Kept files have these names:
+# "told apart" are pairs that the hidden tests distinguish, "silent" all-fail prompts.
+SHARES = {
     "right, fail/fail": ("right", "decided"),
     "decides, fail/fail": ("decided", "told apart"),
     "right, tied": ("tied right", "tied decided"),
@@ -40,43 +45,29 @@ SHARES = {  # of which count in which
 COUNTS = sorted({name for share in SHARES.values() for name in share})
 
 
+# --- Programs, judged by visible and by hidden tests
+
+
 @dataclass(frozen=True)
 class Programs:
-    """The distinct programs of one prompt: outcomes by visible tests, and the share of the
-    hidden tests that each passes (N,)."""
+    """The N distinct programs of one prompt.
+
+    `outcomes` are by the visible tests; `hidden` is the fraction of the hidden asserts that
+    each program passes, (N,).
+    """
 
     outcomes: list[Outcome]
     hidden: np.ndarray
 
     @property
     def passed(self) -> np.ndarray:
-        return np.array([bool(each.passed) for each in self.outcomes])
+        """Whether each passes the visible tests, (N,)."""
+        return np.array([bool(outcome.passed) for outcome in self.outcomes])
 
-
-def hidden_fractions(
-    outcomes: Iterable[Outcome], tasks: Mapping[str, Task]
-) -> dict[str, float]:
-    """Share of the hidden tests that each program passes, by the program's text."""
-    return {
-        tasks[each.task_id].program(each.sample): each.fraction
-        for each in outcomes
-        if each.passed is not None
-    }
-
-
-def by_prompt(
-    outcomes: Iterable[Outcome], hidden: Mapping[str, float], tasks: Mapping[str, Task]
-) -> dict[str, Programs]:
-    """The distinct programs of each prompt; those that the judge failed on are left out."""
-    found: dict[str, dict[str, Outcome]] = defaultdict(dict)
-    for outcome in outcomes:
-        text = tasks[outcome.task_id].program(outcome.sample)
-        if outcome.passed is not None and text in hidden:
-            found[outcome.task_id].setdefault(text, outcome)
-    return {
-        name: Programs(list(programs.values()), np.array([hidden[t] for t in programs]))
-        for name, programs in found.items()
-    }
+    @property
+    def fraction(self) -> np.ndarray:
+        """The fraction of the visible asserts that each passes, (N,)."""
+        return np.array([outcome.fraction for outcome in self.outcomes])
 
 
 def by_hidden(
@@ -115,27 +106,66 @@ def by_halves(
     return by_hidden(outcomes, hidden, visible, settings, progress)
 
 
-def count(programs: Mapping[str, Programs], orderings: Sequence[str]) -> pd.DataFrame:
-    """One row for each ordering and task: `ordering, task_id` and `COUNTS` of pairs and
-    prompts, which is all that `audit_table` needs."""
+def by_prompt(
+    outcomes: Iterable[Outcome], hidden: Mapping[str, float], tasks: Mapping[str, Task]
+) -> dict[str, Programs]:
+    """The distinct programs of each prompt, with `hidden_fractions` of them.
+
+    Programs that the judge failed on, by either tests, are left out.
+    """
+    prompts: dict[str, dict[str, Outcome]] = defaultdict(dict)
+    for outcome in outcomes:
+        text = tasks[outcome.task_id].program(outcome.sample)
+        if outcome.passed is not None and text in hidden:
+            prompts[outcome.task_id].setdefault(text, outcome)
+    return {
+        task: Programs(list(by_text.values()), np.array([hidden[t] for t in by_text]))
+        for task, by_text in prompts.items()
+    }
+
+
+def hidden_fractions(
+    outcomes: Iterable[Outcome], tasks: Mapping[str, Task]
+) -> dict[str, float]:
+    """By a program's text, the fraction of the hidden asserts that it passes.
+
+    `outcomes` are by the hidden tests; programs that the judge failed on are left out.
+    """
+    return {
+        tasks[outcome.task_id].program(outcome.sample): outcome.fraction
+        for outcome in outcomes
+        if outcome.passed is not None
+    }
+
+
+# --- How often each ordering is right
+
+
+def count(prompts: Mapping[str, Programs], orderings: Sequence[str]) -> pd.DataFrame:
+    """One row for each ordering and task: `ordering`, `task_id` and `COUNTS` of pairs.
+
+    These counts are all that `audit_table` needs.
+    """
     rows = [
-        {"ordering": name, "task_id": task} | _count(each, ORDERINGS[name])
+        {"ordering": name, "task_id": task} | _count(programs, ORDERINGS[name])
         for name in orderings
-        for task, each in programs.items()
+        for task, programs in prompts.items()
     ]
     return pd.DataFrame(rows, columns=["ordering", "task_id", *COUNTS])
 
 
 def audit_table(counts: pd.DataFrame) -> pd.DataFrame:
-    """What each ordering's pairs are worth: one row of shares, each with `low` and `high`,
-    the ends of its interval over tasks (those of several seeds are different tasks).
+    """What each ordering's pairs are worth: one row of fractions.
 
-    Of fail/fail pairs that the hidden tests tell apart, `decides` is the share that the
-    ordering decides, and `right` the share of those in which the winner passes more hidden
-    tests; `tied` pairs are those of them that pass the same share of visible tests.
-    `yield` is the share of prompts without a passing program that give a pair.
+    Each has `low` and `high`, the ends of its interval over tasks; a task under several
+    seeds counts as several.
+
+    Of fail/fail pairs that the hidden tests distinguish, `decides` is the fraction that the
+    ordering decides.  Of these, `right` is the fraction in which the winner passes more
+    hidden asserts.  `tied` pairs are those that pass equally many visible asserts.
+    `yield` is the fraction of all-fail prompts that give a pair.
     Of all winners over failing programs, `endless` had to be stopped, and `padded` ran
-    `PADDED` times the loser's steps without passing more hidden tests.
+    `PADDED` times the loser's steps without passing more hidden asserts.
     """
     rows = []
     for name, part in counts.groupby("ordering", sort=False):
@@ -146,18 +176,22 @@ def audit_table(counts: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def by_margin(programs: Mapping[str, Programs], ordering: str) -> list[dict[str, object]]:
-    """How often fail/fail pairs are right, in thirds of all decided pairs by margin; no row
-    without programs."""
-    if not programs:
+def by_margin(prompts: Mapping[str, Programs], ordering: str) -> list[dict[str, object]]:
+    """How often decided fail/fail pairs are right, in thirds of all of them by margin.
+
+    Each row has `margin` (which third), the number of `pairs`, and `right` with its
+    interval over tasks.  Without programs there are no rows.
+    """
+    if not prompts:
         return []
     margins, rights, tasks = [], [], []
-    for number, each in enumerate(programs.values()):
-        margin, truth, failing = _compared(each, ORDERINGS[ordering])
+    for number, programs in enumerate(prompts.values()):
+        margin, truth, failing = _compared(programs, ORDERINGS[ordering])
         decided = failing & (truth > 0) & (margin != 0)
         margins.append(np.abs(margin[decided]))
         rights.append(margin[decided] > 0)
         tasks.append(np.full(int(decided.sum()), number))
+    # From here on (P,): one entry for each decided pair of all tasks.
     margin, right, task = map(np.concatenate, (margins, rights, tasks))
     edges = np.quantile(margin, (1 / 3, 2 / 3)) if len(margin) else (0.0, 0.0)
     third = np.digitize(margin, edges, right=True)
@@ -165,7 +199,7 @@ def by_margin(programs: Mapping[str, Programs], ordering: str) -> list[dict[str,
     for number, name in enumerate(MARGINS):
         inside = third == number
         right_of, all_of = (
-            np.bincount(task[chosen], minlength=len(programs))
+            np.bincount(task[chosen], minlength=len(prompts))
             for chosen in (inside & right, inside)
         )
         rows.append(
@@ -179,71 +213,84 @@ def by_margin(programs: Mapping[str, Programs], ordering: str) -> list[dict[str,
 
 
 def tied(
-    programs: Mapping[str, Programs], ordering: str
+    prompts: Mapping[str, Programs], ordering: str
 ) -> dict[str, tuple[str, Outcome, Outcome]]:
-    """Pairs of failing programs that pass the same share of visible tests and that the
-    ordering decides by the largest margin: one `right` by the hidden tests and one `wrong`,
-    where there are such, as (task, winner, loser)."""
-    found: dict[str, tuple[float, str, Outcome, Outcome]] = {}
-    for name, each in programs.items():
-        margin, truth, failing = _compared(each, ORDERINGS[ordering])
-        share = np.array([outcome.fraction for outcome in each.outcomes])
-        asked = failing & (share[:, None] == share) & (margin > 0)
-        for kind, pairs in (("right", asked & (truth > 0)), ("wrong", asked & (truth < 0))):
+    """Examples of failing pairs that pass equally many visible asserts.
+
+    Of the pairs that the ordering decides, the one with the largest margin that is `right`
+    by the hidden tests and the one that is `wrong`, where there are such, each as (task,
+    winner, loser).
+    """
+    widest: dict[str, tuple[float, str, Outcome, Outcome]] = {}
+    for name, programs in prompts.items():
+        margin, truth, failing = _compared(programs, ORDERINGS[ordering])
+        won = failing & _equal(programs.fraction) & (margin > 0)
+        for kind, pairs in (("right", won & (truth > 0)), ("wrong", won & (truth < 0))):
             if not pairs.any():
                 continue
             place = np.where(pairs, margin, -np.inf).argmax()
             winner, loser = np.unravel_index(place, margin.shape)
             most = float(margin[winner, loser])
-            if kind not in found or most > found[kind][0]:
-                pair = each.outcomes[winner], each.outcomes[loser]
-                found[kind] = (most, name, *pair)
-    return {kind: found[kind][1:] for kind in ("right", "wrong") if kind in found}
+            if kind not in widest or most > widest[kind][0]:
+                pair = programs.outcomes[winner], programs.outcomes[loser]
+                widest[kind] = (most, name, *pair)
+    return {kind: widest[kind][1:] for kind in ("right", "wrong") if kind in widest}
 
 
 def _count(programs: Programs, ordering: Ordering) -> dict[str, int]:
     margin, truth, failing = _compared(programs, ordering)
     passed = programs.passed
-    gated = (truth != 0) & passed[:, None] & ~passed
-    steps = np.array([each.steps for each in programs.outcomes])
-    stopped = np.array([each.status in STOPPED for each in programs.outcomes])
-    wins = failing & (margin > 0)
+    steps = np.array([outcome.steps for outcome in programs.outcomes])
+    stopped = np.array([outcome.status in STOPPED for outcome in programs.outcomes])
+    # Each unordered pair is (i, j) and (j, i) in these (N, N).  `better` and `wins` hold
+    # it once, with the better program, or the winner, as i.
     better = failing & (truth > 0)
-    share = np.array([each.fraction for each in programs.outcomes])
-    tied = better & (share[:, None] == share)
+    wins = failing & (margin > 0)
+    even = better & _equal(programs.fraction)
+    # i passes the visible tests and j does not: pass/fail feedback makes this pair.
+    gated = (truth != 0) & passed[:, None] & ~passed
     padded = wins & (truth <= 0) & (steps[:, None] > PADDED * steps)
-    silent = not passed.any()
+    all_fail = not passed.any()
     return {
         "told apart": int(better.sum()),
         "decided": int((better & (margin != 0)).sum()),
         "right": int((better & (margin > 0)).sum()),
-        "tied": int(tied.sum()),
-        "tied decided": int((tied & (margin != 0)).sum()),
-        "tied right": int((tied & (margin > 0)).sum()),
+        "tied": int(even.sum()),
+        "tied decided": int((even & (margin != 0)).sum()),
+        "tied right": int((even & (margin > 0)).sum()),
         "gated": int(gated.sum()),
         "gated right": int((gated & (truth > 0)).sum()),
         "made": int(wins.sum()),
         "endless": int((wins & stopped[:, None]).sum()),
         "padded": int(padded.sum()),
-        "silent": int(silent),
-        "gives": int(silent and wins.any()),
+        "silent": int(all_fail),
+        "gives": int(all_fail and wins.any()),
     }
 
 
 def _compared(
     programs: Programs, ordering: Ordering
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For programs i (rows) and j, three (N, N): by how much i beats j in the ordering
-    (negative: loses; 0: no pair is made), how many more hidden tests it passes, and whether
-    both fail the visible tests."""
-    keys = np.array([ordering.key(each) for each in programs.outcomes], float)
-    differences = keys[:, None] - keys
+    """Margin, truth and whether both fail the visible tests, (N, N) each.
+
+    The margin is by how much i beats j in the ordering (negative: loses; 0: no pair is
+    made).  The truth is by how much more of the hidden asserts i passes.
+    """
+    # As `Ordering.margin`, for all pairs at once: keys (N, K) are compared from the left,
+    # so the margin is the first difference that is not 0.
+    keys = np.array([ordering.key(outcome) for outcome in programs.outcomes], float)
+    differences = keys[:, None] - keys  # (N, N, K)
     first = (differences != 0).argmax(2)
     margin = np.take_along_axis(differences, first[..., None], 2)[..., 0]
     margin[np.abs(margin) <= ordering.least] = 0
-    may = np.array([ordering.may_win(each) for each in programs.outcomes])
+    may = np.array([ordering.may_win(outcome) for outcome in programs.outcomes])
     margin[(margin > 0) & ~may[:, None]] = 0
     margin[(margin < 0) & ~may] = 0
     truth = programs.hidden[:, None] - programs.hidden
     failing = ~programs.passed
     return margin, truth, failing[:, None] & failing
+
+
+def _equal(values: np.ndarray) -> np.ndarray:
+    """Whether i and j have the same value: (N,) to (N, N)."""
+    return values[:, None] == values

@@ -1,8 +1,8 @@
 """Which arms are compared, on which tasks, after how many programs, and what that gives.
 
->>> table = contrast_table(scores)                       # PRIMARY, then each arm's gain
->>> table[table["family"] == "primary"]["in words"]
->>> crossover(all_scores)                           # against the strength of the SFT model
+>>> contrasts = contrast_table(scores)              # primary, secondary, each arm's gain
+>>> contrasts.loc[contrasts["family"] == "primary", "in words"]
+>>> crossover(scores_of_runs)                       # by the strength of the SFT model
 
 The primary contrasts are named here, before any result: ETA-DPO against binary DPO and
 against PPO.  Each is asked after the first round's programs and after all of them, on all
@@ -17,6 +17,7 @@ one without; and PPO's controls against PPO.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -62,132 +63,139 @@ CONTRAST_COLUMNS = (
 ).split()
 
 
+class Contrast(NamedTuple):
+    """A comparison of two arms, and the scores of both that it is about."""
+
+    family: str  # primary, secondary or gain
+    arm: str
+    other: str
+    budget: str  # `FIRST` or `LAST`
+    tasks: str  # `ALL_TASKS` or `ALL_FAIL_TASKS`
+    scores: pd.DataFrame
+
+
 def contrast_table(scores: pd.DataFrame) -> pd.DataFrame:
     """One row for each contrast that the scores allow.
 
     Columns: `family` (primary, secondary, gain), `contrast`, `programs` (first round or
     all rounds), `tasks`, the paired difference in sampled pass@1 with `low` and `high`, its
     bootstrap `p` and the same adjusted over the rows of its family (`holm`), McNemar's
-    `greedy_p`, the probability of `improvement`, the `smallest` difference that could have
-    been shown, the difference `by seed`, and a sentence `in words`.
+    `greedy_p`, the probability of `improvement`, the `smallest` difference that the run
+    would show with 80 % power, the difference `by seed`, and a sentence `in words`.
     """
-    rows = [
-        _row(family, part, arm, other, budget, tasks)
-        for family, arm, other, budget, tasks, part in _asked(scores)
-    ]
-    found = pd.DataFrame(rows, columns=[*CONTRAST_COLUMNS, "by seed", "in words"])
-    for family in found["family"].unique():
-        chosen = found["family"] == family
-        found.loc[chosen, "holm"] = holm(found.loc[chosen, "p"].tolist())
-    return found
+    rows = [_row(contrast) for contrast in _contrasts(scores)]
+    table = pd.DataFrame(rows, columns=[*CONTRAST_COLUMNS, "by seed", "in words"])
+    for family in table["family"].unique():
+        of_family = table["family"] == family
+        table.loc[of_family, "holm"] = holm(table.loc[of_family, "p"].tolist())
+    return table
 
 
-def grouped(scores: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Scores of each of `GROUPS` with those of SFT; a group of one arm is left out."""
-    aligned = scores[~scores["arm"].isin(["base", "sft"])]
-    found = {}
-    for title, belongs in GROUPS.items():
-        chosen = [name for name in set(aligned["arm"]) if belongs(parse_arm(name))]
-        of_group = aligned[aligned["arm"].isin(chosen)]
-        if of_group["arm"].nunique() > 1:
-            found[title] = pd.concat([scores[scores["arm"] == "sft"], of_group])
-    return found
-
-
-def on_all_fail_tasks(scores: pd.DataFrame, of: pd.DataFrame) -> pd.DataFrame:
-    """Of some scores those on held-out tasks where all samples of the same seed's SFT model
-    fail, read from `scores`."""
-    of_sft = final(scores[scores["arm"] == "sft"])
-    silent = of_sft.loc[of_sft["passed"] == 0, ["seed", "task_id"]]
-    return of.merge(silent, on=["seed", "task_id"])
-
-
-def at_budget(scores: pd.DataFrame, arm: str, budget: str) -> pd.DataFrame:
-    """An arm's evaluation after its first round, or after its last."""
-    of_arm = scores[scores["arm"] == arm]
-    if budget == LAST or of_arm.empty:
-        return final(of_arm)
-    return of_arm[of_arm["programs"] == of_arm["programs"].min()]
-
-
-def _asked(scores: pd.DataFrame) -> Iterator[tuple]:
-    """(Family, arm, other, budget, tasks, the scores of both arms) of each contrast."""
+def _contrasts(scores: pd.DataFrame) -> Iterator[Contrast]:
+    """The primary contrasts, the secondary ones, then each arm's gain over SFT."""
     arms = list(dict.fromkeys(scores["arm"]))
     named = [("primary", *pair) for pair in PRIMARY]
     named += [("secondary", *pair) for pair in SECONDARY]
     named += [("secondary", arm, parse_arm(arm).plain) for arm in arms if "+" in arm]
     for family, arm, other in named:
         for budget in (FIRST, LAST):
-            parts = [at_budget(scores, each, budget) for each in (arm, other)]
+            parts = [at_budget(scores, name, budget) for name in (arm, other)]
             if any(part.empty for part in parts):
                 continue
             both = pd.concat(parts)
             if both.groupby("arm")["programs"].max().nunique() > 1:
-                continue  # not the same number of executed programs
-            yield family, arm, other, budget, ALL_TASKS, both
-            there = on_all_fail_tasks(scores, both)
-            if len(there):
-                yield family, arm, other, budget, ALL_FAIL_TASKS, there
+                continue  # unfair: one arm has executed more programs
+            yield Contrast(family, arm, other, budget, ALL_TASKS, both)
+            hard = on_all_fail_tasks(scores, both)
+            if len(hard):
+                yield Contrast(family, arm, other, budget, ALL_FAIL_TASKS, hard)
     for arm in arms:
         if arm not in ("base", "sft") and "sft" in arms:
-            both = pd.concat([at_budget(scores, each, LAST) for each in (arm, "sft")])
-            yield "gain", arm, "sft", LAST, ALL_TASKS, both
+            both = pd.concat([at_budget(scores, name, LAST) for name in (arm, "sft")])
+            yield Contrast("gain", arm, "sft", LAST, ALL_TASKS, both)
 
 
-def _row(
-    family: str, scores: pd.DataFrame, arm: str, other: str, budget: str, tasks: str
-) -> dict[str, object]:
-    ours, theirs = same_seeds(scores, arm, other)
+def _row(contrast: Contrast) -> dict[str, object]:
+    arms = contrast.arm, contrast.other
+    ours, theirs = same_seeds(contrast.scores, *arms)
     difference = paired_difference(ours, theirs)
+    where = _where(contrast.budget, contrast.tasks)
     return {
-        "family": family,
-        "contrast": f"{label(arm)} - {label(other)}",
-        "programs": budget,
-        "tasks": tasks,
+        "family": contrast.family,
+        "contrast": " - ".join(map(label, arms)),
+        "programs": contrast.budget,
+        "tasks": contrast.tasks,
         **difference._asdict(),
         "p": bootstrap_p(ours, theirs),
-        "greedy_p": mcnemar(*same_seeds(scores, arm, other, column="greedy")),
+        "greedy_p": mcnemar(*same_seeds(contrast.scores, *arms, column="greedy")),
         "improvement": improvement(ours, theirs).value,
         "smallest": smallest_difference(ours, theirs),
         "by seed": np.nanmean(ours - theirs, 1).tolist(),
-        "in words": _where(budget, tasks) + in_words(label(arm), label(other), difference),
+        "in words": where + in_words(*map(label, arms), difference),
     }
 
 
-def answer(found: pd.DataFrame, scores: pd.DataFrame) -> str:
-    """The study's answer in one sentence: the primary contrasts on all tasks after all
-    rounds, of rows of `contrasts`, and the scores that they are of."""
+def at_budget(scores: pd.DataFrame, arm: str, budget: str) -> pd.DataFrame:
+    """An arm's scores after its first round (`FIRST`), or after its last (`LAST`)."""
+    of_arm = scores[scores["arm"] == arm]
+    if budget == LAST or of_arm.empty:
+        return final(of_arm)
+    return of_arm[of_arm["programs"] == of_arm["programs"].min()]
+
+
+def on_all_fail_tasks(scores: pd.DataFrame, of: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `of` on tasks where all samples of the same seed's SFT model fail.
+
+    `scores` have the SFT model's rows.  Each seed has all-fail tasks of its own.
+    """
+    of_sft = final(scores[scores["arm"] == "sft"])
+    all_fail = of_sft.loc[of_sft["passed"] == 0, ["seed", "task_id"]]
+    return of.merge(all_fail, on=["seed", "task_id"])
+
+
+def grouped(scores: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Scores of each of `GROUPS` with those of SFT; a group of one arm is left out."""
+    aligned = scores[~scores["arm"].isin(["base", "sft"])]
+    groups = {}
+    for title, belongs in GROUPS.items():
+        members = [name for name in set(aligned["arm"]) if belongs(parse_arm(name))]
+        of_group = aligned[aligned["arm"].isin(members)]
+        if of_group["arm"].nunique() > 1:
+            groups[title] = pd.concat([scores[scores["arm"] == "sft"], of_group])
+    return groups
+
+
+# --- In words
+
+
+def answer(contrasts: pd.DataFrame, scores: pd.DataFrame) -> str:
+    """The study's answer in one sentence: the primary contrasts on all tasks at the end.
+
+    `contrasts` is the `contrast_table` of `scores`.
+    """
     if not (scores["passed"].any() or scores["greedy"].any()):
         programs = int(scores["samples"].sum())
         return (
             f"No model passed one of its {programs:,} sampled programs, so this run can "
             "say nothing of which feedback is better."
         )
-    asked = found[
-        (found["family"] == "primary")
-        & (found["tasks"] == ALL_TASKS)
-        & (found["programs"] == LAST)
+    primary = contrasts[
+        (contrasts["family"] == "primary")
+        & (contrasts["tasks"] == ALL_TASKS)
+        & (contrasts["programs"] == LAST)
     ]
-    if asked.empty:
+    if primary.empty:
         return "This run has not got the arms that the question is about."
+    ours = label(PRIMARY[0][0])
     parts = []
-    for row in asked.to_dict("records"):
-        other = row["contrast"].removeprefix(f"{label(PRIMARY[0][0])} - ")
+    for row in primary.to_dict("records"):
+        other = row["contrast"].removeprefix(f"{ours} - ")
         difference = Interval(row["value"], row["low"], row["high"])
         side = "above" if difference.value > 0 else "below"
         if not difference.excludes_zero:
             side = "not told apart from"
         parts.append(f"{side} {other}, {_points(difference)}")
-    ours = label(PRIMARY[0][0])
     return f"After all rounds, sampled pass@1 of {ours} is {'; it is '.join(parts)}."
-
-
-def _where(budget: str, tasks: str) -> str:
-    """The beginning of a sentence about a part of the results."""
-    parts = ["after the first round"] if budget == FIRST else []
-    parts += [f"where {tasks}"] if tasks == ALL_FAIL_TASKS else []
-    text = ", ".join(parts)
-    return f"{text[0].upper()}{text[1:]}: " if text else ""
 
 
 def in_words(ours: str, theirs: str, difference: Interval) -> str:
@@ -199,8 +207,16 @@ def in_words(ours: str, theirs: str, difference: Interval) -> str:
     return f"{ours} is {side} {theirs} in sampled pass@1: {numbers}."
 
 
+def _where(budget: str, tasks: str) -> str:
+    """The beginning of a sentence about a part of the results."""
+    parts = ["after the first round"] if budget == FIRST else []
+    parts += [f"where {tasks}"] if tasks == ALL_FAIL_TASKS else []
+    text = ", ".join(parts)
+    return f"{text[0].upper()}{text[1:]}: " if text else ""
+
+
 def _points(difference: Interval) -> str:
-    points, low, high = (100 * each for each in difference)
+    points, low, high = (100 * number for number in difference)
     return f"{points:+.1f} points (95 % interval {low:+.1f} to {high:+.1f})"
 
 
@@ -252,6 +268,6 @@ def _crossover_rows(run: str, scores: pd.DataFrame) -> Iterator[dict[str, object
 
 
 def _strength(scores: pd.DataFrame) -> dict[str, float]:
-    """How often the SFT model passes, and how often all its samples fail."""
+    """How often the SFT model passes, and on how many tasks all of its samples fail."""
     [rates] = same_seeds(scores, "sft")
     return mean_interval(rates).named("sft") | mean_interval(rates == 0).named("silent")

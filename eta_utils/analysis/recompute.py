@@ -2,10 +2,8 @@
 
 >>> tables_of(Path("outputs/reference/scores.csv.gz"))["contrasts"]
 
-Beside the scores may lie `beside` (scores of other runs), `labels` (counts of pairs) and
-`ranked` (scores of the reward model); what follows from them is added.
-
-Leaves out: figures, and what is no result: training logs, seconds, parameters.
+Three more files may lie beside the scores: `beside` (scores of several runs), `labels`
+(counts of pairs) and `ranked` (scores of the reward model).  Each adds its tables.
 """
 
 from __future__ import annotations
@@ -48,13 +46,13 @@ def tables_of(scores: Path) -> dict[str, pd.DataFrame]:
 
     Raises BadInput for a file that is not what its name says.
     """
-    found = {}
-    for name, (columns, made) in MADE_FROM.items():
+    tables = {}
+    for name, (columns, makers) in MADE_FROM.items():
         path = scores.with_name(scores.name.replace("scores", name))
         if name == "scores":
             path = scores
         elif path == scores or not path.exists():
             continue
         rows = load_table(path, columns)
-        found |= {table: function(rows) for table, function in made.items()}
-    return found
+        tables |= {table: make(rows) for table, make in makers.items()}
+    return tables

@@ -3,10 +3,11 @@
     python -m tests.analysis.bench_audit [SAMPLES]
 
 Judges the distinct CodeGen-16B samples on HumanEval (see `tests/conftest.py`; any file of
-HumanEval samples will do) by the first half of each task's asserts and by the second, fits
-eta's weights to the even-numbered tasks alone, and prints the audit of each ordering on the
+HumanEval samples will do) by the first half of each task's asserts and by the second.  Fits
+eta's weights to the even-numbered tasks alone.  Prints the audit of each ordering on the
 even-numbered tasks, on the odd-numbered ones, which nothing was chosen on, and on all.
-Then the same with all of HumanEval's asserts visible, and 40 of HumanEval+'s inputs hidden.
+Then does the same with all of HumanEval's asserts visible, and 40 of HumanEval+'s inputs
+hidden.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ SHOWN = [
     *("ordering", "right, fail/fail", "decides, fail/fail", "right, tied", "decides, tied"),
     *("yield", "padded"),
 ]
-NAMES = ("eta", "states", "fraction", "tier", "alignment", "prefix", "coverage", "steps")
+NAMES = ("eta", "states", "fraction", "tier", "alignment", "steps")
 
 
 def main() -> None:
@@ -47,10 +48,10 @@ def main() -> None:
     samples = read_samples(Path(sys.argv[1]) if len(sys.argv) > 1 else real)
     os.environ.setdefault("ETA_DATA", str(folder))
     programs = by_halves(samples, load_tasks("humaneval"), progress=True)
-    even = {name: each for name, each in programs.items() if _number(name) % 2 == 0}
-    odd = {name: each for name, each in programs.items() if _number(name) % 2}
+    even = {name: some for name, some in programs.items() if _number(name) % 2 == 0}
+    odd = {name: some for name, some in programs.items() if _number(name) % 2}
     weights = fitted(even)
-    print("weights fitted to the even-numbered tasks, the share of asserts being 1:")
+    print("weights fitted to the even-numbered tasks, the fraction of asserts being 1:")
     for name, weight in zip(FEATURES, weights / weights[0], strict=True):
         print(f"  {name:14} {weight:+.2f}")
     counts = count(programs, NAMES)
@@ -58,7 +59,7 @@ def main() -> None:
         show(f"{title} tasks", counts[counts["task_id"].isin(part)])
     plus = against_humaneval_plus(samples)
     show("HumanEval+ hidden, all tasks", count(plus, NAMES))
-    odd = {name: each for name, each in plus.items() if _number(name) % 2}
+    odd = {name: some for name, some in plus.items() if _number(name) % 2}
     show("HumanEval+ hidden, odd-numbered tasks", count(odd, NAMES))
 
 
@@ -84,25 +85,30 @@ def against_humaneval_plus(samples: list[dict]) -> dict[str, Programs]:
     return by_hidden(outcomes, hidden, tasks, progress=True)
 
 
-def fitted(programs: Mapping[str, Programs]) -> np.ndarray:
-    """Logistic regression on differences of features in fail/fail pairs that the hidden
-    tests tell apart (Bradley and Terry 1952).  A task's pairs weigh the root of their
-    number together: those of one task are much alike."""
-    differences, shares = [], []
-    for each in programs.values():
-        first = each.outcomes[:AT_MOST]
+def fitted(prompts: Mapping[str, Programs]) -> np.ndarray:
+    """The weights of `FEATURES` (F,), fitted to fail/fail pairs of one task.
+
+    Logistic regression on the differences of features in pairs that the hidden tests
+    distinguish (Bradley and Terry 1952).
+    """
+    differences, weights_of_pairs = [], []
+    for programs in prompts.values():
+        first = programs.outcomes[:AT_MOST]
         failing = [i for i, outcome in enumerate(first) if not outcome.passed]
-        found = np.array([_features(each.outcomes[i]) for i in failing])
-        truth = each.hidden[failing]
+        features = np.array([_features(programs.outcomes[i]) for i in failing])
+        truth = programs.hidden[failing]
         better, worse = np.nonzero(truth[:, None] > truth)
         if len(better):
-            differences.append(found[better] - found[worse])
-            shares.append(np.full(len(better), len(better) ** -0.5))
-    x, share = np.concatenate(differences), np.concatenate(shares)
+            differences.append(features[better] - features[worse])
+            # A task's pairs weigh the root of their number together: they are much alike.
+            weights_of_pairs.append(np.full(len(better), len(better) ** -0.5))
+    x, share = np.concatenate(differences), np.concatenate(weights_of_pairs)  # (P, F), (P,)
+    # In units of their spread, so that the penalty is fair to all features.
     scale = x.std(0)
     x, share = x / scale, share / share.sum()
 
     def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
+        """Mean of -log sigmoid(margin) with an L2 penalty, and its gradient."""
         margins = x @ weights
         slope = -share / (1 + np.exp(margins))
         value = share @ np.logaddexp(0, -margins) + SHRINKAGE * weights @ weights

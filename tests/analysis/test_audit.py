@@ -34,7 +34,7 @@ def outcome(asserts, task="one", text=None, status=None, **fields):
 
 
 def programs(*rows):
-    """Rows of (asserts that hold, share of hidden tests) or (outcome, share)."""
+    """Rows of (asserts passed, fraction of hidden asserts) or (outcome, fraction)."""
     outcomes = [
         row[0] if isinstance(row[0], Outcome) else outcome(row[0], text=str(number))
         for number, row in enumerate(rows)
@@ -50,49 +50,49 @@ def audit(programs, ordering):
 def test_fail_fail_pairs_are_right_wrong_or_undecided_as_the_hidden_tests_say():
     # By fraction: b > a, c > a, d > b = c.  The hidden tests: c > b > d > a.
     one = programs((0, 0.0), (1, 0.5), (1, 0.6), (2, 0.2))
-    found = audit({"one": one}, "fraction")
-    assert found["fail/fail pairs"] == 6  # the hidden tests tell all apart
-    assert found["decides, fail/fail"] == pytest.approx(5 / 6)  # all but b and c
-    assert found["right, fail/fail"] == pytest.approx(3 / 5)  # d over b and c is wrong
-    assert math.isnan(found["right, pass/fail"])
-    assert found["yield"] == 1
+    row = audit({"one": one}, "fraction")
+    assert row["fail/fail pairs"] == 6  # the hidden tests distinguish all
+    assert row["decides, fail/fail"] == pytest.approx(5 / 6)  # all but b and c
+    assert row["right, fail/fail"] == pytest.approx(3 / 5)  # d over b and c is wrong
+    assert math.isnan(row["right, pass/fail"])
+    assert row["yield"] == 1
 
 
-def test_pairs_that_the_hidden_tests_do_not_tell_apart_do_not_count():
-    found = audit({"one": programs((0, 0.5), (1, 0.5))}, "fraction")
-    assert found["fail/fail pairs"] == 0
-    assert math.isnan(found["right, fail/fail"])
-    assert found["yield"] == 1  # it is a pair all the same
+def test_pairs_that_the_hidden_tests_do_not_distinguish_do_not_count():
+    row = audit({"one": programs((0, 0.5), (1, 0.5))}, "fraction")
+    assert row["fail/fail pairs"] == 0
+    assert math.isnan(row["right, fail/fail"])
+    assert row["yield"] == 1  # it is a pair all the same
 
 
 def test_pairs_that_the_visible_tests_tie_are_counted_apart():
     # Steps of a to d: 1, 5, 5, 20; hidden: c > b > d > a.  The fifth is not tied.
     tied_ones = [outcome(1, text=str(steps), steps=steps) for steps in (1, 5, 5, 20)]
     one = programs(*zip(tied_ones, (0.1, 0.3, 0.4, 0.2), strict=True), (2, 0.9))
-    found = audit({"one": one}, "steps")
-    # Told apart by the hidden tests: all 6 pairs of the four; by steps: all but b and c.
-    assert found["decides, tied"] == pytest.approx(5 / 6)
+    row = audit({"one": one}, "steps")
+    # The hidden tests distinguish all 6 pairs of the four; by steps: all but b and c.
+    assert row["decides, tied"] == pytest.approx(5 / 6)
     # Right: b, c and d over a; wrong: d over b and c.
-    assert found["right, tied"] == pytest.approx(3 / 5)
+    assert row["right, tied"] == pytest.approx(3 / 5)
     assert math.isnan(audit({"one": one}, "fraction")["right, tied"])
 
 
 def test_a_passing_program_over_a_failing_one_is_a_pair_of_its_own():
     # Two pass the visible tests, one of them fails most hidden ones.
-    found = audit({"one": programs((4, 1.0), (4, 0.1), (1, 0.4))}, "binary")
-    assert found["right, pass/fail"] == 0.5
-    assert found["fail/fail pairs"] == 0
-    assert math.isnan(found["yield"])  # no prompt was silent
+    row = audit({"one": programs((4, 1.0), (4, 0.1), (1, 0.4))}, "binary")
+    assert row["right, pass/fail"] == 0.5
+    assert row["fail/fail pairs"] == 0
+    assert math.isnan(row["yield"])  # there is no all-fail prompt
 
 
-def test_pass_and_fail_are_silent_where_nothing_passes_and_eta_is_not():
-    silent = {
+def test_all_fail_prompts_give_no_binary_pair_and_pairs_by_fraction():
+    prompts = {
         "one": programs((1, 0.1), (2, 0.2)),
         "two": programs((1, 0.1), (1, 0.2)),
         "three": programs((4, 1.0), (1, 0.2)),
     }
-    assert audit(silent, "binary")["yield"] == 0
-    assert audit(silent, "fraction")["yield"] == 0.5
+    assert audit(prompts, "binary")["yield"] == 0
+    assert audit(prompts, "fraction")["yield"] == 0.5
 
 
 def test_endless_and_padded_winners_are_counted_among_all_winners():
@@ -100,21 +100,21 @@ def test_endless_and_padded_winners_are_counted_among_all_winners():
     padded = outcome(1, text="padded", steps=41)
     plain = outcome(1, text="plain", steps=10)
     one = programs((endless, 0.0), (padded, 0.5), (plain, 0.5))
-    found = audit({"one": one}, "steps")
+    row = audit({"one": one}, "steps")
     # endless > padded > plain: two of three winners endless, and in every pair the winner
     # ran more than 4 times the loser's steps without passing more hidden tests.
-    assert found["endless"] == pytest.approx(2 / 3)
-    assert found["padded"] == pytest.approx(3 / 3)
+    assert row["endless"] == pytest.approx(2 / 3)
+    assert row["padded"] == pytest.approx(3 / 3)
     assert audit({"one": one}, "eta")["endless"] == 0  # a stopped one never wins
 
 
 def test_intervals_are_over_tasks_and_not_over_pairs():
     right = programs(*((number % 4, number % 4) for number in range(40)))
     wrong = programs(*((number % 4, -(number % 4)) for number in range(40)))
-    found = audit({"one": right, "two": wrong}, "fraction")
+    row = audit({"one": right, "two": wrong}, "fraction")
     # Thousands of pairs, but two tasks that contradict one another say nothing.
     shares = ("right, fail/fail", "right, fail/fail low", "right, fail/fail high")
-    assert [found[name] for name in shares] == [0.5, 0, 1]
+    assert [row[name] for name in shares] == [0.5, 0, 1]
 
 
 def test_prompts_of_several_seeds_count_as_different_tasks():
@@ -154,18 +154,19 @@ def test_programs_are_distinct_and_known_to_both_judges():
     ]
     fractions = hidden_fractions(hidden, TASKS)
     assert fractions["def one():\n    return 2\n"] == 0.5
-    found = by_prompt(visible, fractions, TASKS)["one"]
-    assert [each.sample["completion"][11] for each in found.outcomes] == ["1", "2"]
-    assert found.hidden.tolist() == [0.0, 0.5]
+    kept = by_prompt(visible, fractions, TASKS)["one"]
+    assert [program.sample["completion"][11] for program in kept.outcomes] == ["1", "2"]
+    assert kept.hidden.tolist() == [0.0, 0.5]
 
 
 def test_where_the_tests_are_tied_the_surest_right_and_wrong_pairs_are_found():
-    # All hold one assert; by steps the third beats the second and that the first.
+    # The first three pass one assert; by steps the third beats the second, the second the
+    # first.
     steps = [outcome(1, text=str(n), steps=n) for n in (1, 5, 20)]
     many = programs((steps[0], 0.1), (steps[1], 0.5), (steps[2], 0.2), (2, 0.9))
-    found = tied({"one": many}, "steps")
-    name, winner, loser = found["right"]
+    examples = tied({"one": many}, "steps")
+    name, winner, loser = examples["right"]
     assert (name, winner.steps, loser.steps) == ("one", 20, 1)
-    _, winner, loser = found["wrong"]
+    _, winner, loser = examples["wrong"]
     assert (winner.steps, loser.steps) == (20, 5)
     assert tied({"one": many}, "fraction") == {}

@@ -16,7 +16,7 @@ from eta_utils.analysis.ranking import (
     reliability,
 )
 
-# Two tasks of four samples each: share of the hidden tests, and the score of a ranking.
+# Two tasks of four samples each: fraction of hidden asserts, and the score of a ranking.
 SAMPLES = {
     "one": [(1.0, 3.0), (0.5, 4.0), (0.2, 1.0), (0.0, 2.0)],
     "two": [(1.0, 2.0), (1.0, 1.0), (0.5, 0.0), (0.5, 0.0)],
@@ -33,11 +33,11 @@ def ranked(seed=0):
 
 
 def row(table, way):
-    [found] = table[table["ranked by"] == way].to_dict("records")
-    return found
+    [only] = table[table["ranked by"] == way].to_dict("records")
+    return only
 
 
-def test_accuracy_counts_pairs_of_one_task_that_the_hidden_tests_tell_apart():
+def test_accuracy_counts_pairs_of_one_task_that_the_hidden_tests_distinguish():
     table = accuracy(ranked())
     # pass/fail: of task one 2 of 3 right (3 > 4 is not), of task two 4 of 4.
     assert row(table, "ours")["pass/fail"] == pytest.approx(6 / 7)
@@ -90,7 +90,7 @@ def test_calibration_compares_what_is_said_with_what_is_seen():
     assert error == pytest.approx((1 * 0.5 + 5 * 0.2) / 6)
 
 
-def test_where_no_pair_is_told_apart_the_curve_is_empty():
+def test_where_no_pair_is_distinguished_the_curve_is_empty():
     curve, error = reliability(ranked().assign(fraction=0.0, passed=0), "ours")
     assert curve.empty
     assert error == 0

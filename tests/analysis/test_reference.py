@@ -67,9 +67,9 @@ def test_its_report_shows_these_tables(name, tables, report):
 
 def test_its_report_says_what_the_contrasts_say(tables, report):
     text = " ".join(report.text.split())
-    found = tables["contrasts"]
-    assert answer(found, load_table(FOLDER / "scores.csv.gz")) in text
-    for sentence in found.loc[found["family"] == "primary", "in words"]:
+    contrasts = tables["contrasts"]
+    assert answer(contrasts, load_table(FOLDER / "scores.csv.gz")) in text
+    for sentence in contrasts.loc[contrasts["family"] == "primary", "in words"]:
         assert sentence in text
 
 

@@ -9,10 +9,16 @@ import pytest
 
 from eta_utils.analysis.statistics import (
     Interval,
+    bootstrap_p,
+    holm,
+    improvement,
+    mcnemar,
     mean_interval,
     paired_difference,
     pass_at_k,
     ratio_interval,
+    resampled,
+    smallest_difference,
 )
 
 
@@ -28,14 +34,14 @@ def bernoulli(chances, seed=0):
 # --- pass@k
 
 
-def test_pass_at_1_is_the_mean_share_that_passes():
-    found = pass_at_k([(100, 37), (100, 0)])
-    # 1: (0.37 + 0) / 2.  100: the first task is solved by all of its samples together.
-    assert found[1] == pytest.approx(0.185)
-    assert found[100] == pytest.approx(0.5)
+def test_pass_at_1_is_the_mean_fraction_that_passes():
+    rates = pass_at_k([(100, 37), (100, 0)])
+    # 1: (0.37 + 0) / 2.  100: 100 samples hold one that passes in the first.
+    assert rates[1] == pytest.approx(0.185)
+    assert rates[100] == pytest.approx(0.5)
     # 1 - C(63, 10) / C(100, 10), over 2 tasks
     by_hand = (1 - math.comb(63, 10) / math.comb(100, 10)) / 2
-    assert found[10] == pytest.approx(by_hand)
+    assert rates[10] == pytest.approx(by_hand)
     assert round(by_hand, 4) == 0.4963
 
 
@@ -61,9 +67,9 @@ def test_a_k_that_some_task_falls_short_of_is_left_out():
 
 def test_the_mean_is_the_value_and_lies_within_its_interval():
     scores = bernoulli(np.full((1, 400), 0.3))
-    found = mean_interval(scores)
-    assert found.value == pytest.approx(scores.mean())
-    assert found.low < found.value < found.high
+    interval = mean_interval(scores)
+    assert interval.value == pytest.approx(scores.mean())
+    assert interval.low < interval.value < interval.high
 
 
 def test_the_interval_of_many_tasks_is_as_wide_as_the_normal_one():
@@ -109,12 +115,28 @@ def test_the_interval_shrinks_with_the_root_of_the_tasks():
     assert width(few) / width(many) == pytest.approx(4, rel=0.1)
 
 
+def test_scores_of_nan_do_not_count():
+    # All-fail tasks differ between seeds.  A hole is not a 0, and not a task's mean.
+    holes = np.array([[1.0, np.nan, 0.5], [1.0, 1.0, np.nan]])
+    assert mean_interval(holes).value == (1 + 0.5 + 1 + 1) / 4
+    ones = np.where(holes == 0.5, 1.0, holes)
+    assert tuple(mean_interval(ones)) == pytest.approx((1, 1, 1))
+
+
+def test_a_resample_has_the_same_tasks_under_all_of_its_seeds():
+    # The seeds cancel each other on every task.  So a resample that drew both has a mean of
+    # 0, if it drew the same tasks for both.  Of two draws of two seeds, half have both.
+    scores = np.random.default_rng(0).random(30)
+    means = resampled(np.stack([scores, -scores]))
+    assert (np.abs(means) < 1e-12).mean() == pytest.approx(1 / 2, abs=0.02)
+
+
 def coverage(truth, draw, repeats=200):
     """How often the interval of a simulated data set holds the truth."""
     inside = 0
     for seed in range(repeats):
-        found = draw(np.random.default_rng(seed))
-        inside += found.low <= truth <= found.high
+        interval = draw(np.random.default_rng(seed))
+        inside += interval.low <= truth <= interval.high
     return inside / repeats
 
 
@@ -151,12 +173,12 @@ def correlated(seed=0, tasks=200, gain=0.1):
 
 def test_a_paired_difference_is_the_difference_of_means():
     ours, theirs = correlated()
-    found = paired_difference(ours, theirs)
-    assert found.value == pytest.approx(ours.mean() - theirs.mean())
-    assert found.low < found.value < found.high
+    interval = paired_difference(ours, theirs)
+    assert interval.value == pytest.approx(ours.mean() - theirs.mean())
+    assert interval.low < interval.value < interval.high
     turned = paired_difference(theirs, ours)
     assert tuple(turned) == pytest.approx(
-        (-found.value, -found.high, -found.low), abs=0.003
+        (-interval.value, -interval.high, -interval.low), abs=0.003
     )
 
 
@@ -189,25 +211,76 @@ def test_scores_of_other_shapes_do_not_pair(shape):
         paired_difference(ours, np.zeros(shape))
 
 
-# --- Shares
+# --- Fractions
 
 
-def test_a_share_is_the_sum_of_parts_over_the_sum_of_wholes():
-    found = ratio_interval([1, 0, 9], [2, 4, 10])
-    assert found.value == 10 / 16
-    assert found.low >= 0 and found.high <= 0.9  # no task alone has a share beyond these
+def test_a_fraction_is_the_sum_of_parts_over_the_sum_of_wholes():
+    interval = ratio_interval([1, 0, 9], [2, 4, 10])
+    assert interval.value == 10 / 16
+    # No task alone has a fraction beyond these.
+    assert interval.low >= 0 and interval.high <= 0.9
 
 
-def test_the_interval_of_a_share_is_that_of_a_mean_where_all_tasks_have_one_pair():
+def test_the_interval_of_a_fraction_is_that_of_a_mean_where_all_tasks_have_one_pair():
     hits = np.arange(200) % 4 == 0
-    found = ratio_interval(hits, np.ones(200))
-    assert tuple(found) == pytest.approx(tuple(mean_interval(hits)))
+    interval = ratio_interval(hits, np.ones(200))
+    assert tuple(interval) == pytest.approx(tuple(mean_interval(hits)))
 
 
-def test_a_share_of_nothing_is_unknown():
-    found = ratio_interval([0, 0], [0, 0])
-    assert math.isnan(found.value)
-    assert found[1:] == (0.0, 1.0)
+def test_a_fraction_of_nothing_is_unknown():
+    interval = ratio_interval([0, 0], [0, 0])
+    assert math.isnan(interval.value)
+    assert interval[1:] == (0.0, 1.0)
+
+
+# --- Tests of differences: exact where they can be, and in step with the intervals
+
+
+def test_holm_multiplies_the_smallest_by_all_and_never_turns_the_order_round():
+    # sorted: 0.01 x 3, 0.03 x 2, 0.04 x 1 -> raised to 0.06
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.5, 0.9]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+def test_mcnemar_is_the_sign_test_of_the_pairs_that_disagree():
+    ours = np.array([[1, 1, 1, 1, 1, 0, 1, 0]])
+    theirs = np.array([[0, 0, 0, 0, 0, 1, 1, 0]])
+    # 5 wins, 1 loss: 2 (C(6,0) + C(6,1)) / 2^6
+    assert mcnemar(ours, theirs) == pytest.approx(14 / 64)
+    assert mcnemar(ours, ours) == 1.0
+
+
+def test_the_bootstraps_p_value_says_what_its_interval_says():
+    rng = np.random.default_rng(0)
+    for shift in (0.0, 0.02, 0.05, 0.1):
+        theirs = rng.random((1, 200))
+        ours = theirs + rng.normal(shift, 0.3, (1, 200))
+        excludes = paired_difference(ours, theirs).excludes_zero
+        assert (bootstrap_p(ours, theirs) < 0.05) == excludes
+    assert bootstrap_p(theirs, theirs) == 1.0
+    assert bootstrap_p(theirs + 1, theirs) == pytest.approx(2 / 10_000)
+
+
+def test_improvement_counts_ties_half():
+    ours, theirs = np.array([[1.0, 0.5, 0.2, 0.0]]), np.array([[0.0, 0.5, 0.3, 0.0]])
+    assert improvement(ours, theirs).value == (1 + 0.5 + 0 + 0.5) / 4
+    # Seeds are not paired: each of ours against each of theirs.
+    assert improvement(np.array([[1.0], [0.0]]), np.array([[0.5], [0.5]])).value == 0.5
+
+
+def test_the_smallest_difference_is_shown_four_times_of_five():
+    rng = np.random.default_rng(1)
+    noise = rng.normal(0, 0.3, (1, 200))
+    smallest = smallest_difference(noise, np.zeros((1, 200)))
+    # (1.960 + 0.842) x 0.3 / sqrt(200), within the noise of one draw
+    assert smallest == pytest.approx(2.802 * 0.3 / 200**0.5, rel=0.15)
+    nothing = np.zeros((1, 200))
+    shows = [
+        paired_difference(rng.normal(smallest, 0.3, (1, 200)), nothing).excludes_zero
+        for _ in range(200)
+    ]
+    assert 0.7 < np.mean(shows) < 0.9
 
 
 # --- The record

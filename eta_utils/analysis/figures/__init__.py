@@ -2,8 +2,9 @@
 
 >>> show(learning_curves(scores), "Pass rate against executed programs: ...")
 
-A figure is shown with a caption that reads it; its first sentence is the text for those
-who do not see the figure.
+`charts` draws, `display` and `traces` show, `palette` has colours and sizes.  A figure is
+shown with a caption that reads it.  The caption's first sentence is the text for those who
+do not see the figure.
 """
 
 from eta_utils.analysis.figures.charts import (

@@ -1,4 +1,7 @@
-"""Charts that compare arms, one function each: tables of `results` and `contrasts`."""
+"""Charts, one function each, drawn from tables that other modules make.
+
+First what compares arms, then what a training or a reward model did.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +22,14 @@ from eta_utils.analysis.figures.palette import (
 from eta_utils.analysis.statistics import mean_interval
 from eta_utils.analysis.tables import final, label, matrix
 
+LEGEND_ROOM = 0.4  # of a panel's height, above its curves
+
 
 def pass_fail(scores: pd.DataFrame) -> Figure:
-    """Share of sampled programs that pass and fail, by arm: the founding experiment's
-    figure."""
+    """Fractions of sampled programs that pass and fail, by arm, from scores.
+
+    The founding experiment had this figure.
+    """
     ends = final(scores)
     arms = list(dict.fromkeys(ends["arm"]))
     figure, [axis] = axes_of(bars(arms))
@@ -30,6 +37,7 @@ def pass_fail(scores: pd.DataFrame) -> Figure:
         interval = mean_interval(matrix(ends, arm))
         axis.barh(place, interval.value, color=parse_arm(arm).colour)
         axis.barh(place, 1 - interval.value, left=interval.value, color="#E8E8E8")
+        # A white line below the black one, which then shows on bars of any colour.
         for shade, width in (("white", 4), ("black", 1.5)):
             axis.hlines(place, interval.low, interval.high, color=shade, lw=width)
         axis.text(0.99, place, f"{interval.value:.0%} pass", ha="right", va="center")
@@ -41,7 +49,10 @@ def pass_fail(scores: pd.DataFrame) -> Figure:
 
 
 def learning_curves(scores: pd.DataFrame) -> Figure:
-    """Held-out pass@1 against programs executed for training, from the SFT model on."""
+    """Held-out pass@1 against programs executed for training, from scores.
+
+    Each curve begins at the SFT model, which has executed none.
+    """
     figure, [axis] = axes_of()
     aligned = [arm for arm in dict.fromkeys(scores["arm"]) if arm not in ("base", "sft")]
     for place, arm in enumerate(aligned):
@@ -72,8 +83,10 @@ def learning_curves(scores: pd.DataFrame) -> Figure:
 
 
 def gains(rows: pd.DataFrame) -> Figure:
-    """Paired differences with their intervals, each seed as a small dot: rows of
-    `contrasts.contrasts`."""
+    """Paired differences with their intervals, from rows of `contrasts.contrast_table`.
+
+    Each seed is a small dot.
+    """
     figure, [axis] = axes_of((7.2, 0.9 + 0.45 * len(rows)))
     for place, row in enumerate(rows.to_dict("records")):
         axis.plot([row["low"], row["high"]], [place, place], color="#0072B2", lw=2)
@@ -82,19 +95,19 @@ def gains(rows: pd.DataFrame) -> Figure:
             places = [place + 0.25] * len(row["by seed"])
             axis.plot(row["by seed"], places, ".", color="#767676", ms=4)
     axis.axvline(0, color="black", lw=1)
-    axis.set_yticks(range(len(rows)), [_contrast(row) for _, row in rows.iterrows()])
+    axis.set_yticks(range(len(rows)), [_title(row) for row in rows.to_dict("records")])
     axis.set(ylim=(len(rows) - 0.5, -0.5), xlabel="difference in sampled pass@1")
     axis.locator_params(axis="x", nbins=7)
     return figure
 
 
-def _contrast(row: pd.Series) -> str:
+def _title(row: Mapping[str, object]) -> str:
     part = "" if row["tasks"] == "all" else f"\n{row['tasks']}"
     return f"{row['contrast']}, {row['programs']}{part}"
 
 
 def statuses(counts: pd.DataFrame) -> Figure:
-    """What became of the sampled programs, by arm: rows of `arm, status, programs`."""
+    """What became of the sampled programs, from rows of `arm, status, programs`."""
     shares = counts.pivot_table(
         index="arm", columns="status", values="programs", sort=False
     )
@@ -114,7 +127,7 @@ def statuses(counts: pd.DataFrame) -> Figure:
 
 
 def difficulty(rows: pd.DataFrame) -> Figure:
-    """Sampled pass@1 by number of steps: rows of `results.by_difficulty`."""
+    """Sampled pass@1 by number of steps, from rows of `tables.by_difficulty`."""
     figure, [axis] = axes_of()
     arms = list(dict.fromkeys(rows["arm"]))
     for number, (arm, part) in enumerate(rows.groupby("arm", sort=False)):
@@ -138,9 +151,12 @@ def difficulty(rows: pd.DataFrame) -> Figure:
 
 
 def crossover(rows: pd.DataFrame) -> Figure:
-    """Gain of ETA-DPO over another arm against the strength of the model that both began
-    with: rows of `crossover.crossover` about one other arm, the first round's above those
-    of all rounds.  Runs are large, their tasks by number of steps small."""
+    """Gain of ETA-DPO over one rival against the strength of the model both began with.
+
+    `rows` are those of `contrasts.crossover` about that rival.  The first round's are above
+    those of all rounds.  A run is a large dot; a number stands for its tasks of so many
+    steps.
+    """
     against = {
         "sft": "sampled pass@1 of SFT",
         "silent": "tasks where all of SFT's samples fail",
@@ -176,16 +192,19 @@ def _gains_against(axis: Axes, rows: pd.DataFrame, x: str) -> None:
     axis.axhline(0, color="black", lw=1)
 
 
-LEGEND_ROOM = 0.4  # of a panel's height, above its curves
+# --- Training, and the reward model
 
 
 def training_curves(
     history: pd.DataFrame, x: str, panels: Mapping[str, Sequence[str]]
 ) -> Figure:
-    """One panel for each title, with the named columns of a training's history."""
+    """One panel for each title, with the named columns of a training's history.
+
+    `x` is the column of the horizontal axis.  Columns that the history lacks are left out.
+    """
     figure, axes = axes_of(SMALL, len(panels))
     for axis, (title, names) in zip(axes, panels.items(), strict=True):
-        for name in [each for each in names if each in history]:
+        for name in [column for column in names if column in history]:
             axis.plot(history[x], history[name], label=name, marker=".")
         axis.set(title=title, xlabel=x)
         if len(names) > 1:
@@ -196,7 +215,7 @@ def training_curves(
 
 
 def best_of_n(rows: pd.DataFrame) -> Figure:
-    """Pass rate of the best of n samples by way to rank: rows of `ranked by, n, passes`."""
+    """Pass rate of the best of n samples by way to rank, from rows of `ranking.best_of`."""
     figure, [axis] = axes_of()
     for place, (name, part) in enumerate(rows.groupby("ranked by", sort=False)):
         value = part["passes"]
@@ -212,7 +231,7 @@ def best_of_n(rows: pd.DataFrame) -> Figure:
 
 
 def reliability(rows: pd.DataFrame) -> Figure:
-    """How often a predicted preference is right: rows of `predicted, right, pairs`."""
+    """How often a predicted preference is right, from rows of `ranking.reliability`."""
     figure, [axis] = axes_of(SMALL)
     axis.plot([0.5, 1], [0.5, 1], color="#767676", linestyle="--", label="calibrated")
     axis.plot(rows["predicted"], rows["right"], "o-", color="#009E73", label="ETA-RM")
@@ -222,8 +241,11 @@ def reliability(rows: pd.DataFrame) -> Figure:
 
 
 def drift(history: pd.DataFrame, rates: pd.DataFrame) -> Figure:
-    """What a policy's reward model says of it, and what the hidden tests say: `programs,
-    objective/scores` by update, and rows of scores of one arm with SFT's at 0."""
+    """What a reward model says of its policy, and what the held-out tasks say.
+
+    `history` has `programs` and `objective/scores` of each update; `rates` are the scores
+    of that policy's arm.
+    """
     figure, axes = axes_of(SMALL, 2)
     axes[0].plot(history["programs"], history["objective/scores"], color="#D55E00")
     axes[0].set(title="score by ETA-RM", xlabel="programs")
@@ -231,7 +253,7 @@ def drift(history: pd.DataFrame, rates: pd.DataFrame) -> Figure:
         programs: mean_interval(matrix(part, part["arm"].iloc[0]))
         for programs, part in rates.groupby("programs")
     }
-    value = pd.Series({each: interval.value for each, interval in points.items()})
+    value = pd.Series({count: interval.value for count, interval in points.items()})
     ends = [
         [interval.value - interval.low for interval in points.values()],
         [interval.high - interval.value for interval in points.values()],

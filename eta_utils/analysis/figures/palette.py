@@ -1,4 +1,4 @@
-"""Sizes, and the colours of lines that are no arms; an arm brings its own (`arms`)."""
+"""Sizes of figures, and the colours of what is no arm; `arms` has the colours of arms."""
 
 from __future__ import annotations
 
@@ -27,8 +27,10 @@ WIDE, SMALL = (7.2, 3.6), (7.2, 2.8)  # inches
 def axes_of(
     size: tuple[float, float] = WIDE, columns: int = 1, rows: int = 1, share: bool = False
 ) -> tuple[Figure, list[Axes]]:
-    """A new figure of that size in inches, and its axes, row by row; those that `share`
-    have the same y, and in a column the same x."""
+    """A new figure of that size in inches, and its axes, row by row.
+
+    With `share` all have the same y, and those in a column the same x.
+    """
     sns.set_theme(style="whitegrid", palette=_PALETTE, font_scale=0.9)
     figure, axes = plt.subplots(
         *(rows, columns),
@@ -43,5 +45,5 @@ def axes_of(
 
 
 def bars(arms: Sequence[str]) -> tuple[float, float]:
-    """The size of a figure with one bar for each arm, and room for a legend."""
+    """The size in inches of a figure with one bar for each arm, and room for a legend."""
     return 7.2, 1.6 + 0.32 * len(arms)
