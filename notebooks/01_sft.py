@@ -9,16 +9,20 @@
 # %% [markdown]
 # # 01 Supervised fine-tuning
 #
-# **Question.** How good is a small code model before any of its programs is
-# executed for training, and how rare is a program that passes?
+# **Question.** How good is a small code model before training executes any of
+# its programs? How often does one of its programs pass its tests?
 #
-# The answer sets the stage for the rest: pass/fail feedback can only speak where
-# something passes. This notebook makes the model that all arms start from.
+# This notebook makes the model that all later training starts from. Later
+# notebooks train it further, by several methods. One such method is called an
+# *arm* of the study. Feedback by pass or fail needs some programs that pass, so
+# the answers here decide how much it can teach.
+#
 # Next: [02 PPO](02_ppo.ipynb), [03 ETA-DPO](03_eta_dpo.ipynb),
 # [04 analysis](04_analysis.ipynb).
 
 # %%
 import pandas as pd
+from IPython.display import display
 
 from eta_utils.analysis import (
     by_difficulty,
@@ -46,18 +50,21 @@ from eta_utils.tasks import Overlap, overlaps
 # %% [markdown]
 # ## Parameters
 #
-# Change `profile` to `"smoke"` for a run of the whole study in minutes whose
-# numbers mean nothing. `None` stands for the value of the run, or, in a new run,
-# of the profile; the table shows what holds.
+# A profile sets all parameters at once. Set `profile` to `"smoke"` to try the
+# whole study in minutes; its numbers mean nothing. `"small"` is the default,
+# and `"full"` is the published study.
+#
+# Leave `None` to use the run's saved value; a new run takes the profile's
+# default. The table below the next cell lists all parameters and their values.
 
 # %% tags=["parameters"]
-run: str = None  # folder under outputs/; None: named after the profile
-profile: str = None  # small, smoke, full; None: the run's, or small
+run: str = None  # name of the folder under outputs; default: the profile's name
+profile: str = None  # named set of parameters
 seed: int = 0  # of everything that is drawn
-outputs: str = None  # where run folders lie; None: outputs/ of the project
-corpus_noise: float = None  # share of steps with a bug in the base's corpus
-sft_tasks: int = None  # tasks with a clean solution
-sft_learning_rate: float = None  # peak
+outputs: str = None  # folder of all runs
+corpus_noise: float = None  # probability that a step in the corpus has a bug
+sft_tasks: int = None  # number of tasks, each with a correct solution
+sft_learning_rate: float = None  # peak learning rate of a cosine schedule
 
 # %%
 study = Study.begin(
@@ -70,16 +77,22 @@ study = Study.begin(
     sft_learning_rate=sft_learning_rate,
 )
 print(study.cost("01_sft"))
+print(f"This notebook shows seed {study.seed} of run {study.run}.")
 pd.DataFrame(study.table()).style.hide(axis="index")
 
 # %% [markdown]
 # ## The tasks
 #
-# A built-in task is a function whose docstring numbers the steps to take; its
-# difficulty is their number. Tests come from the reference solution: five visible
-# asserts, which pairs and rewards may use, and ten hidden ones for evaluation. Tasks
-# of a named set, such as HumanEval, have the tests of the set. Splits never share a
-# prompt. Here is a held-out task with its solution and visible tests.
+# A built-in task is a function to complete. Its docstring numbers the steps
+# that the function must take. The number of steps is the task's difficulty. The
+# model's *prompt* is the function's first line with this docstring.
+#
+# The tests come from the reference solution. Five *visible* asserts serve
+# training. Ten *hidden* asserts serve evaluation alone. Tasks of a named set,
+# such as HumanEval, bring their own tests. No prompt occurs in two splits of
+# the tasks.
+#
+# Here is a held-out task with its solution and its visible tests.
 
 # %%
 tests = tasks_of(study, "test")
@@ -87,19 +100,27 @@ task = next(iter(tests.values()))
 figures.code(task.prompt + task.canonical_solution + "\n\n" + task.test)
 
 # %% [markdown]
-# Is any of them like a task that will be trained on? Alike are two tasks with the same
-# prompt, with the same solution but for names, or with 13 words of their docstrings in
-# a row.
+# Do held-out tasks resemble tasks that will be trained on? Two tasks count as
+# alike if one of these holds:
+#
+# - their prompts are the same;
+# - their solutions are the same, whatever the names of functions and variables;
+# - their docstrings share 13 words in a row.
+#
+# The built-in docstrings all draw their steps from one list of operations, so
+# some share a long piece of text although their solutions differ. The column
+# `why` says which of the three it is. In profile `small` all tasks found share
+# words; none shares a prompt or a solution.
 
 # %%
 trained = tasks_of(study, "sft") | tasks_of(study, "align")
 alike = overlaps(trained, tests)
-print(f"{len(alike)} of {len(tests)} held-out tasks are like one that is trained on")
+print(f"{len(alike)} of {len(tests)} held-out tasks resemble a training task")
 pd.DataFrame(alike, columns=Overlap._fields).head()
 
 # %% [markdown]
-# Before anything is measured: every reference solution must pass its own tests, or
-# the judge is broken and all numbers with it.
+# Before any measurement, every reference solution must pass its own hidden
+# tests. If one fails, the judge is broken, and no number below can be trusted.
 
 # %%
 references = [
@@ -107,34 +128,36 @@ references = [
     for name, task in tests.items()
 ]
 hidden = {name: task.hidden() for name, task in tests.items()}
-passed = [each.passed for each in judge(references, hidden, study.judging)]
+outcomes = judge(references, hidden, study.judging)
+passed = [outcome.passed for outcome in outcomes]
 print(f"{sum(passed)} of {len(passed)} reference solutions pass")
-assert all(passed), "the judge fails references: see python -m eta_utils doctor"
+assert all(passed), "the judge fails references: run python -m eta_utils doctor"
 
 # %% [markdown]
 # ## The base model
 #
-# Nobody hands out a model of half a million parameters that writes Python, so the
-# base is made here: GPT-2's architecture, its own byte-level BPE, and one pass over a
-# corpus that is as buggy as code on the web. Each step of a corpus program carries,
-# with the probability `corpus_noise`, one of these bugs.
+# We know of no published model of half a million parameters that writes Python,
+# so we train one here. It has GPT-2's architecture and its own byte-level BPE
+# tokenizer. It reads a corpus of programs once. The corpus has bugs, as code on
+# the web has: each step of a program carries one with probability
+# `corpus_noise`. The table counts them by kind.
 
 # %%
 parts = study.family, study.corpus, study.judging, study.seed
 corpus = corpus_of(*parts) if study.model.model == "tiny" else []
-kinds = pd.Series([kind for each in corpus for kind in each["bugs"]], dtype=str)
-clean = sum(not each["bugs"] for each in corpus)
+bugs = [kind for example in corpus for kind in example["bugs"]]
+clean = sum(not example["bugs"] for example in corpus)
 print(f"{len(corpus):,} programs, {clean:,} without a bug")
-kinds.value_counts().rename("bugs").to_frame()
+pd.Series(bugs, dtype=str).value_counts().rename("bugs").to_frame()
 
 # %% [markdown]
-# A program from the corpus, with its bugs. The model learns what is common: at
-# temperature 0 it mostly writes clean lines, and when it samples it makes the
-# corpus' mistakes about as often as the corpus does. (Any other `model` is taken as it
-# is, and has no such corpus.)
+# Here is a program from the corpus, with its bugs. The model learns what is
+# frequent. At temperature 0 it mostly writes correct lines. When it samples, it
+# makes the corpus' mistakes about as often as the corpus does. (Another `model`
+# is used as it comes and has no such corpus.)
 
 # %%
-for example in [each for each in corpus if each["bugs"]][:1]:
+for example in [example for example in corpus if example["bugs"]][:1]:
     print("bugs:", ", ".join(example["bugs"]))
     figures.code(example["prompt"] + example["completion"])
 
@@ -145,15 +168,18 @@ pd.Series(base.metrics).to_frame("base model")
 # %% [markdown]
 # ## Supervised fine-tuning
 #
-# One epoch over a small subset of tasks with clean solutions. With a prompt $x$ and
-# a solution $y$ of $T$ tokens, TRL's SFTTrainer minimises
+# Supervised fine-tuning (SFT) trains for one epoch on a few tasks with correct
+# solutions. For a prompt $x$ and a solution $y$ of $T$ tokens, TRL's SFTTrainer
+# minimises
 #
-# $$L(\theta) = -\frac{1}{T} \sum_{t=1}^{T} \log \pi_\theta(y_t | x, y_{1..t-1})$$
+# $$L(\theta) = -\frac{1}{T} \sum_{t=1}^{T}
+# \log \pi_\theta(y_t | x, y_{1..t-1})$$
 #
-# in words: the mean negative log-probability of the solution's tokens. Prompt and
-# solution are tokenized apart, and the prompt's last newline belongs to the
-# solution; tokenized together, newline and indent would merge into a token that the
-# model never meets when it generates.
+# This is the mean negative log-probability of the solution's tokens.
+#
+# Prompt and solution are tokenized separately, and the prompt's last newline
+# goes to the solution. Tokenized together, the newline and the indent would
+# become one token, which never occurs at this place when the model generates.
 
 # %%
 sft = finetune(study, base)
@@ -166,19 +192,25 @@ curves = figures.training_curves(
         "token accuracy": ["mean_token_accuracy"],
     },
 )
-figures.show(curves, "SFT: loss and token accuracy at each step of one epoch.")
+figures.show(
+    curves,
+    "SFT: loss and token accuracy at each training step.",
+)
 
 # %% [markdown]
-# The loss is the formula above on each batch; the accuracy is the share of tokens
-# that the model would have chosen itself. What remains is what cannot be known: the
-# corpus' habit of making mistakes, which one short epoch does not wash out.
+# The loss is the formula above on each batch. The accuracy is the fraction of
+# tokens that the model itself ranks first. One short epoch does not remove the
+# mistakes that the model learned from the corpus.
 
 # %% [markdown]
 # ## Evaluation on held-out tasks
 #
-# Every model writes `test_samples` programs per task at temperature 1, and one
-# greedily. A program counts as passed when all hidden tests pass. Intervals are 95 %
-# bootstraps over tasks.
+# Every model writes `test_samples` programs per task by sampling, at
+# temperature 1 unless `temperature` says otherwise. It writes one more
+# greedily, at temperature 0. A program passes if all hidden tests pass.
+#
+# *Sampled pass@1* is the fraction of sampled programs that pass. Intervals are
+# 95 % bootstrap intervals over tasks.
 
 # %%
 tests_of = {
@@ -193,64 +225,73 @@ figures.table(table)
 # %%
 figures.show(
     figures.pass_fail(scores),
-    "Share of sampled programs that pass, base and SFT, with intervals.",
+    "Share of sampled programs that pass, for the base model and SFT. The "
+    "black line is the 95 % interval.",
 )
 
 # %% [markdown]
-# The gap between greedy and sampled is the room that alignment has: the model often
-# *can* write the program, and as often draws one of the bugs it has read.
+# Greedy decoding passes more often than sampling. The model often *can* write
+# the program, but sampling also draws the bugs it has read. Alignment can close
+# this gap.
 
 # %%
 rates = by_difficulty(scores)
 figures.show(
     figures.difficulty(rates),
-    "Sampled pass@1 falls with the number of steps, for base and SFT.",
+    "Sampled pass@1 by number of steps in the task, for the base model and "
+    "SFT.",
 )
 
 # %% [markdown]
-# Each step must be right for the program to pass, so the pass rate falls with their
-# number, roughly as a power.
+# A program passes only if each of its steps is right. So the pass rate falls
+# with the number of steps.
 
 # %%
 counts = read_statuses(study)
 figures.show(
     figures.statuses(counts[counts["arm"].isin(tests_of)]),
-    "What became of the sampled programs of base and SFT, by status.",
+    "How the sampled programs of the base model and SFT end, by status.",
 )
 
 # %% [markdown]
-# Most failures run to the end and answer wrongly, or raise on the way. That is what
-# a trace can tell apart and a pass/fail bit cannot.
+# Programs fail in different ways. Some give a wrong answer (`assertion`), some
+# raise an exception, some do not compile. Pass/fail feedback treats them alike.
+# An *execution trace* can distinguish them: it records which lines ran and
+# which values the variables took.
 
 # %% [markdown]
 # ## How rare is a pass where alignment begins?
 #
-# The first round's samples on alignment prompts, judged by visible tests. Where all
-# samples of a prompt fail, binary feedback has nothing to say.
+# The SFT model samples programs for the prompts of the first round of
+# alignment, and the visible tests judge them. If all samples for a prompt fail,
+# we call it an *all-fail prompt*. Pass/fail feedback cannot rank these samples,
+# because all get the same verdict.
 
 # %%
 drawn = draw(study, sft, 1)
 print(f"{drawn.metrics['programs']:,} programs executed")
-print(f"sampled pass@1           {drawn.metrics['pass@1']:.3f}")
-print(f"prompts where all fail   {drawn.metrics['all fail']:.3f}")
+print(f"sampled pass@1               {drawn.metrics['pass@1']:.3f}")
+print(f"fraction of all-fail prompts {drawn.metrics['all fail']:.3f}")
 
 # %% [markdown]
 # ## HumanEval
 #
-# The same path judges OpenAI's HumanEval. For the built-in model this must give 0:
-# it has read nothing but pipelines of steps. A pass here would be a bug of the judge.
-# (A study of a named set has its own evaluation above.)
+# The same code samples and judges programs for OpenAI's HumanEval. The built-in
+# model must score 0: it has only read lists of steps. If it passed a problem,
+# we would suspect the judge. (A study of a named set skips this, as it has its
+# own evaluation above.)
 
 # %%
 if study.family.generated:
     humaneval = evaluate_on_humaneval(study, sft)
-    figures.table(pd.Series(humaneval.metrics).to_frame("HumanEval").T)
+    display(figures.table(pd.DataFrame([humaneval.metrics])))
 
 # %% [markdown]
 # ## Three programs
 #
-# One that passes, one that answers wrongly, and one that raises (where there are
-# such). The comment says what the judge found.
+# One program that passes, one that answers wrongly, and one that raises, if the
+# model wrote such programs. The line above each says what the judge found. If
+# the program raised, the line that raised is marked.
 
 # %%
 for outcome in figures.three(examples(study, "sft")):
@@ -258,13 +299,17 @@ for outcome in figures.three(examples(study, "sft")):
 
 # %% [markdown]
 # ## What was learned
+#
+# These sentences are about one seed. [04](04_analysis.ipynb) has the results of
+# all seeds.
 
 # %%
 sampled = mean_interval(matrix(scores, "sft"))
 all_fail = drawn.metrics["all fail"]
+print(f"Seed {study.seed} of run {study.run}:")
 figures.sentences(
     [
-        f"SFT passes {sampled} of held-out programs when it samples.",
-        f"On {all_fail:.0%} of alignment prompts all samples fail.",
+        f"Of the programs that SFT samples for held-out tasks, {sampled} pass.",
+        f"{all_fail:.0%} of the alignment prompts are all-fail prompts.",
     ]
 )

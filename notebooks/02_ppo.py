@@ -9,9 +9,13 @@
 # %% [markdown]
 # # 02 PPO on a binary reward
 #
-# **Question.** What does the usual signal, one bit per program, give when it is used
-# well? This is the arm that the others are compared with: the policy writes
-# programs, each is executed, and all it learns is whether all visible tests passed.
+# **Question.** How much does a model learn from the usual feedback, one bit per
+# program?
+#
+# Proximal policy optimisation (PPO) is reinforcement learning. The model that
+# learns is called the policy. It writes programs, and each program is executed.
+# The reward only says whether all visible tests passed. This is the baseline
+# for the other arms.
 #
 # Before: [01 SFT](01_sft.ipynb). Next: [03 ETA-DPO](03_eta_dpo.ipynb),
 # [04 analysis](04_analysis.ipynb).
@@ -36,16 +40,17 @@ from eta_utils.training import PassReward
 # %% [markdown]
 # ## Parameters
 #
-# `None` stands for the value of the run, or, in a new run, of the profile.
+# Leave `None` to use the run's saved value; a new run takes the profile's
+# default. The table below the next cell lists all parameters and their values.
 
 # %% tags=["parameters"]
-run: str = None  # folder under outputs/; None: named after the profile
-profile: str = None  # small, smoke, full; None: the run's, or small
+run: str = None  # name of the folder under outputs; default: the profile's name
+profile: str = None  # named set of parameters
 seed: int = 0  # of everything that is drawn
-outputs: str = None  # where run folders lie; None: outputs/ of the project
-ppo_learning_rate: float = None  # constant
+outputs: str = None  # folder of all runs
+ppo_learning_rate: float = None  # learning rate; it stays constant
 ppo_epochs: int = None  # passes over each batch of episodes
-ppo_kl: float = None  # weight of the KL to the SFT model
+ppo_kl: float = None  # reward lost per nat of KL to the SFT model
 
 # %%
 study = Study.begin(
@@ -58,12 +63,14 @@ study = Study.begin(
     ppo_kl=ppo_kl,
 )
 print(study.cost("02_ppo"))
+print(f"This notebook shows seed {study.seed} of run {study.run}.")
 pd.DataFrame(study.table()).style.hide(axis="index")
 
 # %% [markdown]
 # ## The starting point
 #
-# The SFT model of notebook 01; if it has not been made yet, it is made now.
+# Training starts from the SFT model of notebook 01. If it is missing, this cell
+# makes it.
 
 # %%
 sft = finetune(study, pretrain(study))
@@ -73,9 +80,11 @@ print(f"SFT: sampled pass@1 {before.metrics['pass@1']:.3f}")
 # %% [markdown]
 # ## The reward
 #
-# A reward is a function of TRL's shape: prompts and completions in, a number for
-# each out. `None` means that the judge itself failed: such an episode is left out
-# and never counted as 0. Here it sees a right and a wrong program.
+# A reward is a function in TRL's format. It takes prompts and completions and
+# returns one number for each completion. It returns `None` if the judge itself
+# failed. PPO leaves such a program out; it does not count it as a failure.
+#
+# Here the reward judges a right and a wrong program.
 
 # %%
 tasks = tasks_of(study, "align")
@@ -87,15 +96,22 @@ reward([task.prompt] * 2, completions, task_id=[name] * 2)
 # %% [markdown]
 # ## The method
 #
-# PPO raises the probability of tokens that did better than expected, but not by
-# more than a factor of $1 + \epsilon$ at a time. With the ratio
-# $r_t = \pi_\theta(y_t) / \pi_{old}(y_t)$ and the advantage $A_t$ it maximises
+# PPO makes a token more probable if it did better than expected. Within one
+# update it stops pushing a token whose probability has changed by a factor of
+# $1 + \epsilon$. Let $r_t = \pi_\theta(y_t) / \pi_{old}(y_t)$ be the ratio of
+# new to old probability, and $A_t$ the advantage: how much better than
+# expected. PPO maximises
 #
 # $$\min(r_t A_t, \; clip(r_t, 1 - \epsilon, 1 + \epsilon) A_t)$$
 #
-# averaged over tokens. The advantage comes from a value head, which learns to say
-# how a program will end (GAE); each token also pays for leaving the SFT model (KL).
-# `eta_utils/ppo.py` has it in one readable file.
+# averaged over tokens.
+#
+# A value head, the critic, predicts the reward of a program while it is
+# written. GAE turns rewards and predictions into advantages. Each token also
+# pays a penalty for moving away from the SFT model, measured as a KL
+# divergence.
+#
+# PPO is in one readable file: `eta_utils/training/ppo.py`.
 
 # %%
 ppo = align(study, sft, "ppo")
@@ -106,18 +122,21 @@ figures.table(history.iloc[[0, len(history) // 2, -1]].T.reset_index())
 # %% [markdown]
 # ## What the metrics mean
 #
+# The table above shows the first, a middle and the last update. An episode is
+# one program.
+#
 # | metric | meaning | healthy |
 # |---|---|---|
-# | `objective/scores` | mean reward: share of programs that pass | rises |
-# | `objective/kl` | nats per program away from the SFT model | rises slowly |
-# | `objective/entropy` | nats per program of choice left | falls slowly |
-# | `objective/rlhf_reward` | score minus the price of the KL | rises |
+# | `objective/scores` | mean reward: fraction of programs that pass | rises |
+# | `objective/kl` | distance from SFT, nats per program | rises slowly |
+# | `objective/entropy` | entropy, nats per program | falls slowly |
+# | `objective/rlhf_reward` | mean reward with the KL penalty | rises |
 # | `policy/approxkl` | change in one update, nats per token (k3) | below 0.05 |
-# | `policy/clipfrac` | share of tokens where the clip holds | below 0.2 |
-# | `value/explained_variance` | how much of the returns the critic foresees | above 0 |
-# | `value/clipfrac` | the same clip for the critic | small |
-# | `groups/same_reward` | prompts whose samples all got the same reward | falls |
-# | `unjudged` | episodes that the judge could not judge | 0 |
+# | `policy/clipfrac` | fraction of tokens whose ratio is clipped | below 0.2 |
+# | `value/explained_variance` | how well the critic predicts | above 0 |
+# | `value/clipfrac` | fraction of tokens whose value is clipped | small |
+# | `groups/same_reward` | fraction of prompts whose rewards are equal | falls |
+# | `unjudged` | programs that the judge failed to judge | 0 |
 # | `length` | tokens per program | steady |
 
 # %%
@@ -132,13 +151,14 @@ curves = figures.training_curves(
 )
 figures.show(
     curves,
-    "PPO against executed programs: score; KL to SFT and entropy; share of prompts "
-    "whose samples all got the same reward.",
+    "PPO against executed programs: mean reward; KL to SFT and entropy; "
+    "fraction of prompts whose samples all got the same reward.",
 )
 
 # %% [markdown]
-# The score is on the prompts just sampled, each seen once; the last panel says on
-# how many prompts the bit taught nothing within the group.
+# The mean reward is that of new prompts: this update's programs have not been
+# trained on yet. The last panel shows how often pass/fail feedback cannot rank
+# the samples of a prompt, because all pass or all fail.
 
 # %%
 curves = figures.training_curves(
@@ -152,31 +172,37 @@ curves = figures.training_curves(
 )
 figures.show(
     curves,
-    "PPO against executed programs: change per update, clipped shares of policy and "
-    "value, and the variance that the critic explains.",
+    "PPO against executed programs: change of the policy in one update; "
+    "fraction of tokens clipped, for policy and value; variance that the "
+    "critic explains.",
 )
 
 # %% [markdown]
-# If the change per update or the clipped share grew without bound, the learning rate
-# would be too high and a collapse near.
+# If the change per update or the clipped fraction keeps growing, the learning
+# rate is too high, and training may collapse soon.
 
 # %% [markdown]
 # ## Controls
 #
-# Other arms of reinforcement learning, where the run has them (`rl_arms`): `rloo` is
-# PPO without a critic, by TRL; `ppo-eta` pays failing programs by how far they got, but
-# only on prompts where nothing passes.
+# A run may have further arms of reinforcement learning, named in `rl_arms`:
+#
+# - `rloo` is TRL's RLOO, which needs no critic;
+# - `ppo-eta` also rewards failing programs by how far they got, but only on
+#   all-fail prompts: those where all samples fail;
+# - `ppo-rm` is rewarded by ETA-RM, the reward model of [03](03_eta_dpo.ipynb).
 
 # %%
 others = {
-    arm.name: align(study, sft, arm) for arm in study.arms.rl if arm.name != "ppo"
+    arm.name: align(study, sft, arm)
+    for arm in study.arms.rl
+    if arm.name != "ppo"
 }
 
 # %% [markdown]
 # ## Evaluation on held-out tasks
 #
-# The same tasks and seeds of sampling as for SFT, so the difference is paired task by
-# task.
+# All models get the same tasks and the same sampling seeds as SFT. So each gain
+# over SFT is a paired difference, task by task.
 
 # %%
 for rounds in (ppo, *others.values()):
@@ -189,13 +215,15 @@ figures.table(results_table(scores))
 # %%
 figures.show(
     figures.pass_fail(scores),
-    "Share of sampled programs that pass, SFT and PPO, with intervals.",
+    "Share of sampled programs that pass, for SFT and each arm of "
+    "reinforcement learning. The black line is the 95 % interval.",
 )
 
 # %% [markdown]
-# A reward model can be fooled. Where `ppo-rm` was run: the score that ETA-RM gives to
-# the programs the policy writes, and what the hidden tests say. A score that rises
-# while the pass rate falls is drift.
+# A policy can learn to fool a reward model. If the run has `ppo-rm`, the next
+# figure shows ETA-RM's score of the policy's programs, and the pass rate on
+# hidden tests. If the score rises while the pass rate falls, the policy fools
+# its reward model.
 
 # %%
 if "ppo-rm" in others:
@@ -203,15 +231,15 @@ if "ppo-rm" in others:
     drifting["programs"] = drifting["episodes"].cumsum()
     figures.show(
         figures.drift(drifting, scores[scores["arm"] == "ppo-rm"]),
-        "PPO on ETA-RM: mean score by the reward model, and held-out sampled pass@1, "
-        "against executed programs.",
+        "PPO on ETA-RM, against executed programs: mean score by the reward "
+        "model, and held-out sampled pass@1.",
     )
 
 # %% [markdown]
 # ## Three programs
 #
-# One that passes, one that answers wrongly, and one that raises (where there are
-# such).
+# One program that passes, one that answers wrongly, and one that raises, if
+# PPO's model wrote such programs.
 
 # %%
 tests = tasks_of(study, "test")
@@ -220,7 +248,12 @@ for outcome in figures.three(examples(study, "ppo")):
 
 # %% [markdown]
 # ## What was learned
+#
+# These sentences are about one seed. Their intervals do not show how much the
+# results differ between seeds. [04](04_analysis.ipynb) has the results of all
+# seeds.
 
 # %%
 found = contrast_table(scores)
+print(f"Seed {study.seed} of run {study.run}:")
 figures.sentences(found["in words"])

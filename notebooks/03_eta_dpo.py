@@ -9,11 +9,21 @@
 # %% [markdown]
 # # 03 ETA-DPO
 #
-# **Question.** Does it help to tell the model *how far* a failing program got? Pairs
-# of programs for one prompt are ordered by their execution traces and the model
-# learns to prefer the better one. Two controls get the same number of executed
-# programs: pairs by pass/fail alone (`binary`), and by the number of steps executed
-# before failing (`steps`, the founding rule taken literally).
+# **Question.** Does it help to tell the model *how far* a failing program got?
+#
+# Execution-Trace Alignment (ETA) compares two programs for one prompt by their
+# execution traces. The better one is the winner. Direct preference optimisation
+# (DPO) trains the model to prefer the winner. The rule that names the winner is
+# called an *ordering*. This notebook trains one arm for each ordering in
+# `dpo_arms`. By default:
+#
+# - `eta`: the winner got further, by its asserts and the closeness of its
+#   answers;
+# - `binary`: the winner passes, and the loser fails;
+# - `steps`: the winner executed more steps before it failed. This is the rule
+#   of the founding experiment.
+#
+# All arms execute the same number of programs.
 #
 # Before: [01 SFT](01_sft.ipynb), [02 PPO](02_ppo.ipynb). Next:
 # [04 analysis](04_analysis.ipynb).
@@ -53,17 +63,18 @@ from eta_utils.study import (
 # %% [markdown]
 # ## Parameters
 #
-# `None` stands for the value of the run, or, in a new run, of the profile.
+# Leave `None` to use the run's saved value; a new run takes the profile's
+# default. The table below the next cell lists all parameters and their values.
 
 # %% tags=["parameters"]
-run: str = None  # folder under outputs/; None: named after the profile
-profile: str = None  # small, smoke, full; None: the run's, or small
+run: str = None  # name of the folder under outputs; default: the profile's name
+profile: str = None  # named set of parameters
 seed: int = 0  # of everything that is drawn
-outputs: str = None  # where run folders lie; None: outputs/ of the project
-dpo_arms: str = None  # orderings, with options, as in eta+matched
-dpo_beta: float = None  # inverse temperature of DPO
-dpo_learning_rate: float = None  # peak
-dpo_nll_weight: float = None  # weight of the NLL of winners that pass
+outputs: str = None  # folder of all runs
+dpo_arms: str = None  # arms of DPO: orderings, with options, as in eta+matched
+dpo_beta: float = None  # beta of DPO: higher keeps nearer to the reference
+dpo_learning_rate: float = None  # peak learning rate of a cosine schedule
+dpo_nll_weight: float = None  # weight of the NLL of winners that pass; 0: none
 
 # %%
 study = Study.begin(
@@ -77,36 +88,43 @@ study = Study.begin(
     dpo_nll_weight=dpo_nll_weight,
 )
 print(study.cost("03_eta_dpo"))
+print(f"This notebook shows seed {study.seed} of run {study.run}.")
 pd.DataFrame(study.table()).style.hide(axis="index")
 
 # %% [markdown]
 # ## Samples of the SFT model
 #
-# The first round's samples are the same for all arms. Each is executed on the
-# visible tests, with its trace.
+# All arms share the samples of the first round. Each sample runs on the visible
+# tests, and its trace is recorded. A prompt is an *all-fail prompt* if all of
+# its samples fail.
 
 # %%
 sft = finetune(study, pretrain(study))
 drawn = draw(study, sft, 1)
 print(f"{drawn.metrics['programs']:,} programs executed")
-print(f"sampled pass@1           {drawn.metrics['pass@1']:.3f}")
-print(f"prompts where all fail   {drawn.metrics['all fail']:.3f}")
+print(f"sampled pass@1               {drawn.metrics['pass@1']:.3f}")
+print(f"fraction of all-fail prompts {drawn.metrics['all fail']:.3f}")
 
 # %% [markdown]
 # ## Orderings
 #
-# An ordering is a key of an outcome; the program with the greater key wins.
+# An ordering computes a key from what the judge recorded of a program. The
+# program with the greater key wins. `alignment` is how far the program's
+# variables go through the same values as in the reference solution. `tier` is
+# the kind of failure, from "does not compile" to "answers wrongly".
 
 # %%
 names = ["eta", "binary", "steps", "states", "fraction", "alignment", "tier"]
-keys = [{"ordering": n, "key": ORDERINGS[n].about} for n in names]
+keys = [{"ordering": name, "key": ORDERINGS[name].about} for name in names]
 pd.DataFrame(keys).style.hide(axis="index")
 
 # %% [markdown]
-# Pairs are *gated*: where some sample passes, every ordering pairs a passing program
-# with a failing one. The orderings differ on prompts where nothing passed. A pair of
-# `eta` on such a prompt: lines that ran are shaded, and the states of the variables go
-# up to where the two programs part.
+# If some sample of a prompt passes, every ordering pairs a passing program with
+# a failing one. So the orderings differ on all-fail prompts only.
+#
+# Here is a pair that `eta` makes on an all-fail prompt. Lines that ran are
+# shaded. The values of the variables follow, up to the first difference between
+# the two programs.
 
 # %%
 pairs = pairs_of(study, drawn, "dpo-eta", 1)
@@ -115,7 +133,7 @@ tasks = tasks_of(study, "align")
 
 
 def seen(pair: dict) -> tuple:
-    """The task of a pair and both programs, executed again to see what they did."""
+    """The task of a pair and its programs, executed again for their traces."""
     texts = [pair["prompt"] + pair[side] for side in ("chosen", "rejected")]
     samples = [{"task_id": pair["task_id"], "solution": text} for text in texts]
     both = judge(samples, tasks, study.judging, keep_trace=True)
@@ -127,7 +145,7 @@ for pair in all_fail[:1]:
     figures.pair(*seen(pair))
 
 # %% [markdown]
-# In a live notebook, choose another:
+# In a live notebook you can choose another pair:
 
 # %%
 figures.browse(pairs, seen)
@@ -135,10 +153,14 @@ figures.browse(pairs, seen)
 # %% [markdown]
 # ## Are the labels right?
 #
-# Before training: does the program that an ordering prefers pass more *hidden* tests?
-# Shares are of all pairs of failing programs that the hidden tests tell apart: how
-# many the ordering decides, and how many of those rightly. Intervals are over tasks.
-# Nothing trains on these hidden tests.
+# This check comes before any training. Does the winner of an ordering pass more
+# *hidden* tests than the loser? No training uses these hidden tests.
+#
+# The table is about pairs of failing programs that the hidden tests can
+# distinguish. `decides` is the fraction of these pairs in which the ordering
+# names a winner. `right` is the fraction of the decided pairs in which that
+# winner passes more hidden tests. The columns with `tied` count only pairs that
+# pass equally many visible tests. Intervals are over tasks.
 
 # %%
 programs = hidden_programs(study, drawn)
@@ -147,22 +169,29 @@ write_results(study.folder, labels=labels)
 figures.table(audit.audit_table(labels))
 
 # %% [markdown]
-# `binary` decides none of these pairs: that is the silence which ETA means to fill.
-# `yield` is the share of prompts without a passing program on which an ordering can
-# speak. `endless` and `padded` winners are those that a policy could learn to imitate:
-# programs that had to be stopped, or ran four times the loser's steps to no use.
+# `binary` decides none of these pairs, as both programs fail. ETA is meant to
+# decide them.
+#
+# `yield` is the fraction of all-fail prompts for which the ordering makes a
+# pair. Two columns count winners that a policy should not imitate. `endless`
+# winners had to be stopped. `padded` winners ran over four times the loser's
+# steps without passing more hidden tests.
+#
+# The next table splits the pairs that `eta` decides into thirds, by the
+# difference of their keys: the margin.
 
 # %%
 figures.table(pd.DataFrame(audit.by_margin(programs, "eta")))
 
 # %% [markdown]
-# Larger margins should be right more often. Where they are not, a threshold on the
-# margin would only cost pairs.
+# Pairs with larger margins should be right more often. If they are not, a least
+# margin would remove pairs without making the rest better.
 
 # %% [markdown]
-# Where failing programs pass equally many visible tests, `fraction` is silent, and
-# what the program *did* must tell them apart. For two orderings the surest such pair
-# that the hidden tests confirm, and the surest one that they contradict:
+# `fraction` cannot decide between failing programs that pass equally many
+# visible tests. Other orderings can, by what the programs *did*. For two
+# orderings you see the pair of this kind with the largest margin that the
+# hidden tests confirm, and the one that they contradict:
 
 # %%
 for ordering in ("eta", "alignment"):
@@ -175,18 +204,24 @@ for ordering in ("eta", "alignment"):
 # %% [markdown]
 # ## The method
 #
-# DPO raises the log-probability of the winner $y_w$ against that of the loser $y_l$,
-# each measured from where it stood in the reference model:
+# DPO makes the winner $y_w$ more probable relative to the loser $y_l$. It
+# measures both relative to a reference model, which stays fixed:
 #
 # $$L = -\log \sigma(\beta \log \frac{\pi(y_w)}{\pi_{ref}(y_w)}
 # - \beta \log \frac{\pi(y_l)}{\pi_{ref}(y_l)})$$
 #
-# To this is added the winner's negative log-likelihood per token, but only where the
-# winner passes: to imitate a failing winner is to learn its bug. Each round samples
-# from the newest model; its reference is the model at the start of the round.
+# If the winner passes, the loss also has the winner's negative log-likelihood
+# (NLL) per token. A failing winner gets no such term, because the model would
+# imitate its bug.
 #
-# An arm is an ordering, with options behind plus signs: `eta+matched` gets no more
-# pairs than `binary`.
+# Training has several rounds. Each round samples from the newest model, and the
+# reference is the model at the start of the round.
+#
+# The name of an arm is its ordering, with options behind plus signs. `matched`
+# keeps no more pairs than `binary` makes of the same samples. `ungated` also
+# makes pairs of failing programs for prompts where another sample passes.
+#
+# In the table, `by passing` counts the pairs whose winner passes.
 
 # %%
 rounds = {arm.name: align(study, sft, arm) for arm in study.arms.dpo}
@@ -200,30 +235,35 @@ figures.table(pd.DataFrame(made))
 # %% [markdown]
 # ## What training did to winners and losers
 #
-# DPO can lower the winner's probability as long as the loser's falls faster
-# (displacement). So both are watched.
+# DPO's loss can fall although the winner becomes less probable, if the loser
+# falls faster. This is called displacement. The figures show the
+# log-probabilities of both.
 
 # %%
 for arm, stages in rounds.items():
-    history = training_history(stages)
+    history = training_history(stages).rename(columns={"log": "log entry"})
     name = label(arm)
     panels = {
         f"{name}: log-probability": ["logps/chosen", "logps/rejected"],
         "pairs ranked right": ["rewards/accuracies"],
     }
     figures.show(
-        figures.training_curves(history, "log", panels),
-        f"{name}, all rounds: log-probability of winners and losers, and share of "
-        "pairs that the model ranks right.",
+        figures.training_curves(history, "log entry", panels),
+        f"{name}, all rounds: log-probability of winners (chosen) and losers "
+        "(rejected); fraction of pairs that the model ranks right.",
     )
 
 # %% [markdown]
-# Each round begins anew from its own samples, hence the steps between rounds; at its
-# first batch the model still is its own reference, so no pair counts as ranked right.
-# Both lines falling together would be displacement.
+# Each round has new samples and a new reference, so the curves jump between
+# rounds. At the first batch of a round the model equals its reference, so no
+# pair counts as ranked right. If both log-probabilities fall together, that is
+# displacement.
 
 # %% [markdown]
 # ## Evaluation after each round
+#
+# As in 01: held-out tasks, judged by hidden tests. Gains over SFT are paired
+# task by task.
 
 # %%
 for stages in rounds.values():
@@ -237,62 +277,70 @@ figures.table(results_table(scores))
 # %%
 figures.show(
     figures.learning_curves(scores),
-    "Held-out sampled pass@1 after each round, against executed programs, by arm.",
+    "Held-out sampled pass@1 after each round, by arm, against the number of "
+    "programs executed for training.",
 )
 
 # %% [markdown]
-# The curve matters more than its end: trace pairs can speak while nothing passes, so
-# if they help, they help early.
+# Look at the whole curve and not only at its end. On all-fail prompts `binary`
+# makes no pairs, and traces do. All-fail prompts are most frequent at the
+# start, so traces should help most there.
 
 # %% [markdown]
 # ## ETA-RM
 #
-# The same pairs can train a reward model: the SFT model with a scalar head $s$, by
-# TRL's RewardTrainer, on
+# ETA's pairs can also train a reward model, called ETA-RM. It is the SFT model
+# with a head $s$ that gives each program one number. TRL's RewardTrainer
+# minimises
 #
 # $$L = -\log \sigma(s(y_w) - s(y_l))$$
 #
-# It takes more pairs of a prompt than DPO (`rm_pairs_per_prompt`): they cost no further
-# execution. It never sees a test of the prompt it scores. It is judged as a reward
-# model, on the SFT model's samples of the held-out tasks and by their hidden tests: how
-# often does the better of two programs score higher, and how often does the best of n
-# samples pass?
+# ETA-RM uses more pairs per prompt than DPO (`rm_pairs_per_prompt`), which
+# costs no further execution. To score a program it needs no tests.
+#
+# We evaluate it on the SFT model's samples for held-out tasks, with their
+# hidden tests. Two questions: how often does the better of two programs get the
+# higher score? And how often does the best of n samples pass?
 
 # %%
 ranked = None
 if study.arms.eta_rm:
     judged = judge_eta_rm(study, sft, train_eta_rm(study, sft))
     ranked = pd.read_csv(judged.folder / "ranked.csv").assign(seed=seed)
-    print(f"expected calibration error {judged.metrics['calibration error']:.3f}")
+    error = judged.metrics["calibration error"]
+    print(f"expected calibration error {error:.3f}")
 figures.table(pd.DataFrame() if ranked is None else ranking.accuracy(ranked))
 
 # %%
 if ranked is not None:
     figures.show(
         figures.best_of_n(ranking.best_of(ranked)),
-        "Share of prompts whose best of n samples passes, by what ranks the samples.",
+        "Fraction of prompts whose best of n samples passes, by what ranks the "
+        "samples.",
     )
 
 # %% [markdown]
-# `random` is one sample; `oracle` is the best that a ranking could do. `error class`
-# has executed the program on the visible tests, which ETA-RM does without; `shortest`
-# knows nothing. A reward model that falls as n grows is fooled by what it likes most.
+# `random` picks one sample by chance. `oracle` knows the hidden tests, so no
+# ranking can do better. `error class` executes the program on the visible
+# tests, which ETA-RM does not need. `shortest` picks the shortest program. If
+# ETA-RM's curve falls as n grows, some bad programs get its highest scores.
 
 # %%
 if ranked is not None:
     figures.show(
         figures.reliability(ranking.reliability(ranked, "ETA-RM")[0]),
-        "Share of pairs that ETA-RM ranks right, by the probability that it predicts.",
+        "Fraction of pairs that ETA-RM ranks right, against the probability "
+        "that it predicts.",
     )
 
 # %% [markdown]
-# Below the dashed line it is too sure of itself.
+# Below the dashed line ETA-RM is overconfident.
 
 # %% [markdown]
 # ## Three programs of ETA-DPO
 #
-# One that passes, one that answers wrongly, and one that raises (where there are
-# such).
+# One program that passes, one that answers wrongly, and one that raises, if the
+# model wrote such programs.
 
 # %%
 tests = tasks_of(study, "test")
@@ -302,7 +350,12 @@ for outcome in figures.three(examples(study, shown)):
 
 # %% [markdown]
 # ## What was learned
+#
+# These sentences are about one seed. Their intervals do not show how much the
+# results differ between seeds, so [04](04_analysis.ipynb) may come to another
+# answer from all seeds.
 
 # %%
 found = contrast_table(scores)
+print(f"Seed {study.seed} of run {study.run}:")
 figures.sentences(found["in words"])

@@ -9,14 +9,27 @@
 # %% [markdown]
 # # 04 Analysis
 #
-# **Question.** Does execution-trace feedback align a code model better than
-# pass/fail feedback, at the same number of executed programs? This notebook only
-# reads what [01](01_sft.ipynb), [02](02_ppo.ipynb) and [03](03_eta_dpo.ipynb) wrote.
+# **Question.** Does feedback from execution traces align a code model better
+# than pass/fail feedback, at the same number of executed programs? This
+# notebook only reads what [01](01_sft.ipynb), [02](02_ppo.ipynb) and
+# [03](03_eta_dpo.ipynb) wrote.
 #
-# The primary contrasts were named before any result was seen: ETA-DPO against binary
-# DPO, and ETA-DPO against PPO, in sampled pass@1 on held-out tasks; after the first
-# round's programs, when passes are rare, and after all of them; on all tasks, and on
-# those where all samples of the SFT model fail, which is where ETA claims to help.
+# An *arm* is one way to train the model. All arms start from the same SFT
+# model, which supervised fine-tuning made:
+#
+# - **PPO** is reinforcement learning, rewarded by pass/fail;
+# - **binary DPO** learns from pairs of a passing and a failing program;
+# - **ETA-DPO** also learns from pairs of failing programs. Their execution
+#   traces say which of the two got further.
+#
+# *Sampled pass@1* is the fraction of programs sampled for held-out tasks that
+# pass all hidden tests.
+#
+# We named the primary contrasts before we saw any result. They compare ETA-DPO
+# with binary DPO and with PPO in sampled pass@1. We ask each after the first
+# round's programs, when passes are rare, and after all programs. We ask each on
+# all held-out tasks, and on those where all samples of the SFT model fail. ETA
+# claims to help there.
 
 # %%
 from IPython.display import display
@@ -46,10 +59,14 @@ from eta_utils.study import (
     tasks_of,
 )
 
+# %% [markdown]
+# Parameters: leave `None` to use the run's saved value. This notebook uses all
+# seeds of the run.
+
 # %% tags=["parameters"]
-run: str = None  # folder under outputs/; None: named after the profile
-profile: str = None  # small, smoke, full; None: the run's, or small
-outputs: str = None  # where run folders lie; None: outputs/ of the project
+run: str = None  # name of the folder under outputs; default: the profile's name
+profile: str = None  # named set of parameters
+outputs: str = None  # folder of all runs
 
 # %%
 study = Study.begin(run, profile, outputs=outputs)
@@ -57,7 +74,8 @@ print(study.cost("04_analysis"))
 scores = read_scores(study)
 seeds = sorted(set(scores["seed"]))
 pictures = study.run_folder / "figures"
-print(f"run {study.run}, seeds {seeds}, {scores['task_id'].nunique()} held-out tasks")
+tested = scores["task_id"].nunique()
+print(f"run {study.run}, seeds {seeds}, {tested} held-out tasks")
 
 # %% [markdown]
 # ## The answer
@@ -69,8 +87,9 @@ figures.sentences([answer(found, scores)])
 # %% tags=["summary"]
 figures.show(
     figures.gains(found[found["family"] == "primary"]),
-    "The primary contrasts: paired differences in sampled pass@1. Right of 0 the first "
-    "arm is better; lines are 95 % intervals, large dots the means, small dots seeds.",
+    "The primary contrasts: paired differences in sampled pass@1. Right of 0 "
+    "the first arm is better. A large dot is the mean over seeds, a line its "
+    "95 % interval, and a small dot one seed.",
     pictures / "gains.png",
 )
 
@@ -78,16 +97,21 @@ figures.show(
 figures.sentences(found.loc[found["family"] == "primary", "in words"])
 
 # %% [markdown]
-# An interval that includes 0 means that this run cannot tell the two apart, however
-# the dots lie. With one seed the interval covers the choice of tasks only; what
-# another seed would give is not in it, and with two or three seeds it is still too sure
-# of that.
+# If an interval includes 0, this run does not show which arm is better,
+# wherever the dots lie. With one seed, the interval only covers the choice of
+# tasks; another seed may give something else. With two or three seeds, the
+# interval is still too narrow.
 #
-# The same as a table, after all other contrasts (folded). `p` is the bootstrap's,
-# `holm` adjusts it for the number of questions in its family, `greedy_p` is McNemar's
-# exact test on greedy completions, `improvement` the probability that the first arm
-# beats the second on a random task, and `smallest` the difference that this run would
-# have shown four times in five.
+# Two tables follow: all other contrasts (folded), and the primary contrasts.
+#
+# | column | meaning |
+# |---|---|
+# | `value` | the paired difference, with its 95 % interval |
+# | `p` | p-value by the bootstrap |
+# | `holm` | the same, adjusted for the number of contrasts in its family |
+# | `greedy_p` | McNemar's exact test on the greedy programs |
+# | `improvement` | probability that the first arm is better on a random task |
+# | `smallest` | difference that this run would detect four times in five |
 
 # %%
 numbers = found.drop(columns=["by seed", "in words"])
@@ -96,18 +120,20 @@ figures.folded("all other contrasts", figures.table(numbers[~primary]))
 figures.table(numbers[primary])
 
 # %%
+others = found[found["family"] != "primary"]
 figures.show(
-    figures.gains(found[(found["family"] != "primary") & (found["tasks"] == "all")]),
-    "All other contrasts, on all tasks. Secondary ones first, then each arm's gain "
-    "over SFT; drawn as above.",
+    figures.gains(others[others["tasks"] == "all"]),
+    "All other contrasts, on all tasks: first the secondary ones, then each "
+    "arm's gain over SFT. Dots and lines are those of the first figure.",
     pictures / "others.png",
 )
 
 # %% [markdown]
 # ## Results
 #
-# All arms that were aligned executed the same number of programs for training.
-# Intervals are 95 % bootstraps over seeds and tasks; gains are paired with SFT.
+# All arms that start from SFT executed the same number of programs for
+# training. Intervals are 95 % bootstrap intervals over seeds and tasks. Gains
+# over SFT are paired by seed and task.
 
 # %%
 table = results_table(scores)
@@ -122,44 +148,45 @@ figures.sentences(f"{label(arm)}: not run" for arm in missing)
 # %% [markdown]
 # ## Pass and fail
 #
-# The founding experiment's figure: of the programs that a model writes, how many
-# pass?
+# How many of the programs that a model writes pass? The founding experiment had
+# this figure, too.
 
 # %%
 figures.show(
     figures.pass_fail(scores),
-    "Share of sampled programs that pass, by arm. The coloured part passes; the black "
-    "line is its 95 % interval.",
+    "Share of sampled programs that pass, by arm. The coloured part passes. "
+    "The black line is the 95 % interval.",
     pictures / "pass_fail.png",
 )
 
 # %% [markdown]
 # ## Learning curves
 #
-# Held-out pass@1 against the number of programs executed for training: what each
-# execution bought.
+# Sampled pass@1 on held-out tasks, against the number of programs executed for
+# training.
 
 # %%
 for title, group in grouped(scores).items():
     figures.show(
         figures.learning_curves(group),
-        f"Learning curves: {title}. Held-out sampled pass@1 with 95 % intervals; all "
-        "arms start from the same SFT models, and a higher curve learned more from the "
-        "same number of executed programs.",
+        f"Learning curves: {title}. Sampled pass@1 on held-out tasks, with "
+        "95 % intervals. All arms start from the same SFT models. A higher "
+        "curve learned more from the same number of executed programs.",
         pictures / f"learning curves {title}.png".replace(" ", "_"),
     )
 
 # %% [markdown]
 # ## What became of the programs
 #
-# Statuses from passed to tampered; a wrong answer (`assertion`) is nearer to passing
-# than an exception, and that nearer than text that does not compile.
+# The statuses are sorted from `passed` to `tampered`. A wrong answer
+# (`assertion`) is closer to passing than an exception. Text that does not
+# compile is farther away.
 
 # %%
 figures.show(
     figures.statuses(read_statuses(study)),
-    "What became of the sampled programs, by arm. Statuses go from the best on the "
-    "left to the worst on the right.",
+    "How the sampled programs end, by arm. The statuses go from the best on "
+    "the left to the worst on the right.",
     pictures / "statuses.png",
 )
 
@@ -169,21 +196,24 @@ figures.show(
 # %%
 rates = by_difficulty(scores)
 write_results(study.run_folder, difficulty=rates)
-drawn = ["sft", *(each for pair in PRIMARY for each in pair)]
+drawn = ["sft", *(arm for pair in PRIMARY for arm in pair)]
 figures.show(
     figures.difficulty(rates[rates["arm"].isin(drawn)]),
-    "Sampled pass@1 by number of steps in the task. Each step must be right for a "
-    "program to pass, so more steps are harder.",
+    "Sampled pass@1 by number of steps in the task. A program passes only if "
+    "each step is right, so tasks with more steps are harder.",
     pictures / "difficulty.png",
 )
 
 # %% [markdown]
 # ## Where does it help?
 #
-# ETA can speak where nothing passes, so it should help most where passes are rare. The
-# same comparison from weaker and stronger models: runs whose base read a noisier or a
-# cleaner corpus (`beside`; large), and within each run the tasks by number of steps
-# (digits).
+# Traces can rank programs where none passes. So ETA-DPO should help most where
+# passes are rare. We compare two ways to make passes rarer. Runs named in
+# `beside` start from weaker or stronger base models, whose corpora had more or
+# fewer bugs. Within a run, tasks with more steps are harder.
+#
+# In the table, `silent` is the fraction of tasks where all samples of the SFT
+# model fail.
 
 # %%
 beside = all_scores(study, scores)
@@ -195,20 +225,23 @@ figures.table(across[across["steps"] == "all"].drop(columns="steps"))
 for contrast, part in across.groupby("contrast"):
     figures.show(
         figures.crossover(part),
-        f"{contrast} against the strength of the SFT model. Each large dot is a run on "
-        "all of its tasks, each digit its tasks with that many steps; above 0 ETA-DPO "
-        "is better. Left: by SFT's pass rate; right: by the share of tasks where all "
-        "of its samples fail.",
+        f"{contrast} against the strength of the SFT model. A large dot is a "
+        "run on all of its tasks; a digit is its tasks with that many steps. "
+        "Above 0 ETA-DPO is better. Left: by SFT's pass rate. Right: by the "
+        "fraction of tasks where all samples of SFT fail.",
         pictures / f"crossover {contrast}.png".replace(" ", "_"),
     )
 
 # %% [markdown]
 # ## Were the labels right?
 #
-# On the SFT models' samples of the alignment prompts, all seeds together: of pairs of
-# failing programs that the hidden tests tell apart, how many does an ordering decide
-# by visible tests alone, and how many of those rightly? ([03](03_eta_dpo.ipynb) says
-# what the other columns are.)
+# An *ordering* is a rule that names the better of two programs; `eta` is
+# ETA-DPO's. Orderings only see the visible tests. Here the hidden tests check
+# them, on pairs of failing programs that the hidden tests can distinguish.
+# `decides` is the fraction of pairs in which the ordering names a winner.
+# `right` is the fraction of those in which this winner passes more hidden
+# tests. The pairs are the SFT models' samples for alignment prompts, of all
+# seeds. ([03](03_eta_dpo.ipynb) explains the other columns.)
 
 # %%
 labels = of_seeds(study, "labels")
@@ -220,8 +253,9 @@ if len(labels):
 # %% [markdown]
 # ## Was the reward model right?
 #
-# ETA-RM of all seeds on the SFT models' samples of the held-out tasks: how often the
-# better program scores higher, and how often the best of n samples passes.
+# ETA-RM is a reward model trained on ETA's pairs. It scores the SFT models'
+# samples for held-out tasks, of all seeds. How often does the better of two
+# programs get the higher score? How often does the best of n samples pass?
 
 # %%
 ranked = of_seeds(study, "ranked")
@@ -234,16 +268,18 @@ if len(ranked):
     display(figures.table(right))
     figures.show(
         figures.best_of_n(best),
-        "How often the best of n samples passes, by what ranks them. `random` is one "
-        "sample, `oracle` the best that any ranking could do.",
+        "How often the best of n samples passes, by what ranks them. `random` "
+        "picks one sample by chance. `oracle` knows the hidden tests, so no "
+        "ranking can do better.",
         pictures / "best_of_n.png",
     )
 
 # %% [markdown]
 # ## A trace
 #
-# What the orderings see of a program that answers wrongly: how often each line ran
-# until the first failure, and how far its variables' values followed the reference's.
+# What an ordering sees of a program that answers wrongly: how often each line
+# ran before the first failure, and how far its variables went through the same
+# values as in the reference solution.
 
 # %%
 example = examples(study, "sft").get("assertion")
@@ -254,12 +290,12 @@ if example is not None:
 # %% [markdown]
 # ## Limits
 #
-# - The built-in model has half a million parameters and its tasks are made up: the
-#   mechanism is that of larger models, the size of the effects need not be.
-# - Built-in tasks for alignment and evaluation come from one generator. They share no
-#   prompt, but they share their operations.
-# - Visible and hidden tests are drawn alike, so a program that fits the visible ones
-#   by luck is rarer here than with hand-written tests.
-# - Hyper-parameters were chosen on the tuning split with seed 0, which is also a seed
-#   of this study; the evaluation tasks were not looked at.
-# - What the intervals above do not exclude is not claimed.
+# - The built-in model has half a million parameters, and its tasks are
+#   synthetic. Effects may have another size in larger models.
+# - One generator makes the built-in tasks for alignment and for evaluation.
+#   They share no prompt, but they share their operations.
+# - Visible and hidden tests come from the same distribution. So fewer programs
+#   pass the visible tests by luck than with tests written by hand.
+# - We chose hyper-parameters on the tuning split with seed 0. Seed 0 is also a
+#   seed of this study. We did not look at the evaluation tasks.
+# - We claim no difference whose interval includes 0.

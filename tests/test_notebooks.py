@@ -1,8 +1,14 @@
-"""The notebooks: in step with their twins, without outputs, and short enough to read."""
+"""The notebooks: in step with their twins, without outputs, and short enough to read.
+
+Their cell of parameters repeats what the settings say, so that JupyterLab and papermill
+show it; these tests hold the two together.
+"""
 
 from __future__ import annotations
 
 import ast
+import importlib
+import inspect
 import statistics
 from collections import Counter
 
@@ -12,11 +18,13 @@ import papermill
 import pytest
 
 from eta_utils.common.files import read_jsonl
-from eta_utils.study.study import Study
+from eta_utils.study.study import Study, all_parameters
 from tests.conftest import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-LONGEST_LINE, LONGEST_CELL, MEDIAN_CELL = 88, 35, 10
+OF_THE_STUDY = NOTEBOOKS[:4]
+LONGEST_LINE, LONGEST_CELL, MEDIAN_CELL = 80, 35, 10
+MOST_ROOMS = 6
 
 
 def code_cells(path):
@@ -51,14 +59,61 @@ def test_a_notebook_holds_no_outputs_and_names_the_kernel(path):
     assert nbformat.read(path, as_version=4).metadata.kernelspec.name == "python3"
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS[:4], ids=name_of)
-def test_every_parameter_of_a_notebook_is_one_of_the_study_with_its_type(path):
-    types = {row["parameter"]: type(row["value"]).__name__ for row in Study().table()}
+@pytest.mark.parametrize("path", OF_THE_STUDY, ids=name_of)
+def test_each_parameter_of_a_notebook_has_the_type_and_the_help_of_its_setting(path):
     declared = papermill.inspect_notebook(path)
-    assert {"run", "profile", "outputs"} <= declared.keys()
-    for name, found in declared.items():
-        assert found["inferred_type_name"] == types[name], name
-        assert found["help"], f"{name} is not explained"
+    known = all_parameters()
+    assert {"run", "profile", "outputs"} <= declared.keys() <= known.keys()
+    shown = {
+        name: (found["inferred_type_name"], found["help"])
+        for name, found in declared.items()
+    }
+    assert shown == {name: (known[name].kind.__name__, known[name].about) for name in shown}
+
+
+@pytest.mark.parametrize("path", OF_THE_STUDY, ids=name_of)
+def test_an_untouched_parameter_leaves_the_value_of_the_run(path):
+    declared = papermill.inspect_notebook(path)
+    defaults = {name: found["default"] for name, found in declared.items()}
+    # A run has several seeds, so none of them is its value: a notebook shows the first.
+    expected = {name: "0" if name == "seed" else "None" for name in defaults}
+    assert defaults == expected
+
+
+@pytest.mark.parametrize("path", OF_THE_STUDY, ids=name_of)
+def test_every_parameter_of_a_notebook_reaches_the_study(path):
+    cells = code_cells(path)
+    [place] = [
+        index
+        for index, cell in enumerate(cells)
+        if "parameters" in cell.metadata.get("tags", [])
+    ]
+    [call] = [
+        node
+        for node in ast.walk(ast.parse(cells[place + 1].source))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "Study.begin"
+    ]
+    named = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
+    bound = inspect.signature(Study.begin).bind(*map(ast.unparse, call.args), **named)
+    overrides = bound.arguments.pop("overrides", {})
+    given = bound.arguments | overrides
+    assert given == {name: name for name in papermill.inspect_notebook(path)}
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=name_of)
+def test_a_notebook_imports_from_the_faces_of_few_rooms(path):
+    nodes = [node for cell in code_cells(path) for node in ast.walk(ast.parse(cell.source))]
+    whole = [
+        name.name for node in nodes if isinstance(node, ast.Import) for name in node.names
+    ]
+    assert not [name for name in whole if name.split(".")[0] == "eta_utils"]
+    froms = [node for node in nodes if isinstance(node, ast.ImportFrom)]
+    ours = [node for node in froms if node.module.split(".")[0] == "eta_utils"]
+    assert ours and len({node.module for node in ours}) <= MOST_ROOMS
+    for node in ours:
+        assert node.module.count(".") == 1, f"{node.module} is no room"
+        face = importlib.import_module(node.module).__all__
+        assert {name.name for name in node.names} <= set(face), node.module
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=name_of)
@@ -82,13 +137,14 @@ def test_the_example_of_own_samples_ends_in_its_known_verdicts_and_pairs(tmp_pat
         progress_bar=False,
     )
     outcomes = [row for _, row in read_jsonl(tmp_path / "outcomes.jsonl")]
-    statuses = Counter(each["status"] for each in outcomes)
-    # Read off the programs: 3 are right; three raise (a misspelt name, a function that is
-    # not there, an index past the end), one never ends, one lacks a colon; the others
-    # answer wrongly.
+    statuses = Counter(outcome["status"] for outcome in outcomes)
+    # Counted by reading the programs.  Three are right.  Three raise: a misspelt name, a
+    # missing function, an index past the end.  One never ends.  One lacks a colon.  The
+    # others answer wrongly.
     right = {"passed": 3, "exception": 3, "budget": 1, "syntax": 1, "assertion": 16}
     assert statuses == right
     pairs = [row for _, row in read_jsonl(tmp_path / "pairs.jsonl")]
-    assert {pair["task_id"] for pair in pairs} == {each["task_id"] for each in outcomes}
-    silent = {pair["task_id"] for pair in pairs if not pair["winner_passes"]}
-    assert silent == {"HumanEval/13", "HumanEval/72"}  # where no program passes
+    tasks = {outcome["task_id"] for outcome in outcomes}
+    assert {pair["task_id"] for pair in pairs} == tasks
+    all_fail = {pair["task_id"] for pair in pairs if not pair["winner_passes"]}
+    assert all_fail == {"HumanEval/13", "HumanEval/72"}  # where no program passes

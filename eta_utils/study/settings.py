@@ -78,7 +78,7 @@ class CorpusSettings(Settings):
     prefix = "corpus_"
     tasks: int = setting(26_000, "programs in the corpus", at_least=1)
     noise: float = setting(
-        0.35, "probability that a step carries a bug", at_least=0, at_most=1
+        0.35, "probability that a step in the corpus has a bug", at_least=0, at_most=1
     )
     min_steps: int = setting(1, "least difficulty (steps) of its programs", at_least=1)
 
@@ -88,7 +88,7 @@ class SFTTaskSettings(Settings):
     """The tasks of SFT (`study.tasks.sft_tasks`)."""
 
     prefix = "sft_"
-    tasks: int = setting(192, "tasks with a clean solution: the small subset", at_least=1)
+    tasks: int = setting(192, "number of tasks, each with a correct solution", at_least=1)
     min_steps: int = setting(2, "least difficulty (steps) of these tasks", at_least=1)
 
 

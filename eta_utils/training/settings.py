@@ -53,7 +53,9 @@ class SFTSettings(Settings):
 
     prefix = "sft_"
     batch: int = setting(32, "programs per optimiser step, over all processes", at_least=1)
-    learning_rate: float = setting(1.5e-4, "peak of a cosine schedule", above=0)
+    learning_rate: float = setting(
+        1.5e-4, "peak learning rate of a cosine schedule", above=0
+    )
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class BaseSettings(SFTSettings):
 
     prefix = "base_"
     batch: int = setting(16, "programs per optimiser step, over all processes", at_least=1)
-    learning_rate: float = setting(3e-3, "peak of a cosine schedule", above=0)
+    learning_rate: float = setting(3e-3, "peak learning rate of a cosine schedule", above=0)
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class RewardModelSettings(SFTSettings):
 
     prefix = "rm_"
     batch: int = setting(16, "pairs per optimiser step, over all processes", at_least=1)
-    learning_rate: float = setting(2e-4, "peak of a cosine schedule", above=0)
+    learning_rate: float = setting(2e-4, "peak learning rate of a cosine schedule", above=0)
     pairs_per_prompt: int = setting(
         8, "most pairs made of one prompt's samples", at_least=1
     )
@@ -83,8 +85,8 @@ class DPOSettings(SFTSettings):
 
     prefix = "dpo_"
     batch: int = setting(8, "pairs per optimiser step, over all processes", at_least=1)
-    learning_rate: float = setting(1e-4, "peak of a cosine schedule", above=0)
-    beta: float = setting(0.1, "inverse temperature of DPO", above=0)
+    learning_rate: float = setting(1e-4, "peak learning rate of a cosine schedule", above=0)
+    beta: float = setting(0.1, "beta of DPO: higher keeps nearer to the reference", above=0)
     nll_weight: float = setting(
         1.0, "weight of the NLL of winners that pass; 0: none", at_least=0
     )
@@ -96,7 +98,7 @@ class PPOSettings(Settings):
 
     prefix = "ppo_"
     prompts: int = setting(32, "prompts per update", at_least=1)
-    learning_rate: float = setting(2e-4, "constant", above=0)
+    learning_rate: float = setting(2e-4, "learning rate; it stays constant", above=0)
     epochs: int = setting(2, "passes over each batch of episodes", at_least=1)
     minibatch: int = setting(
         64, "episodes per optimiser step, over all processes", at_least=1
@@ -104,9 +106,7 @@ class PPOSettings(Settings):
     clip: float = setting(
         0.2, "largest change of a probability ratio and of a value", above=0
     )
-    kl: float = setting(
-        0.02, "price of the KL to the SFT model, reward per nat", at_least=0
-    )
+    kl: float = setting(0.02, "reward lost per nat of KL to the SFT model", at_least=0)
     value_coefficient: float = setting(0.1, "weight of the value loss", at_least=0)
     gamma: float = setting(1.0, "discount per token", above=0, at_most=1)
     lam: float = setting(0.95, "lambda of GAE", at_least=0, at_most=1)
