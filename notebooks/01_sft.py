@@ -59,9 +59,9 @@ from eta_utils.tasks import Overlap, overlaps
 
 # %% tags=["parameters"]
 run: str = None  # name of the folder under outputs; default: the profile's name
-profile: str = None  # named set of parameters
-seed: int = 0  # of everything that is drawn
-outputs: str = None  # folder of all runs
+profile: str = None  # named set of parameters: small, smoke, full, ...
+seed: int = 0  # seed of every random draw
+outputs: str = None  # folder that holds all runs
 corpus_noise: float = None  # probability that a step in the corpus has a bug
 sft_tasks: int = None  # number of tasks, each with a correct solution
 sft_learning_rate: float = None  # peak learning rate of a cosine schedule

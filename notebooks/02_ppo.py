@@ -45,9 +45,9 @@ from eta_utils.training import PassReward
 
 # %% tags=["parameters"]
 run: str = None  # name of the folder under outputs; default: the profile's name
-profile: str = None  # named set of parameters
-seed: int = 0  # of everything that is drawn
-outputs: str = None  # folder of all runs
+profile: str = None  # named set of parameters: small, smoke, full, ...
+seed: int = 0  # seed of every random draw
+outputs: str = None  # folder that holds all runs
 ppo_learning_rate: float = None  # learning rate; it stays constant
 ppo_epochs: int = None  # passes over each batch of episodes
 ppo_kl: float = None  # reward lost per nat of KL to the SFT model

@@ -68,9 +68,9 @@ from eta_utils.study import (
 
 # %% tags=["parameters"]
 run: str = None  # name of the folder under outputs; default: the profile's name
-profile: str = None  # named set of parameters
-seed: int = 0  # of everything that is drawn
-outputs: str = None  # folder of all runs
+profile: str = None  # named set of parameters: small, smoke, full, ...
+seed: int = 0  # seed of every random draw
+outputs: str = None  # folder that holds all runs
 dpo_arms: str = None  # arms of DPO: orderings, with options, as in eta+matched
 dpo_beta: float = None  # beta of DPO: higher keeps nearer to the reference
 dpo_learning_rate: float = None  # peak learning rate of a cosine schedule

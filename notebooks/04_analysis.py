@@ -65,8 +65,8 @@ from eta_utils.study import (
 
 # %% tags=["parameters"]
 run: str = None  # name of the folder under outputs; default: the profile's name
-profile: str = None  # named set of parameters
-outputs: str = None  # folder of all runs
+profile: str = None  # named set of parameters: small, smoke, full, ...
+outputs: str = None  # folder that holds all runs
 
 # %%
 study = Study.begin(run, profile, outputs=outputs)

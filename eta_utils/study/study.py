@@ -65,9 +65,11 @@ class RunSettings(Settings):
     """Which run this is, and where it lies."""
 
     run: str = setting("", "name of the folder under outputs; default: the profile's name")
-    profile: str = setting(DEFAULT_PROFILE, "named set of parameters")
-    seed: int = setting(0, "of everything that is drawn", at_least=0)
-    outputs: str = setting(str(ROOT / "outputs"), "folder of all runs")
+    profile: str = setting(
+        DEFAULT_PROFILE, "named set of parameters: small, smoke, full, ..."
+    )
+    seed: int = setting(0, "seed of every random draw", at_least=0)
+    outputs: str = setting(str(ROOT / "outputs"), "folder that holds all runs")
 
 
 @dataclass(frozen=True)
