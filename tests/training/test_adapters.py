@@ -116,6 +116,7 @@ def test_ppo_samples_from_its_adapters_and_its_snapshots_are_plain(loaded, tmp_p
         lambda prompts, completions: [float(len(each)) for each in completions],
         settings,
         tmp_path,
+        **how,
         snapshots=[2],
         log=lambda line: None,
     )
