@@ -127,9 +127,8 @@ class ModelReward:
 def answer_of(completion: Completion) -> str:
     """The function body in a raw completion: what follows it does not count.
 
-    Of a conversation this is the last message's.  A completion begins with the newlines that
-    the prompt left off.  They stay, because after a prompt without them they belong to the
-    program, and after a prompt with them they are empty lines.
+    In a conversation it is in the last message.  Newlines at the beginning stay: where
+    the prompt ended before them they belong to the program, elsewhere they are empty lines.
     """
     text = completion if isinstance(completion, str) else completion[-1]["content"]
     body = text.lstrip("\n")
