@@ -37,22 +37,22 @@ def rewards(kind, names, completions):
 
 
 def test_the_binary_reward_is_1_for_a_pass_and_0_for_anything_else():
-    found = rewards(PassReward, [NAMES[0]] * 3, [RIGHT[0], NOTHING, BROKEN])
-    assert found == [1.0, 0.0, 0.0]
+    paid = rewards(PassReward, [NAMES[0]] * 3, [RIGHT[0], NOTHING, BROKEN])
+    assert paid == [1.0, 0.0, 0.0]
 
 
 def test_where_something_passes_the_eta_reward_is_binary():
-    found = rewards(EtaReward, [NAMES[0]] * 3, [RIGHT[0], NOTHING, BROKEN])
-    assert found == [1.0, 0.0, 0.0]
+    paid = rewards(EtaReward, [NAMES[0]] * 3, [RIGHT[0], NOTHING, BROKEN])
+    assert paid == [1.0, 0.0, 0.0]
 
 
 def test_where_nothing_passes_the_eta_reward_is_a_fraction_of_a_pass():
     source = TASKS[NAMES[0]].prompt.split("(")[1].split(")")[0]
     same = f"    return {source}\n"  # an answer to each call, seldom the right one
     names = [NAMES[0], NAMES[0], NAMES[1]]
-    found = rewards(EtaReward, names, [same, BROKEN, RIGHT[1]])
-    assert found[2] == 1.0  # the gate is one prompt's, not the batch's
-    assert 0 <= found[1] < found[0] <= EtaReward.most < 1
+    paid = rewards(EtaReward, names, [same, BROKEN, RIGHT[1]])
+    assert paid[2] == 1.0  # the gate is one prompt's, not the batch's
+    assert 0 <= paid[1] < paid[0] <= EtaReward.most < 1
 
 
 def outcome(status, **fields):
