@@ -6,9 +6,10 @@
 >>> outcome.status, outcome.asserts_passed, outcome.asserts_total
 ('assertion', 3, 7)
 
-What the door adds to a worker: the reference's trace and step budget for each task, a
-cache on disk, duplicates run once, input order, a progress line.  Leaves out: reading and
-writing files (see `cli`), and statistics (see `evaluation`).
+`judge` first runs the canonical solution of each task that it is given samples of.  This
+*reference* gives the step budget of the task's programs, and its trace is what theirs are
+compared with (see `tracing`).  Then it runs the samples.  A program that was judged before,
+in this run or an earlier one, comes from the cache.
 """
 
 from __future__ import annotations
@@ -33,13 +34,22 @@ from eta_utils.sandbox.jail import RUNGS
 from eta_utils.tasks import Task
 from eta_utils.tracing.alignment import Trace
 
-LEAST_BUDGET = 700_000  # steps of one assert
-UNKNOWN_BUDGET = 3_000_000  # the same where no reference tells what a task needs
-BUDGET_FACTOR = 4  # times the steps of the reference in all asserts
-TOTAL_FACTOR = 4  # times the budget of one assert, for all asserts together
-REFERENCE_BUDGET = 500_000_000  # steps
-# The clocks are a net behind the budget: they leave time for every step of it, at a sixth
-# of a microsecond of processor time, and eight times that on a machine that is shared.
+# Budgets count steps, not seconds, so that a verdict depends neither on the machine nor on
+# its load.  One assert may take 4 times what the reference takes for all of them: a right
+# program may well be slower than the reference.
+BUDGET_FACTOR = 4
+LEAST_BUDGET = 700_000  # steps of one assert, however few the reference takes
+UNKNOWN_BUDGET = 3_000_000  # the same where no reference says what a task needs
+# All asserts together, in budgets of one assert.  This bounds the time of a test with many
+# asserts, each of which stays within its own budget.
+TOTAL_FACTOR = 4
+# All asserts after the first failure together may take a quarter of the budget of one:
+# they count for `asserts_passed` alone, since the verdict is known.
+AFTER_FAILURE_DIVISOR = 4
+REFERENCE_BUDGET = 500_000_000  # steps; a reference is trusted to end
+# The clocks are a net behind the budget, for what takes time without steps (a native loop,
+# a sleep).  So they leave time for every step of the budget: a sixth of a microsecond of
+# processor time, and eight times that on the wall clock, for a machine that is shared.
 STEPS_PER_SECOND = 6_000_000
 WALL_FACTOR = 8
 
@@ -78,7 +88,7 @@ class JudgeSettings(Settings):
 
 @dataclass(frozen=True)
 class Reference:
-    """What the canonical solution did: its states and its answers by call, its steps."""
+    """What a canonical solution that passes did: states and answers by call, and steps."""
 
     states: Trace
     answers: Trace
@@ -99,17 +109,18 @@ def judge(
 ) -> Iterator[Outcome]:
     """Judge samples (`task_id` and `completion` or `solution`); yield Outcomes in order.
 
-    `samples` is read twice, so it is a list or another re-iterable.  `cache` is a file,
-    True for the default one, or False.  `keep_trace` adds line hits and states to each
-    Outcome.
+    `samples` is read twice, first for the tasks and then for the programs, so it is a list
+    or another re-iterable (`SampleFile`).  `cache` is a file, True for the default one, or
+    False.  `keep_trace` adds line hits and states to each Outcome.  Without `traced` there
+    are no steps to count, so only the clocks stop a program.
 
     Programs run on this machine, or on an `executor` of `concurrent.futures`.  `at_once`
     then says how many it can run at a time, as a number or, where that changes, as a
     function.
 
     All asserts of a program together may take 4 times the steps of one (or 4 times those
-    of the reference).  Asserts after the first failure, which no longer decide the
-    verdict, may take a quarter.
+    of the reference).  All asserts after the first failure together may take a quarter of
+    the steps of one, because they no longer decide the verdict.
 
     Raises KeyError for a `task_id` that is not in `tasks`, BadInput for a setting out of
     its limits, and IsolationError where the isolation does not hold.
@@ -133,8 +144,12 @@ def judge(
         OutcomeCache(cache_path) as known,
         Dispatcher(executor, _as_function(size), rung, known, batch) as dispatcher,
     ):
+        # First pass: the tasks, each once, in the order of their first samples.
         wanted = dict.fromkeys(sample["task_id"] for sample in samples)
         references = _references(dispatcher, [tasks[name] for name in wanted if traced])
+        # Second pass: the programs.  Jobs are made as the dispatcher takes them, so memory
+        # stays flat however many samples there are.  A job needs its task's reference
+        # first: its budget, and so the key of its outcome in the cache, follow from it.
         jobs = (
             _job(
                 task := tasks[sample["task_id"]],
@@ -173,7 +188,7 @@ def _progress_bar(pairs: Iterable, samples: Iterable, shown: bool) -> Iterable:
 def _budgets(
     task: Task, references: Mapping[str, Reference | None], step_budget: int
 ) -> tuple[int, int]:
-    """(Steps for one assert, steps for all)."""
+    """(Steps for one assert, steps for all asserts of a program together)."""
     if step_budget:
         return step_budget, TOTAL_FACTOR * step_budget
     reference = references[task.task_id]
@@ -186,7 +201,10 @@ def _budgets(
 def _job(
     task: Task, program: str, budgets: tuple[int, int], settings: JudgeSettings
 ) -> dict:
-    """A job for `pool`; `traced` and `keep_trace` are still to be added."""
+    """A job as `pool.Batch` has it, but for `traced`, `keep_trace` and `trusted`.
+
+    `budgets` are those of `_budgets`, in steps.
+    """
     budget, total = budgets
     seconds = total // STEPS_PER_SECOND
     return {
@@ -196,17 +214,18 @@ def _job(
         "program": program.rstrip("\n") + "\n\n",
         "budget": budget,
         "total_budget": total,
-        "budget_after_failure": budget // BUDGET_FACTOR,
+        "budget_after_failure": budget // AFTER_FAILURE_DIVISOR,
         "processor_seconds": settings.processor_seconds + seconds,
         "wall_seconds": settings.wall_seconds + WALL_FACTOR * seconds,
     }
 
 
 def _references(dispatcher: Dispatcher, tasks: list[Task]) -> _References:
-    """The canonical solutions of `tasks`, run when somebody asks for them."""
+    """The references of `tasks`, each run when it is first asked for."""
     solved = {task.task_id: task for task in tasks if task.canonical_solution.strip()}
     how = {"traced": True, "keep_trace": True, "trusted": True}
     budgets = REFERENCE_BUDGET, REFERENCE_BUDGET
+    # Default settings, whatever the user's: a reference must not fail for their limits.
     jobs = (
         _job(task, task.prompt + task.canonical_solution, budgets, JudgeSettings()) | how
         for task in solved.values()
@@ -217,29 +236,37 @@ def _references(dispatcher: Dispatcher, tasks: list[Task]) -> _References:
 
 
 class _References(dict):
-    """Task id -> Reference or None, taken from the stream of outcomes as far as needed,
-    so that programs of the first tasks are judged while later references still run."""
+    """Task id -> Reference, or None for a task without a solution that passes.
+
+    A look-up takes outcomes from the dispatcher's stream until it has the one it needs.  So
+    programs of the first tasks are judged while later references still run.
+    """
 
     def __init__(self, solved: Iterable[str], outcomes: Iterator[dict]) -> None:
-        self._coming = zip(solved, outcomes, strict=True)
+        self._coming = zip(solved, outcomes, strict=True)  # in the order of `solved`
         self._solved = frozenset(solved)
 
     def __missing__(self, name: str) -> Reference | None:
         self[name] = None  # what stays for a task without a solution that passes
         while name in self._solved:
-            found, raw = next(self._coming)
+            task_id, raw = next(self._coming)
             if raw["status"] == "passed":
                 states, answers = (
-                    _by_call(raw["trace"][which]) for which in ("states", "answers")
+                    _by_call(raw["trace"][kind]) for kind in ("states", "answers")
                 )
-                self[found] = Reference(states, answers, raw["steps"])
-            if found == name:
+                self[task_id] = Reference(states, answers, raw["steps"])
+            if task_id == name:
                 break
         return self[name]
 
 
 class _Descriptions(dict):
-    """For each task: what a worker is told about it, and a digest of that."""
+    """Task id -> (what a worker is told about the task, a digest of it), made once.
+
+    A worker gets the prompt, the test, the name of the function and the reference's trace.
+    The digest stands for all of this in the cache's keys, so that a changed test or
+    reference never meets an old outcome.
+    """
 
     def __init__(self, tasks: Mapping[str, Task], references: Mapping) -> None:
         self._tasks, self._references = tasks, references
@@ -250,9 +277,10 @@ class _Descriptions(dict):
         compared = listed = None
         if reference:
             compared = {"states": reference.states, "answers": reference.answers}
+            # JSON, of which the digest is made, has neither tuples as keys nor bytes.
             listed = [
-                [name, *call, packed.hex()]
-                for name, trace in compared.items()
+                [kind, *call, packed.hex()]
+                for kind, trace in compared.items()
                 for call, packed in trace.items()
             ]
         self[name] = told | {"reference": compared}, key_of(told, listed).hex()
@@ -260,4 +288,5 @@ class _Descriptions(dict):
 
 
 def _by_call(listed: list) -> Trace:
+    """A worker's list of [assert, call, states in hex] as (assert, call) -> states."""
     return {(unit, call): bytes.fromhex(packed) for unit, call, packed in listed}

@@ -1,12 +1,20 @@
-"""Sampling from a GPT-2 with the prompt's attention cache shared among its samples.
+"""Sampling from a GPT-2 whose samples of one prompt share that prompt's attention cache.
+
+>>> generator = torch.Generator(model.device).manual_seed(0)
+>>> decode(
+...     model, [[1, 2], [3]], n=8, temperature=1.0, max_new_tokens=96, generator=generator
+... )
 
 transformers' `generate` repeats a prompt's keys and values for each of its samples, copies
-the whole cache at each token, and goes on with rows that have ended.  Eight samples of a
-prompt read the same cache here, nothing is copied, and prompts whose samples have all ended
-leave the batch (`python -m tests.training.bench_sampling` compares the two).
+the whole cache at each token, and goes on with rows that have ended.  Here all samples of a
+prompt read one copy, nothing is copied, and prompts whose samples have all ended leave the
+batch.  `python -m tests.training.bench_sampling` compares the speed of the two.
 
-Leaves out: any other architecture, and beams (see `sampling`, which takes
-`generate` for those).
+Only GPT-2: `sampling` takes `generate` for other architectures.
+
+Letters for sizes in this module: P prompts, n samples of each, V tokens of the vocabulary,
+H heads of size D, L tokens of the longest prompt, T tokens of the longest completion, and
+t of these written so far.
 """
 
 from __future__ import annotations
@@ -19,7 +27,11 @@ from torch import Tensor
 from transformers import GPT2LMHeadModel
 from transformers.models.gpt2.modeling_gpt2 import GPT2Block
 
-RETIRE_EVERY = 4  # tokens between two looks for prompts that are done
+# Tokens between two checks for prompts whose samples have all ended.  To let them go copies
+# the caches of the others.
+RETIRE_EVERY = 4
+# Added to attention scores of padding: exp(-1e9) is 0, so it gets no weight.
+_PADDING = -1e9
 
 
 @torch.inference_mode()
@@ -32,52 +44,59 @@ def decode(
     max_new_tokens: int,
     generator: torch.Generator,
 ) -> list[list[list[int]]]:
-    """For each prompt (token ids) the ids of `n` completions, their end of text included.
+    """For each prompt (token ids) the ids of `n` completions, end of text included.
 
     Temperature 0 is greedy.  Prompt and completion together must fit the model's context.
     """
     end = model.config.eos_token_id
     batch = _Batch(model, prompts, n, max_new_tokens)
-    written = torch.full((len(prompts), n, max_new_tokens), end)
-    places = torch.arange(len(prompts))  # of the batch's prompts among all
+    written = torch.full((len(prompts), n, max_new_tokens), end)  # (all prompts, n, T)
     ended = torch.zeros(len(prompts), n, dtype=torch.bool)
+    # (P,): which prompts are still in the batch.  P shrinks as prompts finish.
+    places = torch.arange(len(prompts))
     for step in range(max_new_tokens):
-        ids = _draw(batch.logits, temperature, generator)
+        ids = _draw(batch.logits, temperature, generator)  # (P, n)
+        # A sample that has ended goes on with its prompt's others; `_until` cuts the rest.
         written[places, :, step] = ids.cpu()
         ended[places] |= ids.cpu() == end
         if step % RETIRE_EVERY == 0:
-            going = ~ended[places].all(1)
+            going = ~ended[places].all(1)  # (P,): prompts with a sample that goes on
             if not going.any():
                 break
             if not going.all():
                 places, ids = places[going], ids[going.to(ids.device)]
                 batch.keep(going)
-        if step + 1 < max_new_tokens:
+        if step + 1 < max_new_tokens:  # the last token needs no successor
             batch.append(ids)
     return [[_until(end, row) for row in rows] for rows in written.tolist()]
 
 
 def _draw(logits: Tensor, temperature: float, generator: torch.Generator) -> Tensor:
-    """One token for each row of (P, n, V) logits."""
+    """One token for each sample, (P, n), given logits (P, n, V)."""
     if temperature == 0:
         return logits.argmax(-1)
-    # One uniform number for each row: `torch.multinomial` draws one for each token of the
-    # vocabulary, which took a quarter of the time of sampling.
-    sums = (logits.float() / temperature).softmax(-1).cumsum(-1)  # bf16 cannot add up
+    # By the inverse of the cumulative distribution, with one uniform number for each row.
+    # `torch.multinomial` draws one for each token of the vocabulary, which took a quarter
+    # of the time of sampling.  In float32: bf16 has 8 bits, so its running sum would stop
+    # growing and lose the rare tokens.
+    sums = (logits.float() / temperature).softmax(-1).cumsum(-1)  # (P, n, V)
     chance = torch.rand(*sums.shape[:2], 1, device=sums.device, generator=generator)
+    # Rounding leaves the last sum a little off 1, so the chance is scaled by it.
     drawn = torch.searchsorted(sums, chance * sums[..., -1:], right=True)[..., 0]
-    return drawn.clamp(max=sums.shape[-1] - 1)  # a chance may be rounded up to 1
+    return drawn.clamp(max=sums.shape[-1] - 1)  # the product may be rounded up to the sum
 
 
 def _until(end: int, ids: list[int]) -> list[int]:
+    """The ids up to the first end of text, which is kept."""
     return ids[: ids.index(end) + 1] if end in ids else ids
 
 
 class _Batch:
     """P prompts with n samples each, all of them `length` tokens past their prompt.
 
-    Keys and values of a layer (H heads of size D): of the prompts (P, H, L, D), of the
-    samples (P, H, n, T, D), of which the first `length` of T are filled.
+    Each layer has two caches.  That of the prompts is written once: keys (P, H, D, L),
+    transposed for the product with queries, and values (P, H, L, D).  That of the samples,
+    keys and values (P, H, n, T, D), has room for T tokens; the first `length` are filled.
     """
 
     def __init__(
@@ -85,31 +104,35 @@ class _Batch:
     ) -> None:
         self.model, self.length = model, 0
         device = model.device
-        lengths = torch.tensor([len(each) for each in prompts], device=device)
-        padded = torch.zeros(len(prompts), int(lengths.max()), dtype=torch.long)
+        lengths = torch.tensor([len(prompt) for prompt in prompts], device=device)  # (P,)
+        # Padding on the right: positions then count from 0 in every row, and the causal
+        # mask hides what follows from the real tokens.
+        padded = torch.zeros(len(prompts), int(lengths.max()), dtype=torch.long)  # (P, L)
         for row, ids in zip(padded, prompts, strict=True):
             row[: len(ids)] = torch.tensor(ids)
-        real = torch.arange(padded.shape[1], device=device) < lengths[:, None]
-        seen = model.transformer(
+        real = torch.arange(padded.shape[1], device=device) < lengths[:, None]  # (P, L)
+        output = model.transformer(
             padded.to(device), attention_mask=real.long(), use_cache=True
         )
-        layers = seen.past_key_values.layers
-        self.prompt_keys = [each.keys.transpose(2, 3).contiguous() for each in layers]
-        self.prompt_values = [each.values.contiguous() for each in layers]
-        self.bias = torch.zeros(real.shape, device=device).masked_fill(~real, -1e9)
-        self.bias = self.bias[:, None, None, :]
+        layers = output.past_key_values.layers  # keys and values of each (P, H, L, D)
+        self.prompt_keys = [layer.keys.transpose(2, 3).contiguous() for layer in layers]
+        self.prompt_values = [layer.values.contiguous() for layer in layers]
+        bias = torch.zeros(real.shape, device=device).masked_fill(~real, _PADDING)
+        self.bias = bias[:, None, None, :]  # (P, 1, 1, L): for all heads and samples
         heads, size = layers[0].keys.shape[1], layers[0].keys.shape[3]
         shape = len(prompts), heads, n, longest, size
         self.keys = [layers[0].keys.new_empty(shape) for _ in layers]
         self.values = [layers[0].values.new_empty(shape) for _ in layers]
-        self.positions = lengths[:, None].expand(-1, n)
-        last = seen.last_hidden_state[torch.arange(len(prompts)), lengths - 1]
-        self.logits = model.lm_head(last)[:, None].expand(-1, n, -1)
+        self.positions = lengths[:, None].expand(-1, n)  # (P, n), of the first new token
+        # A prompt's last real token predicts the first token of all its samples.
+        last = output.last_hidden_state[torch.arange(len(prompts)), lengths - 1]  # (P, HD)
+        self.logits = model.lm_head(last)[:, None].expand(-1, n, -1)  # (P, n, V)
 
     def append(self, ids: Tensor) -> None:
         """Take one more token (P, n) for each sample; set `logits` (P, n, V)."""
         body = self.model.transformer
-        hidden = body.wte(ids) + body.wpe(self.positions + self.length)
+        # GPT-2 normalises what goes into attention and MLP, and adds what comes out.
+        hidden = body.wte(ids) + body.wpe(self.positions + self.length)  # (P, n, HD)
         for number, block in enumerate(body.h):
             hidden = hidden + self._attention(block, number, block.ln_1(hidden))
             hidden = hidden + block.mlp(block.ln_2(hidden))
@@ -117,27 +140,38 @@ class _Batch:
         self.length += 1
 
     def _attention(self, block: GPT2Block, number: int, hidden: Tensor) -> Tensor:
-        """Attention of each sample's newest token to its prompt and to its own past."""
+        """Attention of each sample's newest token to its prompt and to its own past.
+
+        `hidden` and the result are (P, n, HD).  With t tokens written, the newest among
+        them, a query attends to L + t keys.
+        """
         prompts, _, n, _, size = self.keys[number].shape
-        split = block.attn.c_attn(hidden).view(prompts, n, 3, -1, size)
+        split = block.attn.c_attn(hidden).view(prompts, n, 3, -1, size)  # (P, n, 3, H, D)
         query, key, value = split.permute(2, 0, 3, 1, 4)  # each (P, H, n, D)
         self.keys[number][:, :, :, self.length] = key
         self.values[number][:, :, :, self.length] = value
-        keys = self.keys[number][:, :, :, : self.length + 1]
-        values = self.values[number][:, :, :, : self.length + 1]
+        keys = self.keys[number][:, :, :, : self.length + 1]  # (P, H, n, t, D)
+        values = self.values[number][:, :, :, : self.length + 1]  # (P, H, n, t, D)
         query = query * size**-0.5
+        # All n queries of a prompt meet its one cache in a single product:
+        # (P, H, n, D) @ (P, H, D, L) = (P, H, n, L).
         to_prompt = query @ self.prompt_keys[number] + self.bias
+        # Each sample's own past: (P, H, n, t, D) @ (P, H, n, D, 1) = (P, H, n, t, 1).
         to_own = (keys @ query.unsqueeze(-1)).squeeze(-1)
-        # In float32, as transformers has it, whatever the model's precision.
+        # One softmax over both, in float32 whatever the model's precision, as transformers
+        # has it: (P, H, n, L + t).
         weights = F.softmax(torch.cat((to_prompt, to_own), -1).float(), -1).to(key.dtype)
-        ours = weights[..., to_prompt.shape[-1] :].unsqueeze(-2)
-        mixed = weights[..., : to_prompt.shape[-1]] @ self.prompt_values[number]
-        mixed = mixed + (ours @ values).squeeze(-2)
+        of_prompt, of_own = weights.split((to_prompt.shape[-1], to_own.shape[-1]), -1)
+        # (P, H, n, L) @ (P, H, L, D) = (P, H, n, D), and
+        # (P, H, n, 1, t) @ (P, H, n, t, D) = (P, H, n, 1, D).
+        mixed = of_prompt @ self.prompt_values[number]
+        mixed = mixed + (of_own.unsqueeze(-2) @ values).squeeze(-2)
+        # The heads side by side: (P, n, H, D) becomes (P, n, HD).
         return block.attn.c_proj(mixed.transpose(1, 2).reshape(prompts, n, -1))
 
     def keep(self, going: Tensor) -> None:
-        """Let go of the prompts that are not `going` (P,)."""
+        """Drop the prompts that are not `going` (P,), with all their samples."""
         going = going.to(self.bias.device)
         for name in ("prompt_keys", "prompt_values", "keys", "values"):
-            setattr(self, name, [each[going] for each in getattr(self, name)])
+            setattr(self, name, [cache[going] for cache in getattr(self, name)])
         self.bias, self.positions = self.bias[going], self.positions[going]

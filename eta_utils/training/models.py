@@ -2,8 +2,8 @@
 
 >>> build_tiny(folder, texts, seed=0)              # a model folder as the Hub has them
 >>> model, tokenizer = load_model(folder)          # the same call loads "gpt2"
-
-Leaves out: what they write (see `sampling`), and training (see `training`, `ppo`).
+>>> adapt(model, rank=16)                          # LoRA: from here on only adapters learn
+>>> save_model(model, tokenizer, folder)           # a plain model, adapters merged
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from peft import LoraConfig, LoraModel
 from peft.tuners.lora import LoraLayer
-from tokenizers import ByteLevelBPETokenizer
+from tokenizers import ByteLevelBPETokenizer, Tokenizer
 from torch import Tensor
 from transformers import (
     AutoConfig,
@@ -35,38 +35,46 @@ from eta_utils.common.processes import is_first
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 END_OF_TEXT = "<|endoftext|>"
-# GPT-2's architecture at a size that two cores train in minutes: 0.5 million parameters.
-# Many small heads, and weights that begin larger than GPT-2's 0.02, find the right step to
-# copy from sooner (9,600 programs, loss 0.43 with 0.02 and 0.30 with 0.06).
+
+
+# --- The built-in model
+
+# GPT-2's architecture with 0.5 million parameters, which two cores train in minutes.
+# The task is to copy the right step from the prompt.  Many small heads learn that sooner
+# than a few large ones, and so do larger initial weights than GPT-2's 0.02: after 9,600
+# programs the loss was 0.43 with 0.02 and 0.30 with 0.06.
 TINY = {
     "n_layer": 2,
     "n_embd": 128,
     "n_head": 8,
     "initializer_range": 0.06,
 }
-TINY_VOCABULARY = 576
+TINY_VOCABULARY = 576  # tokens: 256 bytes, 1 end of text, and merges of the corpus
 
 
 def build_tiny(
     folder: Path, texts: Iterable[str], seed: int = 0, context: int = 256
 ) -> None:
-    """Write a randomly initialised GPT-2 that sees `context` tokens, and a byte-level BPE
-    trained on `texts`."""
+    """Write an untrained GPT-2 and a tokenizer to `folder`.
+
+    The weights are drawn by `seed`, and the model sees `context` tokens.  The tokenizer is
+    a byte-level BPE, trained on `texts`.
+    """
     bpe = ByteLevelBPETokenizer()
     bpe.train_from_iterator(
         texts, vocab_size=TINY_VOCABULARY, special_tokens=[END_OF_TEXT], show_progress=False
     )
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=bpe._tokenizer,
+        tokenizer_object=Tokenizer.from_str(bpe.to_str()),
         bos_token=END_OF_TEXT,
         eos_token=END_OF_TEXT,
         model_max_length=context,
     )
     set_seed(seed)
     end = tokenizer.eos_token_id
-    # Without dropout: one pass over ever new data cannot overfit, and the probabilities
-    # that PPO and DPO compare must be those that were sampled.
-    still = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
+    # No dropout: one pass over ever new programs cannot overfit, and PPO and DPO must
+    # compare the very probabilities that were sampled from.
+    no_dropout = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
     config = GPT2Config(
         vocab_size=len(tokenizer),
         n_positions=context,
@@ -74,20 +82,23 @@ def build_tiny(
         eos_token_id=end,
         activation_function="gelu_pytorch_tanh",  # GPT-2's own, in one kernel instead of 8
         **TINY,
-        **still,
+        **no_dropout,
     )
     GPT2LMHeadModel(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
 
+# --- Loading
+
+
 def load_model(
     name: str | Path, precision: str = "fp32"
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """A causal language model and its tokenizer, padded on the left.
+    """A causal language model, ready to sample, and its tokenizer.
 
-    `name` is a local folder or a name on the Hub; `precision` is of the weights, bf16 to
-    sample faster.  Raises BadInput, saying what to do, where neither is there, or the two
-    do not belong together.
+    `name` is a local folder or a name on the Hub.  `precision` is that of the weights: bf16
+    samples faster on a GPU.  Raises BadInput, with advice, where either is missing or the
+    two do not belong together.
     """
     tokenizer = load_tokenizer(name)
     load_config(name)
@@ -100,6 +111,8 @@ def load_model(
             f"model {name}: its tokenizer has {len(tokenizer):,} tokens, more than the "
             "model knows; is it that of another model?"
         )
+    # Sampling stops at the config's end of text, training appends the tokenizer's.  Where a
+    # published model's two differ, the tokenizer decides.
     model.config.eos_token_id = tokenizer.eos_token_id
     return model.eval(), tokenizer
 
@@ -113,9 +126,11 @@ def load_config(name: str | Path) -> PretrainedConfig:
 
 
 def load_tokenizer(name: str | Path) -> PreTrainedTokenizerBase:
-    """The tokenizer of a model, with a padding token and padded on the left.
+    """The tokenizer of a model, which pads on the left and has a token to pad with.
 
-    Raises BadInput where there is none, or it has no token to pad or to end a text with.
+    Padding goes to the left, so that each prompt's last token stands beside the first one
+    that is sampled.  Raises BadInput where there is no tokenizer, or none that can end a
+    text.
     """
     try:
         tokenizer = AutoTokenizer.from_pretrained(name)
@@ -129,7 +144,8 @@ def load_tokenizer(name: str | Path) -> PreTrainedTokenizerBase:
                 "fetches it: then give that FOLDER"
             )
         raise BadInput(f"model {name}: {why}") from None
-    if len(tokenizer("def f(x):")["input_ids"]) < 2:  # transformers makes up an empty one
+    # Where a folder has no tokenizer, transformers may hand out one without a vocabulary.
+    if len(tokenizer("def f(x):")["input_ids"]) < 2:
         raise BadInput(f"model {name}: the folder has no tokenizer; save it there, too")
     if tokenizer.eos_token is None:
         raise BadInput(f"model {name}: its tokenizer has no token that ends a text")
@@ -143,24 +159,91 @@ def _reason(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
+# --- Adapters (LoRA, Hu et al. 2021, arXiv 2106.09685), and saving
+
+# A layer with weights W (out, in) gets two small matrices, A (rank, in) and B (out, rank),
+# and computes with W + 2 B A.  Only A and B learn.  B begins at 0, and so without effect.
+
+_HEAD = "score"  # of a reward model: drawn anew, so it learns as a whole
+_ADAPTER = "default"
+_INSIDE = ".base_layer."  # peft keeps a layer's own weights under this name
+
+
+def adapt(model: PreTrainedModel, rank: int, seed: int = 0) -> None:
+    """Add LoRA adapters to all linear layers in place; nothing else learns from then on.
+
+    A reward model's head still learns as a whole.  With rank 0 the model stays as it is,
+    and all its weights learn.
+    """
+    if not rank:
+        return
+    config = LoraConfig(
+        r=rank,
+        lora_alpha=2 * rank,  # the factor of B A is lora_alpha / r
+        lora_dropout=0.0,  # PPO and DPO compare probabilities: they must be those sampled
+        target_modules="all-linear",
+        exclude_modules=[_HEAD] if hasattr(model, _HEAD) else None,
+    )
+    set_seed(seed)  # A is drawn
+    with warnings.catch_warnings():
+        # GPT-2 stores its weights transposed (in, out).  peft sees that and sets
+        # fan_in_fan_out itself, with a warning.
+        warnings.filterwarnings("ignore", "fan_in_fan_out")
+        LoraModel(model, config, _ADAPTER)
+    if hasattr(model, _HEAD):
+        model.get_submodule(_HEAD).requires_grad_(True)
+
+
 def save_model(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path
 ) -> None:
-    """Write both so that `load_model(folder)` gives them back, adapters merged.  Of several
-    processes the first does."""
+    """Write a plain model, adapters merged, which `load_model(folder)` gives back.
+
+    Only the first of several processes writes.
+    """
     if is_first():
         model.save_pretrained(folder, state_dict=merged(model))
         tokenizer.save_pretrained(folder)
 
 
+def merged(model: PreTrainedModel) -> dict[str, Tensor] | None:
+    """The weights of the plain model by name, adapters merged; None where it has none.
+
+    The model itself stays as it is.  The weights are in main memory, because a GPU may have
+    no room for them a second time.
+    """
+    layers = {
+        name: layer for name, layer in model.named_modules() if isinstance(layer, LoraLayer)
+    }
+    if not layers:
+        return None
+    adapters = tuple(f"{name}.lora_" for name in layers)
+    weights = {}
+    for name, weight in model.state_dict().items():
+        if name.startswith(adapters):
+            continue
+        # An adapted layer "h.0.mlp" keeps its own weights as "h.0.mlp.base_layer.weight".
+        layer, inside, own = name.rpartition(_INSIDE)
+        plain = weight
+        if layer in layers and own == "weight":
+            plain = weight + layers[layer].get_delta_weight(_ADAPTER)  # W + 2 B A
+        weights[f"{layer}.{own}" if inside else name] = plain.detach().cpu()
+    return weights
+
+
+# --- Facts
+
+
 def parameter_count(model: PreTrainedModel) -> int:
     """How many parameters the model has."""
-    return sum(each.numel() for each in model.parameters())
+    return sum(parameter.numel() for parameter in model.parameters())
 
 
 def device(wanted: str = "auto") -> torch.device:
-    """This process' GPU where there is one.  Raises BadInput where there is none and
-    `wanted` is cuda."""
+    """This process' GPU, or the CPU where there is none.
+
+    Raises BadInput where there is no GPU and `wanted` is cuda.
+    """
     if torch.cuda.is_available():
         return torch.device("cuda", torch.cuda.current_device())
     if wanted == "cuda":
@@ -173,11 +256,15 @@ def device(wanted: str = "auto") -> torch.device:
 
 def context_of(config: PretrainedConfig) -> int:
     """Tokens that a model of this configuration can see."""
+    # A configuration that names no limit has none; a million tokens stand for that.
     return getattr(config, "max_position_embeddings", None) or 1 << 20
 
 
 def check_context(config: PretrainedConfig, prompt: int, max_new_tokens: int) -> None:
-    """Raise BadInput where a prompt of so many tokens and a completion do not fit."""
+    """Raise BadInput where the context is too short for a completion after its prompt.
+
+    `prompt` is the prompt's length in tokens.
+    """
     context = context_of(config)
     if prompt + max_new_tokens > context:
         raise BadInput(
@@ -185,46 +272,3 @@ def check_context(config: PretrainedConfig, prompt: int, max_new_tokens: int) ->
             f"do not fit the model's context of {context}; ask for fewer tokens, or take "
             "a model with a longer context"
         )
-
-
-_HEAD = "score"  # of a reward model: drawn anew, so it learns as a whole
-_ADAPTER = "default"
-_INSIDE = ".base_layer."  # where peft keeps a layer's own weights
-
-
-def adapt(model: PreTrainedModel, rank: int, seed: int = 0) -> None:
-    """Add adapters of this rank in place and let nothing else learn; 0: let all learn."""
-    if not rank:
-        return
-    config = LoraConfig(
-        r=rank,
-        lora_alpha=2 * rank,
-        lora_dropout=0.0,  # PPO and DPO compare probabilities: they must be those sampled
-        target_modules="all-linear",
-        exclude_modules=[_HEAD] if hasattr(model, _HEAD) else None,
-    )
-    set_seed(seed)  # half of the adapters' weights are drawn
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "fan_in_fan_out")  # GPT-2's layers: peft mends it
-        LoraModel(model, config, _ADAPTER)
-    if hasattr(model, _HEAD):
-        model.get_submodule(_HEAD).requires_grad_(True)
-
-
-def merged(model: PreTrainedModel) -> dict[str, Tensor] | None:
-    """The weights of the plain model with its adapters merged, in main memory (a GPU may
-    have no room for them a second time); None where it has no adapters."""
-    layers = {
-        name: each for name, each in model.named_modules() if isinstance(each, LoraLayer)
-    }
-    if not layers:
-        return None
-    weights = {}
-    for name, weight in model.state_dict().items():
-        layer, inside, own = name.rpartition(_INSIDE)
-        if any(name.startswith(f"{each}.lora_") for each in layers):
-            continue
-        learnt = layer in layers and own == "weight"
-        whole = weight + layers[layer].get_delta_weight(_ADAPTER) if learnt else weight
-        weights[f"{layer}.{own}" if inside else name] = whole.detach().cpu()
-    return weights

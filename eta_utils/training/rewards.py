@@ -5,8 +5,12 @@
 [1.0, 0.0, None]
 >>> GRPOTrainer(model, reward_funcs=reward, train_dataset=rows, ...)
 
-The rows of the data set need the columns `prompt` and `task_id`.  A reward is None where
-the judge itself failed; TRL then ignores it.
+The rows of the data set need the columns `prompt` and `task_id`; other columns are
+ignored.  A prompt is text or a list of messages.  A completion is what the model wrote
+after it, raw: each reward cuts it where its function ends (see `answer_of`).
+
+A reward is None where the judge itself failed.  TRL leaves such a completion out of the
+group's mean and gives it no advantage.
 """
 
 from __future__ import annotations
@@ -21,6 +25,8 @@ from eta_utils.tasks import Task
 from eta_utils.training.reward_model import load_reward_model, score
 from eta_utils.training.sampling import cut_at_function_end
 
+Completion = str | Sequence[Mapping[str, str]]  # text, or the messages of a conversation
+
 # The range of `eta` over programs that fail.
 LEAST_FAILING_ETA, MOST_FAILING_ETA = -1.6, 2.6
 
@@ -28,8 +34,7 @@ LEAST_FAILING_ETA, MOST_FAILING_ETA = -1.6, 2.6
 class PassReward:
     """1.0 for a completion whose program passes the task's tests, else 0.0.
 
-    Completions are cut where their function ends, as sampling cuts them, so that what a
-    model writes after its answer does not count.  Programs run in the sandbox.
+    The program is the task's own prompt and the completion.  It runs in the sandbox.
     """
 
     __name__ = "passes"  # TRL's trainers name their metrics after it
@@ -41,15 +46,18 @@ class PassReward:
 
     def __call__(
         self,
-        prompts: Sequence[str],
-        completions: Sequence[str],
+        prompts: Sequence[Completion],
+        completions: Sequence[Completion],
         task_id: Sequence[str],
         **_columns: object,
     ) -> list[float | None]:
-        """One reward per completion; `task_id` has one entry per completion, too."""
+        """One reward per completion; `task_id` has one entry per completion, too.
+
+        Raises what `execution.judge` raises, KeyError for an unknown task among it.
+        """
         samples = [
-            {"task_id": name, "completion": cut_at_function_end(text)}
-            for name, text in zip(task_id, completions, strict=True)
+            {"task_id": name, "completion": answer_of(completion)}
+            for name, completion in zip(task_id, completions, strict=True)
         ]
         return self.score(list(judge(samples, self.tasks, self.settings)))
 
@@ -64,14 +72,15 @@ class PassReward:
 class EtaReward(PassReward):
     """The pass reward; on all-fail prompts, up to `most` by how far a program got.
 
-    Outcomes of one task in a call are the samples of one prompt.  The dense reward is paid
-    only where nothing passes: beside passing programs it would pay for nearly passing.
-    (G-RA, arXiv 2508.10548, and P-GRPO gate the other way round: they pay for the process
-    only where the outcome is right.)  A program that was stopped or tampered gets nothing.
+    All completions of a task in one call count as the samples of one prompt.  The dense
+    reward is paid only where none of them passes: beside passing programs it would pay for
+    nearly passing.  (G-RA, arXiv 2508.10548, and P-GRPO gate the other way round: they pay
+    for the process only where the outcome is right.)  A program that was stopped or that
+    tampered with its test gets nothing.
     """
 
     __name__ = "eta"
-    most = 0.5
+    most = 0.5  # half of a pass: failing well must never pay as much as passing
 
     def score(self, outcomes: Sequence[Outcome]) -> list[float | None]:
         """One reward per outcome."""
@@ -99,13 +108,30 @@ class ModelReward:
     A policy can raise it without passing more tests: that is the drift the study shows.
     """
 
-    __name__ = "eta_rm"
+    __name__ = "eta_rm"  # TRL's trainers name their metrics after it
 
     def __init__(self, folder: Path) -> None:
         self.model, self.tokenizer = load_reward_model(folder)
 
     def __call__(
-        self, prompts: Sequence[str], completions: Sequence[str], **_columns: object
-    ) -> list[float | None]:
-        """One score per completion, in nats."""
-        return score(self.model, self.tokenizer, prompts, completions).tolist()
+        self,
+        prompts: Sequence[str],
+        completions: Sequence[str],
+        **_columns: object,
+    ) -> list[float]:
+        """One score per completion, in nats; prompts are text, as in its training."""
+        answers = [answer_of(completion) for completion in completions]
+        return score(self.model, self.tokenizer, prompts, answers).tolist()
+
+
+def answer_of(completion: Completion) -> str:
+    """The function body in a raw completion: what follows it does not count.
+
+    In a conversation it is in the last message.  Newlines at the beginning stay: where
+    the prompt ended before them they belong to the program, elsewhere they are empty lines.
+    """
+    text = completion if isinstance(completion, str) else completion[-1]["content"]
+    body = text.lstrip("\n")
+    # A body that is not indented must fail as it stands.  With its newlines before it,
+    # the cut would take it for the next function and leave an empty answer.
+    return text[: len(text) - len(body)] + cut_at_function_end(body)

@@ -6,8 +6,8 @@
 ... )
 
 REINFORCE with the mean reward of a prompt's other samples as baseline (Ahmadian et al.
-2024, arXiv 2402.14740).  Same prompts, rewards and number of programs as `ppo`.  There are
-no checkpoints: an interrupted training begins anew.
+2024, arXiv 2402.14740).  Prompts, rewards and the number of programs are those of `ppo`.
+There are no checkpoints: an interrupted training begins anew.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import RLOOConfig, RLOOTrainer
 
 from eta_utils.tasks import at_token_boundary
-from eta_utils.training.sampling import cut_at_function_end
 from eta_utils.training.settings import PPOSettings, SamplingSettings, SFTSettings
 from eta_utils.training.trainer import TimeLeft, arguments_for, run_trainer
 
@@ -39,15 +38,21 @@ def train_rloo(
     seed: int = 0,
     bf16: bool = False,
 ) -> list[dict]:
-    """Train `policy` in place on rows of `prompt` and the reward's columns, each row at
-    most once; returns what was logged.
+    """Train `policy` in place on `rows`, each used at most once; returns what was logged.
+
+    Each row has a "prompt".  TRL calls `reward(prompts, completions, **columns)`, where
+    `columns` are the rows' other columns and TRL's own, as lists, one entry per completion.
+    The prompts lose their last newlines, which the model writes itself, as in sampling.
+    So completions begin with them; they are raw, and the rewards of `rewards` cut them.
 
     Of `settings` the critic's and the checkpoints' are unused, and so is
-    `sampling.sampler`.  The model writes the prompt's last newlines itself, as in sampling.
-    The reward is given completions without them, cut at the function's end.
+    `sampling.sampler`.
     """
     used = rows[: updates * settings.prompts]
     stems = [row | {"prompt": at_token_boundary(row["prompt"], "")[0]} for row in used]
+    # An update samples prompts x samples_per_prompt episodes.  TRL generates that many for
+    # this number of optimiser steps of one mini-batch each, then goes over them `epochs`
+    # times (its num_iterations) before it samples anew.
     steps = settings.prompts * samples_per_prompt // settings.minibatch
     shared = SFTSettings(batch=settings.minibatch, learning_rate=settings.learning_rate)
     config = arguments_for(
@@ -70,14 +75,9 @@ def train_rloo(
         shuffle_dataset=False,
     )
 
-    def judged(prompts: list[str], completions: list[str], **columns: list) -> list:
-        texts = [cut_at_function_end(text.lstrip("\n")) for text in completions]
-        return reward(prompts, texts, task_id=columns["task_id"])
-
-    judged.__name__ = reward.__name__
     trainer = RLOOTrainer(
         model=policy,
-        reward_funcs=judged,
+        reward_funcs=reward,
         args=config,
         train_dataset=Dataset.from_list(stems),
         processing_class=tokenizer,

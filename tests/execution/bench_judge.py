@@ -55,7 +55,7 @@ def choose_samples(count: int) -> list[dict]:
         for name, task in load_tasks("humaneval").items():
             by_task[name][""] = {"task_id": name, "completion": task.canonical_solution}
     rng = random.Random(0)
-    pools = [rng.sample(list(found.values()), len(found)) for found in by_task.values()]
+    pools = [rng.sample(list(pool.values()), len(pool)) for pool in by_task.values()]
     rounds = (pool[turn] for turn in range(200) for pool in pools if turn < len(pool))
     return [sample for sample, _ in zip(rounds, range(count), strict=False)]
 

@@ -119,11 +119,11 @@ def time_judge(samples: list[dict]) -> Timing:
     """Judge samples that are all different, on HERE workers, under the limits SHORT."""
     Stopwatch.noted.clear()
     wall, processor = time.perf_counter(), time.process_time()
-    found = list(judge(samples, TASKS, replace(SHORT, workers=HERE), cache=False))
+    outcomes = list(judge(samples, TASKS, replace(SHORT, workers=HERE), cache=False))
     wall, processor = time.perf_counter() - wall, time.process_time() - processor
     programs = [Stopwatch.noted[False, _text(sample)] for sample in samples]
     references = [taken for key, taken in Stopwatch.noted.items() if key[0]]
-    statuses = [each.status for each in found]
+    statuses = [outcome.status for outcome in outcomes]
     return Timing(wall, processor, programs, statuses, references)
 
 
@@ -154,7 +154,9 @@ def measure() -> dict[str, list[float]]:
     for kind in SLOW:
         seen[kind] = time_judge(slow_samples(kind, HERE * BATCH)).programs
     real = zip(usual.programs, usual.statuses, strict=True)
-    seen["budget, of the usual ones"] = [each for each, why in real if why == "budget"]
+    seen["budget, of the usual ones"] = [
+        seconds for seconds, status in real if status == "budget"
+    ]
     longer = JudgeSettings().processor_seconds - SHORT.processor_seconds  # undisturbed
     seen["clock, default limits"] = [min(seen["clock"]) + longer]
     row("program", "seen", "mean", "longest", title="Seconds of a worker:")
@@ -184,7 +186,7 @@ def check(costs: dict[str, list[float]], per_program: float) -> None:
         before = known.references + mix(known.programs, costs[kind], share)
         ways = before, run.references + run.programs
         taken = [simulate(seconds, HERE, per_program=per_program) for seconds in ways]
-        cells = (cell for each in taken for cell in (each, run.wall / each))
+        cells = (cell for seconds in taken for cell in (seconds, run.wall / seconds))
         row(kind, f"{share:.1%}", *(f"{cell:.2f}" for cell in (run.wall, *cells)))
 
 
@@ -193,7 +195,7 @@ class Sleepers(ThreadPoolExecutor):
 
     def submit(self, _function: object, batch: pool.Batch) -> Future:
         """As `concurrent.futures` has it."""
-        return super().submit(self._sleep, [float(each["program"]) for each in batch.jobs])
+        return super().submit(self._sleep, [float(job["program"]) for job in batch.jobs])
 
     def _sleep(self, seconds: list[float]) -> list[dict]:
         time.sleep(sum(seconds))
@@ -211,7 +213,7 @@ def check_many(workers: int = 64, count: int = 10_000) -> None:
     for share in (0.0, 0.005, 0.01, 0.05):
         usual = [0.01 + number * 1e-9 for number in range(count)]  # no two are one job
         seconds = mix(usual, [2 + number * 1e-6 for number in range(count)], share)
-        jobs = ({"task_id": "", "program": repr(each)} for each in seconds)
+        jobs = ({"task_id": "", "program": repr(taken)} for taken in seconds)
         start = time.perf_counter()
         with (
             Sleepers(workers) as executor,
@@ -244,7 +246,7 @@ def show_throughput(costs: dict, per_program: float) -> None:
         for workers in FARMS:
             taken = [simulate(seconds, workers, **how) for how in ways]
             used = sum(seconds) / workers
-            cells = (f"{MILLION / each:,.0f}, {used / each:.0%}" for each in taken)
+            cells = (f"{MILLION / wall:,.0f}, {used / wall:.0%}" for wall in taken)
             row(kind, f"{share:.1%}", f"{workers:,}", *cells)
 
 
@@ -258,7 +260,7 @@ def show_price(costs: dict, per_program: float) -> None:
             shared = (seconds[part::parts] for part in range(parts))
             size = BATCH if workers == 1 else FAR_BATCH
             how = {"per_program": per_program, "size": size}
-            taken = max(simulate(each, workers, **how) for each in shared)
+            taken = max(simulate(part, workers, **how) for part in shared)
             cells.append(f"{taken / 3600:.3f}, {taken / 3600 * workers * parts:.2f}")
         row(kind, f"{share:.1%}", *cells)
 

@@ -138,7 +138,7 @@ def test_progress_follows_the_reference_and_ignores_names():
     renamed = reference.replace("out", "squares").replace("x ", "n ").replace("x)", "n)")
     wrong_end = renamed.replace("sum(squares)", "sum(squares) + 1")
     unrelated = "    return None\n"
-    progress = [judge_one(each, task).progress for each in (renamed, wrong_end, unrelated)]
+    progress = [judge_one(body, task).progress for body in (renamed, wrong_end, unrelated)]
     assert progress[0] == 1.0
     assert 0.8 < progress[1] < 1.0
     assert progress[2] == 0.0

@@ -34,5 +34,5 @@ def test_no_programs_take_no_time():
 
 def test_slow_ones_take_the_same_places_among_samples_and_among_seconds():
     letters, numbers = mix(list("abcdefghij"), ["X"], 0.2), mix(list(range(10)), [-1], 0.2)
-    assert [each == "X" for each in letters] == [each == -1 for each in numbers]
+    assert [letter == "X" for letter in letters] == [number == -1 for number in numbers]
     assert letters.count("X") == 2

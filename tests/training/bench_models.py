@@ -52,7 +52,7 @@ def main() -> None:
         size = f"{options.size}: {parameter_count(model):,} parameters"
         print(f"{size}, {name}, bf16 {options.bf16}")
         examples = _examples(options.examples)
-        texts = [each["prompt"] + each["completion"] for each in examples]
+        texts = [row["prompt"] + row["completion"] for row in examples]
         tokens = sum(map(len, tokenizer(texts)["input_ids"]))
         del model
         _report("SFT", tokens, lambda: _sft(folder, examples, options))
@@ -67,7 +67,7 @@ def main() -> None:
 
 def _write_model(folder: Path, size: str) -> None:
     wide, inner, layers, heads, kept, vocabulary = SIZES[size]
-    build_tiny(folder, [each["prompt"] + each["completion"] for each in _examples(200)])
+    build_tiny(folder, [row["prompt"] + row["completion"] for row in _examples(200)])
     set_seed(0)
     config = Qwen2Config(
         vocab_size=vocabulary,
@@ -92,8 +92,8 @@ def _examples(count: int) -> list[dict]:
 def _report(what: str, tokens: int | None, work: Callable[[], int | None]) -> None:
     """Time `work`, which tells its tokens where they are not known before, and its start
     (loading the weights) apart from it."""
-    found, seconds = work()
-    rate = (tokens or found) / seconds
+    written, seconds = work()
+    rate = (tokens or written) / seconds
     memory = torch.cuda.max_memory_allocated() / 2**30 if torch.cuda.is_available() else 0
     print(
         f"{what:24} {rate:10,.0f} tokens/s  {seconds:7.1f} s  {memory:6.1f} GiB", flush=True
@@ -146,12 +146,12 @@ def _dpo(folder: Path, examples: list[dict], options: argparse.Namespace):
     reference, _ = load_model(folder / "model")
     pairs = [
         {
-            "prompt": each["prompt"],
-            "chosen": each["completion"],
+            "prompt": row["prompt"],
+            "chosen": row["completion"],
             "rejected": other["completion"],
             "winner_passes": True,
         }
-        for each, other in zip(examples, examples[1:] + examples[:1], strict=True)
+        for row, other in zip(examples, examples[1:] + examples[:1], strict=True)
     ]
     settings = DPOSettings(options.batch, 1e-6)
     reference.to(device())
@@ -173,13 +173,13 @@ def _sample_by_vllm(folder: Path, examples: list[dict], options: argparse.Namesp
 def _timed_sampling(
     model, tokenizer, examples: list[dict], options: argparse.Namespace
 ) -> tuple[int, float]:
-    prompts = [each["prompt"] for each in examples[: options.prompts]]
+    prompts = [row["prompt"] for row in examples[: options.prompts]]
     settings = {"n": SAMPLES, "max_new_tokens": options.longest}
     sample_completions(model, tokenizer, prompts[:2], **settings)  # what is made once
-    found, seconds = _timed(
+    groups, seconds = _timed(
         lambda: sample_completions(model, tokenizer, prompts, **settings)
     )
-    return sum(len(each.ids) for row in found for each in row), seconds
+    return sum(len(sample.ids) for group in groups for sample in group), seconds
 
 
 def _parser() -> argparse.ArgumentParser:

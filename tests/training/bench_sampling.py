@@ -44,14 +44,14 @@ def _rate(write, *arguments) -> float:
 
 
 def _ours(model, tokenizer, prompts, turn) -> int:
-    found = sampling.sample_completions(
+    groups = sampling.sample_completions(
         model, tokenizer, prompts, SAMPLES, max_new_tokens=LONGEST, seed=turn
     )
-    return sum(len(each.ids) for row in found for each in row)
+    return sum(len(sample.ids) for group in groups for sample in group)
 
 
 def _theirs(model, tokenizer, prompts) -> int:
-    ids = tokenizer([at_token_boundary(each, "")[0] for each in prompts])["input_ids"]
+    ids = tokenizer([at_token_boundary(text, "")[0] for text in prompts])["input_ids"]
     ids.sort(key=len)
     tokens = 0
     for start in range(0, len(ids), 256 // SAMPLES):

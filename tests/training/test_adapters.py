@@ -9,7 +9,7 @@ import torch
 
 from eta_utils.tasks import at_token_boundary, pipelines
 from eta_utils.training.dpo import train_dpo
-from eta_utils.training.models import adapt, load_model, save_model
+from eta_utils.training.models import adapt, load_model, parameter_count, save_model
 from eta_utils.training.ppo import train_ppo
 from eta_utils.training.reward_model import load_reward_model, score, train_reward_model
 from eta_utils.training.sampling import sample_completions
@@ -51,7 +51,7 @@ def loaded(request, tiny_folder):
 
 
 def weights_by_name(model):
-    return {name: each.detach().clone() for name, each in model.named_parameters()}
+    return {name: weight.detach().clone() for name, weight in model.named_parameters()}
 
 
 @torch.inference_mode()
@@ -65,22 +65,22 @@ def test_only_adapters_learn_and_a_plain_model_is_saved(loaded, tmp_path):
     adapt(model, rank=4)
     assert torch.equal(logits(model), said)  # they begin without effect
     train_sft(model, tokenizer, EXAMPLES, FAST, tmp_path)
-    for name, each in model.named_parameters():
+    for name, weight in model.named_parameters():
         if "lora_" not in name:
-            assert torch.equal(each, before[name.replace(".base_layer", "")]), name
+            assert torch.equal(weight, before[name.replace(".base_layer", "")]), name
     assert not torch.allclose(logits(model), said, atol=1e-2)
     save_model(model, tokenizer, tmp_path / "model")
     again, _ = load_model(tmp_path / "model")
     assert torch.allclose(logits(again), logits(model), atol=1e-5)
     assert weights_by_name(again).keys() == before.keys()
-    assert all(each.requires_grad for each in again.parameters())
+    assert all(weight.requires_grad for weight in again.parameters())
 
 
 def test_few_weights_learn(loaded):
     model, _ = loaded
     adapt(model, rank=2)
-    learning = sum(each.numel() for each in model.parameters() if each.requires_grad)
-    assert 0 < learning < sum(each.numel() for each in model.parameters()) / 10
+    learning = sum(w.numel() for w in model.parameters() if w.requires_grad)
+    assert 0 < learning < parameter_count(model) / 10
 
 
 def test_dpo_trains_adapters(loaded, tmp_path):
@@ -113,9 +113,10 @@ def test_ppo_samples_from_its_adapters_and_its_snapshots_are_plain(loaded, tmp_p
         reference,
         tokenizer,
         rows,
-        lambda prompts, completions: [float(len(each)) for each in completions],
+        lambda prompts, completions: [float(len(text)) for text in completions],
         settings,
         tmp_path,
+        **how,
         snapshots=[2],
         log=lambda line: None,
     )
@@ -124,10 +125,8 @@ def test_ppo_samples_from_its_adapters_and_its_snapshots_are_plain(loaded, tmp_p
     assert not torch.allclose(logits(snapshot), before, atol=1e-2)
     asked = {"n": 1, "temperature": 0.0, "max_new_tokens": 8}
     prompts = [task.prompt for task in TASKS[:3]]
-    found = [
-        sample_completions(each, tokenizer, prompts, **asked) for each in (policy, snapshot)
-    ]
-    assert found[0] == found[1]
+    wrote = sample_completions(policy, tokenizer, prompts, **asked)
+    assert sample_completions(snapshot, tokenizer, prompts, **asked) == wrote
 
 
 def test_a_reward_models_head_learns_beside_its_adapters(tiny_folder, tmp_path):

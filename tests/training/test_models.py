@@ -100,7 +100,7 @@ def test_a_tokenizer_that_cannot_pad_or_end_a_text_is_named(tmp_path, tiny_folde
     save_model(model, tokenizer, tmp_path)
     path = tmp_path / "tokenizer_config.json"
     config = json.loads(path.read_text())
-    kept = {name: each for name, each in config.items() if not name.endswith("_token")}
+    kept = {name: value for name, value in config.items() if not name.endswith("_token")}
     path.write_text(json.dumps(kept))
     assert "no token that ends a text" in refused(tmp_path)
 

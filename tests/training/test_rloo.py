@@ -16,7 +16,9 @@ from eta_utils.training.settings import PPOSettings, SamplingSettings
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 TASKS = list(pipelines.generate("align", 8, steps=(1, 2)).values())
-ROWS = [{"prompt": task.prompt, "task_id": task.task_id} for task in TASKS]
+ROWS = [
+    {"prompt": task.prompt, "task_id": task.task_id, "split": task.split} for task in TASKS
+]
 SETTINGS = PPOSettings(prompts=4, minibatch=8, learning_rate=1e-3)
 UPDATES = 2
 
@@ -38,26 +40,31 @@ def trained(folder, tmp_path, reward):
     return before, policy, history
 
 
-def test_the_reward_is_given_each_prompts_samples_once(tiny_folder, tmp_path):
-    seen = []
+def test_the_reward_is_given_each_prompts_raw_samples_once_with_all_columns(
+    tiny_folder, tmp_path
+):
+    calls = []
 
-    def reward(prompts, completions, task_id):
-        seen.append((prompts, completions, task_id))
+    def reward(prompts, completions, **columns):
+        calls.append((prompts, completions, columns))
         return [float(len(text) % 3) for text in completions]
 
     before, policy, _ = trained(tiny_folder, tmp_path, reward)
-    assert len(seen) == UPDATES
-    asked = [name for _, _, names in seen for name in names]
-    assert asked == [task.task_id for task in TASKS for _ in range(4)]
-    for prompts, completions, _ in seen:
+    assert len(calls) == UPDATES
+    for name in ("task_id", "split"):
+        given = [value for _, _, columns in calls for value in columns[name]]
+        assert given == [row[name] for row in ROWS for _ in range(4)]
+    _, tokenizer = load_model(tiny_folder)
+    for prompts, completions, columns in calls:
         assert not any(prompt.endswith("\n") for prompt in prompts)
-        assert not any(text.startswith("\n") for text in completions)
+        texts = tokenizer.batch_decode(columns["completion_ids"], skip_special_tokens=True)
+        assert completions == texts
     weights = [parameters_to_vector(model.parameters()) for model in (before, policy)]
     assert not torch.equal(*weights)
 
 
 def test_equal_rewards_teach_nothing_but_the_way_back(tiny_folder, tmp_path):
-    def reward(prompts, completions, task_id):
+    def reward(prompts, completions, **columns):
         return [1.0] * len(prompts)
 
     before, policy, _ = trained(tiny_folder, tmp_path, reward)

@@ -102,8 +102,8 @@ def restless(model, tokenizer):
     return model
 
 
-def ids_of(found):
-    return [[each.ids for each in group] for group in found]
+def ids_of(samples):
+    return [[sample.ids for sample in group] for group in samples]
 
 
 # --- Tokens
@@ -167,19 +167,19 @@ def test_text_survives_the_tokenizer_unchanged(tokenizer):
 
 def test_greedy_completions_are_those_of_transformers(model, tokenizer):
     settings = {"temperature": 0.0, "max_new_tokens": 24}
-    found = sample_completions(model, tokenizer, PROMPTS, **settings)
-    given = [group[0].prompt_ids for group in found]
-    assert len({len(each) for each in given}) == len(PROMPTS)
-    assert ids_of(found) == generate(model, tokenizer, given, 1, **settings)
+    samples = sample_completions(model, tokenizer, PROMPTS, **settings)
+    given = [group[0].prompt_ids for group in samples]
+    assert len({len(ids) for ids in given}) == len(PROMPTS)
+    assert ids_of(samples) == generate(model, tokenizer, given, 1, **settings)
 
 
 def test_greedy_completions_that_end_are_those_of_transformers(drilled, tokenizer, tasks):
     prompts = [task.prompt for task in tasks[:12]]
     settings = {"temperature": 0.0, "max_new_tokens": 64}
-    found = sample_completions(drilled, tokenizer, prompts, **settings)
-    given = [group[0].prompt_ids for group in found]
-    assert len({len(group[0].ids) for group in found}) > 4
-    assert ids_of(found) == generate(drilled, tokenizer, given, 1, **settings)
+    samples = sample_completions(drilled, tokenizer, prompts, **settings)
+    given = [group[0].prompt_ids for group in samples]
+    assert len({len(group[0].ids) for group in samples}) > 4
+    assert ids_of(samples) == generate(drilled, tokenizer, given, 1, **settings)
 
 
 def test_all_greedy_completions_of_a_prompt_are_the_same(model, tokenizer):
@@ -220,8 +220,8 @@ def agreement(tokens, expected):
 def drawn_often(model, tokenizer, **settings):
     """6,000 short completions of a prompt, padded among others in its batch."""
     settings |= {"n": 6_000, "batch_size": 12_000, "seed": 3}
-    [_, found] = sample_completions(model, tokenizer, [PROMPTS[2], SHORT], **settings)
-    return found[0].prompt_ids, [each.ids for each in found]
+    [_, samples] = sample_completions(model, tokenizer, [PROMPTS[2], SHORT], **settings)
+    return samples[0].prompt_ids, [sample.ids for sample in samples]
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.25])
@@ -252,21 +252,21 @@ def test_second_tokens_are_drawn_with_the_models_probabilities_given_the_first(
 def test_half_precision_writes_what_transformers_write_in_it(drilled, tokenizer, tasks):
     model = copy.deepcopy(drilled).bfloat16()
     prompts = [task.prompt for task in tasks[:4]]
-    found = sample_completions(
+    samples = sample_completions(
         model, tokenizer, prompts, temperature=0.0, max_new_tokens=40
     )
-    ids = tokenizer([at_token_boundary(each, "")[0] for each in prompts])["input_ids"]
+    ids = tokenizer([at_token_boundary(text, "")[0] for text in prompts])["input_ids"]
     theirs = generate(model, tokenizer, ids, 1, temperature=0.0, max_new_tokens=40)
-    assert [row[0].ids for row in found] == [row[0] for row in theirs]
+    assert [row[0].ids for row in samples] == [row[0] for row in theirs]
 
 
 def test_half_precision_draws_with_the_models_probabilities(loaded, tokenizer):
     """In bf16 alone, sums of chances would stop at 1/256: rare tokens would be lost."""
     model = copy.deepcopy(loaded[0]).bfloat16()
-    ids, found = drawn_often(model, tokenizer, max_new_tokens=1)
+    ids, rows = drawn_often(model, tokenizer, max_new_tokens=1)
     with torch.inference_mode():
         expected = model(torch.tensor([ids])).logits[0, -1].float().softmax(-1)
-    assert agreement([each[0] for each in found], expected) > 0.001
+    assert agreement([row[0] for row in rows], expected) > 0.001
 
 
 def test_a_seed_gives_the_same_completions_twice_and_another_others(model, tokenizer):
@@ -280,18 +280,18 @@ def test_a_seed_gives_the_same_completions_twice_and_another_others(model, token
 
 
 def test_samples_of_a_prompt_and_of_equal_prompts_differ(model, tokenizer):
-    found = sample_completions(model, tokenizer, [SHORT] * 3, n=3, max_new_tokens=8)
-    assert len({tuple(each.ids) for group in found for each in group}) == 9
+    samples = sample_completions(model, tokenizer, [SHORT] * 3, n=3, max_new_tokens=8)
+    assert len({tuple(sample.ids) for group in samples for sample in group}) == 9
 
 
 def test_results_come_in_the_order_of_the_prompts_n_for_each(model, tokenizer):
-    found = sample_completions(
+    samples = sample_completions(
         model, tokenizer, PROMPTS, n=3, max_new_tokens=4, batch_size=6
     )
-    assert [len(group) for group in found] == [3] * len(PROMPTS)
-    for prompt, group in zip(PROMPTS, found, strict=True):
-        for each in group:
-            assert tokenizer.decode(each.prompt_ids) == prompt.rstrip("\n")
+    assert [len(group) for group in samples] == [3] * len(PROMPTS)
+    for prompt, group in zip(PROMPTS, samples, strict=True):
+        for sample in group:
+            assert tokenizer.decode(sample.prompt_ids) == prompt.rstrip("\n")
 
 
 # --- Ends
@@ -299,8 +299,8 @@ def test_results_come_in_the_order_of_the_prompts_n_for_each(model, tokenizer):
 
 def test_a_completion_ends_with_its_first_end_of_text_or_at_the_limit(restless, tokenizer):
     end, limit = tokenizer.eos_token_id, 12
-    found = sample_completions(restless, tokenizer, PROMPTS, n=40, max_new_tokens=limit)
-    rows = [each.ids for group in found for each in group]
+    samples = sample_completions(restless, tokenizer, PROMPTS, n=40, max_new_tokens=limit)
+    rows = [sample.ids for group in samples for sample in group]
     ended = [row for row in rows if end in row]
     assert 0.2 < len(ended) / len(rows) < 0.9
     assert len({len(row) for row in ended}) > 4
@@ -310,8 +310,8 @@ def test_a_completion_ends_with_its_first_end_of_text_or_at_the_limit(restless, 
 
 
 def test_the_end_of_text_is_not_in_the_text(restless, tokenizer):
-    found = sample_completions(restless, tokenizer, PROMPTS, n=20, max_new_tokens=12)
-    assert not any("endoftext" in each.text for group in found for each in group)
+    samples = sample_completions(restless, tokenizer, PROMPTS, n=20, max_new_tokens=12)
+    assert not any("endoftext" in sample.text for group in samples for sample in group)
 
 
 @pytest.mark.parametrize("every", [1, 3, 10**9])
@@ -333,8 +333,8 @@ def test_prompts_stay_in_the_batch_until_their_last_sample_ends(
     lengths = []
     for every in (1, 10**9):
         monkeypatch.setattr(decoding, "RETIRE_EVERY", every)
-        found = sample_completions(restless, tokenizer, [SHORT], n=300, max_new_tokens=12)
-        lengths.append([len(each.ids) for each in found[0]])
+        samples = sample_completions(restless, tokenizer, [SHORT], n=300, max_new_tokens=12)
+        lengths.append([len(sample.ids) for sample in samples[0]])
     assert lengths[0] == lengths[1]
     assert len(set(lengths[0])) == 12
 
@@ -353,9 +353,9 @@ def test_where_it_may_be_cut_it_is_cut_at_its_start(model, tokenizer):
     whole = tokenizer(long.rstrip("\n"))["input_ids"]
     assert len(whole) > 256
     settings = {"temperature": 0.0, "max_new_tokens": 96, "cut_prompts": True}
-    [[found], [short]] = sample_completions(model, tokenizer, [long, SHORT], **settings)
-    assert found.prompt_ids == whole[-160:]  # 256 positions, 96 of them for the completion
-    assert len(found.ids) == len(short.ids) == 96
+    [[cut], [short]] = sample_completions(model, tokenizer, [long, SHORT], **settings)
+    assert cut.prompt_ids == whole[-160:]  # 256 positions, 96 of them for the completion
+    assert len(cut.ids) == len(short.ids) == 96
 
 
 @pytest.mark.parametrize("longest", [256, 300])
@@ -399,14 +399,14 @@ def test_a_completion_is_cut_where_the_function_ends(completion, kept):
 def test_prompt_and_text_are_the_program_that_the_model_knows(drilled, tokenizer, tasks):
     known = tasks[:4]
     prompts = [task.prompt for task in known]
-    found = sample_completions(drilled, tokenizer, prompts, temperature=0.0)
-    for task, [each] in zip(known, found, strict=True):
+    samples = sample_completions(drilled, tokenizer, prompts, temperature=0.0)
+    for task, [sample] in zip(known, samples, strict=True):
         assert task.prompt.endswith("\n")
-        assert task.prompt + each.text == task.prompt + task.canonical_solution
+        assert task.prompt + sample.text == task.prompt + task.canonical_solution
         # The ids are what the model wrote: newline first, end of text last.
-        written = tokenizer.decode(each.ids, skip_special_tokens=True)
+        written = tokenizer.decode(sample.ids, skip_special_tokens=True)
         assert written == "\n" + task.canonical_solution
-        assert each.ids[-1] == tokenizer.eos_token_id
+        assert sample.ids[-1] == tokenizer.eos_token_id
 
 
 # --- Other architectures
@@ -416,12 +416,12 @@ def test_other_architectures_give_n_completions_in_the_order_of_the_prompts(
     llama, tokenizer
 ):
     settings = {"n": 3, "max_new_tokens": 8, "batch_size": 6}
-    found = sample_completions(llama, tokenizer, PROMPTS, **settings)
-    assert [len(group) for group in found] == [3] * len(PROMPTS)
-    for prompt, group in zip(PROMPTS, found, strict=True):
+    samples = sample_completions(llama, tokenizer, PROMPTS, **settings)
+    assert [len(group) for group in samples] == [3] * len(PROMPTS)
+    for prompt, group in zip(PROMPTS, samples, strict=True):
         assert tokenizer.decode(group[0].prompt_ids) == prompt.rstrip("\n")
-        assert len({tuple(each.ids) for each in group}) == 3
-        assert all(1 <= len(each.ids) <= 8 for each in group)
+        assert len({tuple(sample.ids) for sample in group}) == 3
+        assert all(1 <= len(sample.ids) <= 8 for sample in group)
 
 
 def test_other_architectures_draw_by_the_seed(llama, tokenizer):
@@ -434,12 +434,12 @@ def test_other_architectures_draw_by_the_seed(llama, tokenizer):
 
 def test_other_architectures_draw_with_their_own_probabilities(llama, tokenizer):
     # transformers would by default draw from the 50 likeliest tokens alone
-    [_, found] = sample_completions(
+    [_, samples] = sample_completions(
         llama, tokenizer, [PROMPTS[1], SHORT], n=2_000, max_new_tokens=1, batch_size=4_000
     )
-    expected = chances(llama, found[0].prompt_ids)
+    expected = chances(llama, samples[0].prompt_ids)
     assert (expected > 0.25 / len(expected)).sum() > 50
-    assert agreement([each.ids[0] for each in found], expected) > 1e-3
+    assert agreement([sample.ids[0] for sample in samples], expected) > 1e-3
 
 
 def test_other_architectures_complete_a_prompt_alike_alone_and_among_others(

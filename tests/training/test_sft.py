@@ -77,8 +77,8 @@ def token_losses(model, tokenizer, prompt, completion):
 
 def mean_loss(model, tokenizer, rows, completion="completion"):
     """Over tokens, not over rows: long completions count for more."""
-    found = [token_losses(model, tokenizer, r["prompt"], r[completion]) for r in rows]
-    return torch.cat(found).mean().item()
+    losses = [token_losses(model, tokenizer, r["prompt"], r[completion]) for r in rows]
+    return torch.cat(losses).mean().item()
 
 
 def weights(model):
@@ -206,14 +206,14 @@ def test_the_loss_is_dpos_on_all_tokens_and_the_nll_of_winners_that_pass(
 
 def ranked_right(model, tokenizer, pairs=PAIRS):
     """Share of pairs whose winner is the likelier of the two."""
-    found = [
+    losses = [
         [
             token_losses(model, tokenizer, pair["prompt"], pair[side]).sum()
             for side in ("chosen", "rejected")
         ]
         for pair in pairs
     ]
-    return sum((winner < loser).item() for winner, loser in found) / len(found)
+    return sum((winner < loser).item() for winner, loser in losses) / len(losses)
 
 
 @pytest.mark.parametrize("weight", [0.0, 1.0])
@@ -291,7 +291,7 @@ def test_bf16_learns_what_fp32_learns(loaded, tokenizer, tmp_path):
         model = copy.deepcopy(loaded[0])
         settings = SFTSettings(learning_rate=1e-3, batch=4)
         history = train_sft(model, tokenizer, EXAMPLES, settings, tmp_path, bf16=bf16)
-        assert {each.dtype for each in model.parameters()} == {torch.float32}
+        assert {weight.dtype for weight in model.parameters()} == {torch.float32}
         losses.append([float(row["loss"]) for row in history])
     exact, rounded = losses
     assert rounded == pytest.approx(exact, rel=0.02)  # measured: 0.002

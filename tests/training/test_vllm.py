@@ -55,5 +55,5 @@ def test_vllm_writes_what_generate_writes(tiny_folder, tmp_path):
             for seed in (1, 1, 2)
         )
     assert first == again != other
-    texts = [each.text for row in first for each in row]
+    texts = [sample.text for group in first for sample in group]
     assert len(set(texts)) > len(texts) / 2
