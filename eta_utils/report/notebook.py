@@ -40,10 +40,11 @@ ENVIRONMENT = {
     "TOKENIZERS_PARALLELISM": "false",
     "TRANSFORMERS_VERBOSITY": "error",
     "PYDEVD_DISABLE_FILE_VALIDATION": "1",
-    # A thread of torch that waits for another one spins, then sleeps.  A short spin leaves
-    # the core to other processes: with a long spin, training beside a busy process was
-    # several times slower.  On idle cores spinning gains little.
-    "GOMP_SPINCOUNT": "10000",
+    # A thread of torch that waits for another one spins, then sleeps.  The kernel soon
+    # gives a sleeper its core back, and makes a spinner wait its turn behind another busy
+    # process: with one beside it, training took 4 times as long at 10,000 spins, and 1.9
+    # times at 1,000.  On idle cores the two are equal (`tests.training.bench_threads`).
+    "GOMP_SPINCOUNT": "1000",
     # glibc returns the memory of every large tensor at once and fetches it anew, page by
     # page.  Keeping it made DPO a fifth faster.
     "MALLOC_MMAP_THRESHOLD_": str(4 << 30),

@@ -19,11 +19,10 @@ from pathlib import Path
 
 SETTINGS = {
     "two threads, as torch has it": {"OMP_NUM_THREADS": "2"},
-    "two threads, GOMP_SPINCOUNT=10000": {
-        "OMP_NUM_THREADS": "2",
-        "GOMP_SPINCOUNT": "10000",
-    },
-    "two threads, OMP_WAIT_POLICY=PASSIVE": {
+    "two threads, 10,000 spins": {"OMP_NUM_THREADS": "2", "GOMP_SPINCOUNT": "10000"},
+    "two threads, 1,000 spins": {"OMP_NUM_THREADS": "2", "GOMP_SPINCOUNT": "1000"},
+    "two threads, 500 spins": {"OMP_NUM_THREADS": "2", "GOMP_SPINCOUNT": "500"},
+    "two threads, none (OMP_WAIT_POLICY=PASSIVE)": {
         "OMP_NUM_THREADS": "2",
         "OMP_WAIT_POLICY": "PASSIVE",
     },
@@ -94,7 +93,7 @@ def main() -> None:
     if parser.parse_args().work:
         work()
         return
-    print(f"{'':38}" + "".join(f"{kind:>24}" for kind in KINDS))
+    print(f"{'':44}" + "".join(f"{kind:>24}" for kind in KINDS))
     for name, environment in SETTINGS.items():
         alone = measure(environment)
         burner = subprocess.Popen([sys.executable, "-c", "while True: pass"])
@@ -106,7 +105,7 @@ def main() -> None:
         cells = [
             f"{one:6.1f} -> {other:5.1f} s {other / one:5.2f}x" for one, other in pairs
         ]
-        print(f"{name:38}" + "".join(f"{cell:>24}" for cell in cells), flush=True)
+        print(f"{name:44}" + "".join(f"{cell:>24}" for cell in cells), flush=True)
 
 
 if __name__ == "__main__":
