@@ -225,7 +225,7 @@ figures.table(table)
 # %%
 figures.show(
     figures.pass_fail(scores),
-    "Share of sampled programs that pass, for the base model and SFT. The "
+    "Fraction of sampled programs that pass, for the base model and SFT. The "
     "black line is the 95 % interval.",
 )
 

@@ -166,7 +166,7 @@ curves = figures.training_curves(
     "programs",
     {
         "approximate KL per update": ["policy/approxkl"],
-        "clipped share": ["policy/clipfrac", "value/clipfrac"],
+        "clipped fraction": ["policy/clipfrac", "value/clipfrac"],
         "critic": ["value/explained_variance"],
     },
 )
@@ -215,7 +215,7 @@ figures.table(results_table(scores))
 # %%
 figures.show(
     figures.pass_fail(scores),
-    "Share of sampled programs that pass, for SFT and each arm of "
+    "Fraction of sampled programs that pass, for SFT and each arm of "
     "reinforcement learning. The black line is the 95 % interval.",
 )
 

@@ -154,7 +154,7 @@ figures.sentences(f"{label(arm)}: not run" for arm in missing)
 # %%
 figures.show(
     figures.pass_fail(scores),
-    "Share of sampled programs that pass, by arm. The coloured part passes. "
+    "Fraction of sampled programs that pass, by arm. The coloured part passes. "
     "The black line is the 95 % interval.",
     pictures / "pass_fail.png",
 )
@@ -212,14 +212,17 @@ figures.show(
 # `beside` start from weaker or stronger base models, whose corpora had more or
 # fewer bugs. Within a run, tasks with more steps are harder.
 #
-# In the table, `silent` is the fraction of tasks where all samples of the SFT
+# In the table, `all fail` is the fraction of tasks where all samples of the SFT
 # model fail.
 
 # %%
 beside = all_scores(study, scores)
 across = crossover(beside)
 write_results(study.run_folder, beside=beside, crossover=across)
-figures.table(across[across["steps"] == "all"].drop(columns="steps"))
+shown = across[across["steps"] == "all"].drop(columns="steps")
+figures.table(
+    shown.rename(columns=lambda name: name.replace("silent", "all fail"))
+)
 
 # %%
 for contrast, part in across.groupby("contrast"):

@@ -77,11 +77,16 @@ class Contrast(NamedTuple):
 def contrast_table(scores: pd.DataFrame) -> pd.DataFrame:
     """One row for each contrast that the scores allow.
 
-    Columns: `family` (primary, secondary, gain), `contrast`, `programs` (first round or
-    all rounds), `tasks`, the paired difference in sampled pass@1 with `low` and `high`, its
-    bootstrap `p` and the same adjusted over the rows of its family (`holm`), McNemar's
-    `greedy_p`, the probability of `improvement`, the `smallest` difference that the run
-    would show with 80 % power, the difference `by seed`, and a sentence `in words`.
+    Columns:
+
+    - `family` (primary, secondary, gain), `contrast`, `tasks`, and `programs` (first round
+      or all rounds) say what is asked;
+    - `value`, `low`, `high`: the paired difference in sampled pass@1;
+    - `p` is its bootstrap p-value, `holm` the same adjusted over the rows of its family,
+      `greedy_p` McNemar's on greedy completions;
+    - `improvement` is the probability that the first arm is better on a random task;
+    - `smallest` is the difference that the run would show with 80 % power;
+    - `by seed` has the difference of each seed, `in words` a sentence.
     """
     rows = [_row(contrast) for contrast in _contrasts(scores)]
     table = pd.DataFrame(rows, columns=[*CONTRAST_COLUMNS, "by seed", "in words"])
@@ -185,7 +190,7 @@ def answer(contrasts: pd.DataFrame, scores: pd.DataFrame) -> str:
         & (contrasts["programs"] == LAST)
     ]
     if primary.empty:
-        return "This run has not got the arms that the question is about."
+        return "This run lacks the arms of the primary contrasts."
     ours = label(PRIMARY[0][0])
     parts = []
     for row in primary.to_dict("records"):

@@ -14,13 +14,9 @@ import sys
 from eta_utils.cli.doctor import run_doctor
 from eta_utils.cli.samples import add_audit, add_judge, add_pairs
 from eta_utils.cli.study import add_report, add_run, add_table, add_train
-from eta_utils.common.errors import BadInput, Failed
+from eta_utils.common.errors import BAD_INPUT, FAILED, INTERRUPTED, BadInput, Failed
 from eta_utils.common.processes import announced, is_first
 from eta_utils.sandbox.isolation import IsolationError
-
-FAILED = 1
-BAD_INPUT = 2
-INTERRUPTED = 130
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from eta_utils.common.errors import BadInput
 from eta_utils.common.settings import Parameter, Settings, built, parameters_of
 
+METAVARS = {int: "N", float: "X", str: "TEXT"}
+
 
 def add_settings(parser: argparse.ArgumentParser, owner: type[Settings]) -> None:
     """An option for each setting of a class, with its help, its default and its limits."""
@@ -18,7 +20,7 @@ def add_settings(parser: argparse.ArgumentParser, owner: type[Settings]) -> None
             type=_reader(known),
             choices=known.choices or None,
             default=known.default,
-            metavar=None if known.choices else known.name.rpartition("_")[2].upper(),
+            metavar=None if known.choices else METAVARS[known.kind],
             help=f"{known.about} (default: {known.default})",
         )
 

@@ -141,7 +141,9 @@ def _print_summary(statuses: Counter, judged: Counter, passed: Counter) -> None:
 
 def add_pairs(commands: argparse._SubParsersAction) -> None:
     """The arguments of `pairs`."""
-    orderings = "\n".join(f"  {each.name:10} {each.about}" for each in ORDERINGS.values())
+    orderings = "\n".join(
+        f"  {ordering.name:10} {ordering.about}" for ordering in ORDERINGS.values()
+    )
     parser = commands.add_parser(
         "pairs",
         help="turn outcomes into preference pairs for TRL",

@@ -15,6 +15,7 @@ from eta_utils.cli.options import positive
 from eta_utils.common import processes
 from eta_utils.common.errors import BadInput
 from eta_utils.common.files import read_json
+from eta_utils.sandbox.isolation import choose_rung
 from eta_utils.study.study import (
     DEFAULT_OUTPUTS,
     DEFAULT_PROFILE,
@@ -96,7 +97,9 @@ def _parameters_help() -> str:
         subject = (owner.__doc__ or "").strip().splitlines()[0].partition(" (`")[0]
         lines.append(f" {subject.rstrip('.')}")
         for name, value in getattr(study, part).flat().items():
-            lines.append(f"  {name:21} {value!s:>16}  {parameter(name).about}")
+            about = textwrap.wrap(parameter(name).about, 60)
+            lines.append(f"  {name:21} {value!s:>16}  {about[0]}")
+            lines += [f"{'':42}{rest}" for rest in about[1:]]
     return "\n".join(lines)
 
 
@@ -130,7 +133,7 @@ def run_notebooks(options: argparse.Namespace) -> int:
     """Execute the study's notebooks and render the report; return the exit code."""
     if options.dask is not None and options.jobs > 1:
         raise BadInput("--jobs: with --dask, as much runs at a time as it has workers")
-    study, seeds = _asked(options)
+    study, seeds = _study_and_seeds(options)
     _check_installed()
     # Loading papermill takes seconds, so a mistyped parameter is refused before.
     from eta_utils.report import notebook, run
@@ -150,7 +153,7 @@ def run_notebooks(options: argparse.Namespace) -> int:
                 check_folder(client, folder)
         study.remember()
         listed = " ".join(map(str, seeds))
-        print(f"run {study.run}, profile {study.place.profile}, seeds {listed}")
+        print(f"run {study.run}, profile {study.profile}, seeds {listed}")
         command = run.command_for(study, seeds, options.jobs)
         try:
             page = run.run_study(
@@ -189,13 +192,12 @@ def _client(address: str | None) -> AbstractContextManager:
 
 
 def _check_machine(study: Study) -> None:
-    """Raise BadInput where the study's model, GPU or sampler is not here."""
+    """Raise before anything is made where the study's model, GPU, sampler or isolation is
+    not here."""
+    if study.judging.isolation != "auto":
+        choose_rung(study.judging.isolation)
     plain = Study()
-    if (study.model.model, study.model.device, study.sampling.sampler) != (
-        plain.model.model,
-        plain.model.device,
-        plain.sampling.sampler,
-    ):
+    if (study.model, study.sampling.sampler) != (plain.model, plain.sampling.sampler):
         from eta_utils.study.models import check_model  # torch takes seconds to load
 
         check_model(study)
@@ -238,14 +240,14 @@ def add_train(commands: argparse._SubParsersAction) -> None:
 
 def run_training(options: argparse.Namespace) -> None:
     """Make the stages of a study without notebooks, alone or under `accelerate launch`."""
-    processes.join()
-    study, seeds = _asked(options)
     _check_installed()
     from eta_utils.report.notebook import ENVIRONMENT
     from eta_utils.report.run import check_seeds
 
+    os.environ.update(ENVIRONMENT)  # before torch is loaded, which reads some of it
+    processes.join()
+    study, seeds = _study_and_seeds(options)
     check_seeds(seeds)
-    os.environ.update(ENVIRONMENT)
     study.check_batches()
     _check_machine(study)
     from eta_utils.study import jobs  # torch takes seconds to load
@@ -254,11 +256,12 @@ def run_training(options: argparse.Namespace) -> None:
     for name in names:
         jobs.check(study, name)
     processes.from_first(study.remember)
-    with open(os.devnull, "w") as nowhere:
-        said = sys.stdout if processes.is_first() else nowhere  # one line of each is enough
-        with contextlib.redirect_stdout(said):
+    with open(os.devnull, "w") as devnull:
+        # All processes print the same, so the first one's output is enough.
+        output = sys.stdout if processes.is_first() else devnull
+        with contextlib.redirect_stdout(output):
             count = processes.count()
-            print(f"run {study.run}, profile {study.place.profile}, {count} process(es)")
+            print(f"run {study.run}, profile {study.profile}, {count} process(es)")
             for seed in seeds:
                 for name in names:
                     print(f"seed {seed}, {name}", flush=True)
@@ -268,7 +271,7 @@ def run_training(options: argparse.Namespace) -> None:
 # --- Which study
 
 
-def _asked(options: argparse.Namespace) -> tuple[Study, list[int]]:
+def _study_and_seeds(options: argparse.Namespace) -> tuple[Study, list[int]]:
     """The study that the options name, with its first seed, and all its seeds."""
     given = parse_parameters(options.parameters)
     run, seeds = options.run, options.seeds

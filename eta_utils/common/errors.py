@@ -1,4 +1,6 @@
-"""The two errors that end a command with one sentence instead of a traceback."""
+"""Errors that end a command with one sentence instead of a traceback; exit codes."""
+
+FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
 
 class BadInput(ValueError):

@@ -54,9 +54,8 @@ def peak_mib() -> float:
     import resource  # Windows has no such module
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (
-        1 << 20 if sys.platform == "darwin" else 1 << 10
-    )  # bytes there, else KiB
+    unit = 1 << 20 if sys.platform == "darwin" else 1 << 10  # bytes there, else KiB
+    return peak / unit
 
 
 def gpu() -> str | None:

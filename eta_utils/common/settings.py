@@ -37,12 +37,15 @@ def setting(
     choices: tuple = (),
     decides: bool = True,
     flag: str = "",
+    names_path: bool = False,
+    is_batch: bool = False,
 ) -> typing.Any:
     """A field of a `Settings` class: its default, one line of help, and its limits.
 
     `decides=False` marks a setting of the machine, such as the number of workers, which
     changes how fast a result comes and not what it is.  `flag` is the command line option
-    where it is not made of the name.
+    where it is not made of the name.  `names_path` marks text that may name a file or
+    folder, `is_batch` a number that several processes must be able to share evenly.
     """
     limits = {"at least": at_least, "above": above, "at most": at_most}
     metadata = {
@@ -51,8 +54,13 @@ def setting(
         "choices": choices,
         "decides": decides,
         "flag": flag,
+        "names_path": names_path,
+        "is_batch": is_batch,
     }
     return dataclass_field(default=default, metadata=metadata)
+
+
+Narrow = typing.TypeVar("Narrow", bound="Settings")
 
 
 @dataclass(frozen=True)
@@ -71,6 +79,13 @@ class Settings:
             for field in fields(self)
             if field.metadata["decides"] or not deciding
         }
+
+    def narrowed(self, owner: type[Narrow]) -> Narrow:
+        """The part of these settings that a base class of theirs declares.
+
+        A stage that needs only that part then does not depend on the rest.
+        """
+        return owner(**{field.name: getattr(self, field.name) for field in fields(owner)})
 
     def check(self) -> None:
         """Raise BadInput, naming the parameter, for a value out of its field's limits."""

@@ -3,7 +3,8 @@
 >>> from eta_utils.execution import JudgeSettings, judge
 >>> outcomes = list(judge(samples, tasks))
 
-`judge` is the one door to the sandbox and to the tracer.
+`judge` is the one door to the sandbox and to the tracer.  (The module of that name has the
+function, too; here the name means the function.)
 """
 
 from eta_utils.execution.judge import JudgeSettings, judge

@@ -64,8 +64,8 @@ class JudgeSettings(Settings):
 
     step_budget: int = setting(
         0,
-        "steps that one assert may take; 0: 4 times what the reference takes, "
-        "at least 700,000",
+        "steps that one assert may take; 0: 4 times the reference's steps and at least "
+        "700,000, or 3 million without a reference",
         at_least=0,
     )
     workers: int = setting(
@@ -73,8 +73,8 @@ class JudgeSettings(Settings):
     )
     isolation: str = setting(
         "auto",
-        "auto: jail (bubblewrap) where it holds, else process (seccomp and Landlock); "
-        "weak protects from nothing and is only taken when named",
+        "auto: the first that holds of jail (bubblewrap) and process (seccomp, Landlock); "
+        "weak protects from nothing",
         choices=("auto", *RUNGS),
         decides=False,
     )
@@ -127,9 +127,9 @@ def judge(
     """
     settings.check()
     rung = choose_rung(settings.isolation)
-    if rung == "weak" and settings.isolation == "auto":
+    if rung == "weak":
         warnings.warn(
-            "no isolation holds here: programs run with limits of time and memory alone "
+            "no isolation: programs run with limits of time and memory alone "
             "(python -m eta_utils doctor says what to install)",
             stacklevel=2,
         )

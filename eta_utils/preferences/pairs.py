@@ -34,7 +34,7 @@ class PairSettings(Settings):
     )
     pair_margin: float = setting(
         0.0,
-        "least lead of a failing winner, in its ordering's key",
+        "a failing winner must lead by more than this, in its ordering's key",
         at_least=0,
         flag="--margin",
     )

@@ -2,7 +2,7 @@
 
 >>> with connected("tcp://host:8786") as client:
 ...     executor, workers = judges(client, "auto")
-...     outcomes = list(judge(samples, tasks, executor=executor, workers=workers))
+...     outcomes = list(judge(samples, tasks, executor=executor, at_once=workers))
 
 Dask schedules the work, moves the data and repeats what a lost worker had begun.  This
 module adds a check: every worker runs the same code and can isolate programs, or an error

@@ -24,11 +24,10 @@ from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
+from eta_utils.common.errors import FAILED, INTERRUPTED
 from eta_utils.report.page import LAST, render_notebook
 from eta_utils.study.study import DEFAULT_OUTPUTS, ROOT, Study
 
-FAILED = 1
-INTERRUPTED = 130
 NOTEBOOKS = ROOT / "notebooks"
 _KERNEL_START_SECONDS = 120  # a busy machine, a cold disk
 

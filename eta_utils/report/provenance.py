@@ -117,7 +117,7 @@ def _facts(study: Study, seeds: list[int], machine: dict) -> dict[str, str]:
         names = ((name or "not recorded")[:12] for name in earlier)
         commit += f"; before: {', '.join(names)}"
     return {
-        "profile": study.place.profile,
+        "profile": study.profile,
         "seeds": " ".join(map(str, seeds)) or "none",
         "date": machine.get("recorded", "not recorded"),
         "commit": commit,

@@ -98,7 +98,7 @@ def check_notebooks(folder: Path) -> None:
 
 def command_for(study: Study, seeds: Sequence[int], jobs: int = 1) -> str:
     """The command line that makes this run again, from nothing."""
-    words = ["python", "-m", "eta_utils", "run", "--profile", study.place.profile]
+    words = ["python", "-m", "eta_utils", "run", "--profile", study.profile]
     words += ["--run", study.run, "--seeds", *map(str, seeds)]
     if jobs > 1:
         words += ["--jobs", str(jobs)]

@@ -24,8 +24,9 @@ from typing import NamedTuple
 
 from distributed import Client, Future, KilledWorker, as_completed
 
+from eta_utils.common.errors import FAILED
 from eta_utils.report.cluster import call_same_code, fingerprint, lost_work
-from eta_utils.report.notebook import ENVIRONMENT, FAILED, NotebookFailed, Step, execute
+from eta_utils.report.notebook import ENVIRONMENT, NotebookFailed, Step, execute
 from eta_utils.study.study import Study
 
 

@@ -30,7 +30,7 @@ from eta_utils.training.rewards import EtaReward, ModelReward, PassReward
 from eta_utils.training.rloo import train_rloo
 from eta_utils.training.settings import (
     DPOSettings,
-    ModelSettings,
+    LearnerSettings,
     PPOSettings,
     SamplingSettings,
 )
@@ -77,7 +77,7 @@ def _dpo_round(
     rounds: RoundSettings,
     judging: JudgeSettings,
     pairing: PairSettings,
-    model: ModelSettings,
+    model: LearnerSettings,
     dpo: DPOSettings,
     policy: Stage,
     drawn: Stage,
@@ -156,7 +156,7 @@ def align_by_rl(study: Study, sft: Stage, arm: Arm) -> list[Stage]:
         study.rounds,
         study.judging,
         study.model,
-        study.sampling,
+        study.sampling.narrowed(SamplingSettings),
         study.ppo,
     ]
     inputs = [sft]
@@ -186,7 +186,7 @@ def _ppo(
     family: TaskSettings,
     rounds: RoundSettings,
     judging: JudgeSettings,
-    model: ModelSettings,
+    model: LearnerSettings,
     sampling: SamplingSettings,
     ppo: PPOSettings,
     sft: Stage,
@@ -195,10 +195,6 @@ def _ppo(
     arm: Arm,
 ) -> dict:
     tasks = alignment_tasks(family, rounds, judging, stage.seed)
-    if arm.reward == "eta_rm":
-        reward: Callable = ModelReward(reward_model.folder / "model")
-    else:
-        reward = {"passes": PassReward, "eta": EtaReward}[arm.reward](tasks, judging)
     policy, tokenizer = learner_of(sft, model, stage.seed)
     reference, _ = model_of(sft, model)
     history = train_ppo(
@@ -206,7 +202,7 @@ def _ppo(
         reference,
         tokenizer,
         _rows(tasks),
-        reward,
+        _reward(arm, tasks, judging, reward_model),
         ppo,
         stage.folder,
         updates=ppo_updates(rounds, ppo),
@@ -228,10 +224,11 @@ def _rloo(
     family: TaskSettings,
     rounds: RoundSettings,
     judging: JudgeSettings,
-    model: ModelSettings,
+    model: LearnerSettings,
     sampling: SamplingSettings,
     ppo: PPOSettings,
     sft: Stage,
+    reward_model: Stage | None = None,
     *,
     arm: Arm,
 ) -> dict:
@@ -242,7 +239,7 @@ def _rloo(
             policy,
             tokenizer,
             _rows(tasks),
-            PassReward(tasks, judging),
+            _reward(arm, tasks, judging, reward_model),
             ppo,
             stage.folder,
             updates=ppo_updates(rounds, ppo),
@@ -263,6 +260,15 @@ def _snapshot(
     return {"programs": programs, "model": f"../update{update}"}
 
 
+def _reward(
+    arm: Arm, tasks: dict, judging: JudgeSettings, reward_model: Stage | None
+) -> Callable:
+    """What the arm's programs are paid."""
+    if arm.reward == "eta_rm":
+        return ModelReward(reward_model.folder / "model")
+    return {"passes": PassReward, "eta": EtaReward}[arm.reward](tasks, judging)
+
+
 def _rows(tasks: dict) -> list[dict]:
     return [{"prompt": task.prompt, "task_id": name} for name, task in tasks.items()]
 
@@ -274,8 +280,6 @@ def ppo_updates(rounds: RoundSettings, ppo: PPOSettings) -> int:
 
 def _snapshot_updates(rounds: RoundSettings, ppo: PPOSettings) -> list[int]:
     """Updates after which as many programs were executed as in a whole round of DPO."""
-    if not rounds.rounds:
-        return []
     per_round, rest = divmod(ppo_updates(rounds, ppo), rounds.rounds)
     if rest:
         return []

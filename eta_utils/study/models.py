@@ -23,7 +23,7 @@ from eta_utils.training.models import (
     load_model,
     load_tokenizer,
 )
-from eta_utils.training.settings import ModelSettings, SamplingSettings
+from eta_utils.training.settings import LearnerSettings, ModelSettings, SamplerSettings
 from eta_utils.training.vllm import Engine, uses_vllm
 
 
@@ -36,7 +36,7 @@ def model_of(
 
 
 def learner_of(
-    stage: Stage, settings: ModelSettings, seed: int
+    stage: Stage, settings: LearnerSettings, seed: int
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The same, to be trained: with new adapters where the settings want them."""
     model, tokenizer = model_of(stage, settings)
@@ -46,7 +46,7 @@ def learner_of(
 
 @contextlib.contextmanager
 def writer_of(
-    stage: Stage, settings: ModelSettings, sampling: SamplingSettings
+    stage: Stage, settings: ModelSettings, sampling: SamplerSettings
 ) -> Iterator[tuple[PreTrainedModel | Engine, PreTrainedTokenizerBase]]:
     """The same, to sample from: in the wanted precision, in vLLM if that is the sampler."""
     if uses_vllm(sampling.sampler):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import pandas as pd
 
@@ -20,7 +19,7 @@ from eta_utils.study.tasks import held_out_tasks, round_tasks
 from eta_utils.tasks import Task
 from eta_utils.training.models import save_model
 from eta_utils.training.reward_model import load_reward_model, score, train_reward_model
-from eta_utils.training.settings import ModelSettings, RewardModelSettings
+from eta_utils.training.settings import LearnerSettings, RewardModelSettings
 
 NAME = "rm"  # of its stage
 
@@ -32,11 +31,12 @@ def train_eta_rm(study: Study, sft: Stage) -> Stage:
         study.family,
         study.rounds,
         study.judging,
-        study.pairs,
         study.model,
         study.reward_model,
     ]
-    return made(study.folder, NAME, study.seed, _train, parts, [sft, *drawn])
+    margin = study.pairs.pair_margin
+    inputs = [sft, *drawn]
+    return made(study.folder, NAME, study.seed, _train, parts, inputs, pair_margin=margin)
 
 
 def _train(
@@ -44,13 +44,13 @@ def _train(
     family: TaskSettings,
     rounds: RoundSettings,
     judging: JudgeSettings,
-    pairing: PairSettings,
-    model: ModelSettings,
+    model: LearnerSettings,
     settings: RewardModelSettings,
     sft: Stage,
     *drawn: Stage,
+    pair_margin: float,
 ) -> dict:
-    pairing = replace(pairing, pairs_per_prompt=settings.pairs_per_prompt)
+    pairing = PairSettings(settings.pairs_per_prompt, pair_margin)
     pairs = []
     for number, samples in enumerate(drawn, 1):
         tasks = round_tasks(family, rounds, judging, stage.seed, number)

@@ -25,7 +25,7 @@ from eta_utils.study.study import Study
 from eta_utils.study.tasks import held_out_tasks, round_tasks
 from eta_utils.tasks import Task, load_tasks
 from eta_utils.training.sampling import sample_completions
-from eta_utils.training.settings import ModelSettings, SamplingSettings
+from eta_utils.training.settings import ModelSettings, SamplerSettings, SamplingSettings
 from eta_utils.training.vllm import Engine
 
 OUTCOMES, EXAMPLES = "outcomes.jsonl.gz", "examples.jsonl.gz"
@@ -38,7 +38,13 @@ def draw(study: Study, policy: Stage, number: int) -> Stage:
 
     The SFT model's samples of the first round are the same for all arms.
     """
-    parts = [study.family, study.rounds, study.judging, study.model, study.sampling]
+    parts = [
+        study.family,
+        study.rounds,
+        study.judging,
+        study.model.narrowed(ModelSettings),
+        study.sampling,
+    ]
     name = f"{policy.name}/samples{number}"
     return made(study.folder, name, study.seed, _draw, parts, [policy], number=number)
 
@@ -49,7 +55,7 @@ def _draw(
     rounds: RoundSettings,
     judging: JudgeSettings,
     model: ModelSettings,
-    sampling: SamplingSettings,
+    sampling: SamplerSettings,
     policy: Stage,
     number: int,
 ) -> dict:
@@ -71,7 +77,13 @@ def evaluate(
 
     `samples` per task are drawn, by default `test_samples`.
     """
-    parts = [study.family, study.held_out, study.judging, study.model, study.sampling]
+    parts = [
+        study.family,
+        study.held_out,
+        study.judging,
+        study.model.narrowed(ModelSettings),
+        study.sampling,
+    ]
     return made(
         study.folder,
         f"{stage.name}/{split}",
@@ -90,7 +102,7 @@ def _evaluate(
     held_out: HeldOutSettings,
     judging: JudgeSettings,
     model: ModelSettings,
-    sampling: SamplingSettings,
+    sampling: SamplerSettings,
     stage: Stage,
     samples: int,
     split: str,
@@ -112,7 +124,7 @@ def evaluate_on_humaneval(study: Study, stage: Stage) -> Stage:
         f"{stage.name}/humaneval",
         study.seed,
         _evaluate_on_humaneval,
-        [study.judging, study.model, study.sampling],
+        [study.judging, study.model.narrowed(ModelSettings), study.sampling],
         [stage],
         samples=study.evaluation.humaneval_samples,
         limit=study.family.limit,
@@ -123,7 +135,7 @@ def _evaluate_on_humaneval(
     test: Stage,
     judging: JudgeSettings,
     model: ModelSettings,
-    sampling: SamplingSettings,
+    sampling: SamplerSettings,
     stage: Stage,
     samples: int,
     limit: int,
@@ -150,7 +162,7 @@ def _evaluate_on(
     test: Stage,
     judging: JudgeSettings,
     model: ModelSettings,
-    sampling: SamplingSettings,
+    sampling: SamplerSettings,
     stage: Stage,
     samples: int,
     cut_prompts: bool = False,

@@ -15,33 +15,64 @@ from eta_utils.common.settings import Settings, setting
 from eta_utils.tasks import SETS
 
 GENERATED = ("pipelines", "repair")
+RL_ARMS = tuple(name for name, arm in ARMS.items() if arm.reward)
 HARDEST = 5  # steps: the programs have up to 95 tokens, near `max_new_tokens`
 
 
 @dataclass(frozen=True)
-class TaskSettings(Settings):
+class FamilySettings(Settings):
     """The family of tasks (`study.tasks`)."""
 
-    tasks: str = setting("pipelines", "pipelines, repair, a named set or a file of tasks")
-    limit: int = setting(0, "most problems taken of a named set; 0: all", at_least=0)
-    test_set: str = setting(
-        "", "named set to evaluate on instead of the family's own tasks"
+    tasks: str = setting(
+        "pipelines", "pipelines, repair, a named set or a file of tasks", names_path=True
     )
-    hidden_set: str = setting("", "named set whose tests are the hidden ones: humaneval+")
     repair_trace: int = setting(
         1, "1: a repair task says what the program did; 0: it does not", choices=(0, 1)
     )
     max_steps: int = setting(
         5, "greatest difficulty (steps) of built-in tasks", at_least=1, at_most=HARDEST
     )
-    align_min_steps: int = setting(
-        3, "least difficulty of alignment, tuning and test tasks", at_least=1
-    )
 
     @property
     def generated(self) -> bool:
         """Whether the tasks are generated here, as many as are wanted."""
         return self.tasks in GENERATED
+
+    @property
+    def executes(self) -> bool:
+        """Whether making the tasks may execute programs, to say what they do."""
+        return self.tasks != "pipelines"
+
+    def check_steps(self, name: str, least: int) -> None:
+        """Raise BadInput for a least difficulty above the greatest."""
+        if least > self.max_steps:
+            raise BadInput(
+                f"parameter {name}: {least} is above max_steps, which is {self.max_steps}"
+            )
+
+
+@dataclass(frozen=True)
+class SetSettings(FamilySettings):
+    """The family, and what is taken of named sets."""
+
+    limit: int = setting(0, "most problems taken of a named set; 0: all", at_least=0)
+    test_set: str = setting(
+        "",
+        "named set to evaluate on instead of the family's own tasks",
+        names_path=True,
+    )
+    hidden_set: str = setting(
+        "", "named set whose tests are the hidden ones: humaneval+", names_path=True
+    )
+
+
+@dataclass(frozen=True)
+class TaskSettings(SetSettings):
+    """The tasks of alignment and evaluation, and the family they are of (`study.tasks`)."""
+
+    align_min_steps: int = setting(
+        3, "least difficulty of alignment, tuning and test tasks", at_least=1
+    )
 
     def check(self) -> None:
         """As `Settings.check`; sets and files that are named must be there."""
@@ -63,20 +94,13 @@ class TaskSettings(Settings):
                 )
         self.check_steps("align_min_steps", self.align_min_steps)
 
-    def check_steps(self, name: str, least: int) -> None:
-        """Raise BadInput for a least difficulty above the greatest."""
-        if least > self.max_steps:
-            raise BadInput(
-                f"parameter {name}: {least} is above max_steps, which is {self.max_steps}"
-            )
-
 
 @dataclass(frozen=True)
 class CorpusSettings(Settings):
     """The buggy corpus of the tiny base model (`study.tasks.corpus_of`)."""
 
     prefix = "corpus_"
-    tasks: int = setting(26_000, "programs in the corpus", at_least=1)
+    tasks: int = setting(26_000, "number of programs in the corpus", at_least=1)
     noise: float = setting(
         0.35, "probability that a step in the corpus has a bug", at_least=0, at_most=1
     )
@@ -96,7 +120,7 @@ class SFTTaskSettings(Settings):
 class RoundSettings(Settings):
     """How many programs each arm executes in training (`study.alignment`)."""
 
-    rounds: int = setting(3, "on-policy rounds of each arm", at_least=0)
+    rounds: int = setting(3, "on-policy rounds of each arm", at_least=1)
     prompts_per_round: int = setting(256, "alignment prompts of a round", at_least=1)
     samples_per_prompt: int = setting(8, "completions per alignment prompt", at_least=1)
 
@@ -115,9 +139,7 @@ class RoundSettings(Settings):
 class ArmSettings(Settings):
     """Which arms a study has (`analysis.arms`)."""
 
-    rl_arms: str = setting(
-        "ppo", "arms of reinforcement learning: ppo, ppo-eta, ppo-rm, rloo"
-    )
+    rl_arms: str = setting("ppo", f"arms of reinforcement learning: {', '.join(RL_ARMS)}")
     dpo_arms: str = setting(
         "eta binary steps", "arms of DPO: orderings, with options, as in eta+matched"
     )
@@ -144,11 +166,10 @@ class ArmSettings(Settings):
     def check(self) -> None:
         """As `Settings.check`; every arm must exist."""
         super().check()
-        known = [name for name, arm in ARMS.items() if arm.method in ("ppo", "rloo")]
         for name in self.rl_arms.split():
-            if name not in known:
+            if name not in RL_ARMS:
                 raise BadInput(
-                    f"parameter rl_arms: there is no {name}; there are {', '.join(known)}"
+                    f"parameter rl_arms: there is no {name}; there are {', '.join(RL_ARMS)}"
                 )
         orderings = [arm.ordering for arm in ARMS.values() if arm.ordering]
         for text in self.dpo_arms.split():
@@ -160,7 +181,8 @@ class ArmSettings(Settings):
             try:
                 parse_arm(f"dpo-{text}")
             except BadInput as error:
-                raise BadInput(f"parameter dpo_arms: {error}") from None
+                typed = str(error).removeprefix("arm dpo-")
+                raise BadInput(f"parameter dpo_arms: {typed}") from None
 
 
 @dataclass(frozen=True)
@@ -168,7 +190,7 @@ class HeldOutSettings(Settings):
     """The tasks that every model is evaluated on (`study.tasks.held_out_tasks`)."""
 
     prefix = "test_"
-    tasks: int = setting(240, "held-out tasks", at_least=1)
+    tasks: int = setting(240, "number of held-out tasks", at_least=1)
 
 
 @dataclass(frozen=True)
@@ -180,5 +202,5 @@ class EvaluationSettings(Settings):
     )
     curve_samples: int = setting(4, "samples per held-out task between rounds", at_least=1)
     humaneval_samples: int = setting(
-        1, "samples per HumanEval problem, for the SFT model", at_least=0
+        1, "samples per HumanEval problem, for the SFT model", at_least=1
     )

@@ -38,15 +38,15 @@ def made(
     name: str,
     seed: int,
     make: Callable[..., Mapping[str, object]],
-    settings: Sequence[Settings] = (),
+    settings: Sequence[Settings | None] = (),
     inputs: Sequence[Stage] = (),
     **details: object,
 ) -> Stage:
     """The stage `name` under `root`, made now unless it is current.
 
     `make(stage, *settings, *inputs, **details)` writes into `stage.folder` and returns the
-    stage's metrics.  `details` are plain values, or records whose text names them, such as
-    an arm.
+    stage's metrics.  Settings that are None decide nothing.  `details` are plain values, or
+    records whose text names them, such as an arm.
     """
     stage = Stage(root, name, seed, settings, inputs, details)
     if stage.must_run():
@@ -62,14 +62,15 @@ class Stage:
         root: Path,
         name: str,
         seed: int,
-        settings: Sequence[Settings] = (),
+        settings: Sequence[Settings | None] = (),
         inputs: Sequence[Stage] = (),
         details: Mapping[str, object] | None = None,
     ) -> None:
         self.name, self.folder, self.seed = name, root / name, seed
         parameters: dict[str, object] = {"seed": seed}
         for part in settings:
-            parameters |= part.flat(deciding=True)
+            if part is not None:
+                parameters |= part.flat(deciding=True)
         for detail, value in (details or {}).items():
             plain = isinstance(value, (int, float, str, list, type(None)))
             parameters[detail] = value if plain else str(value)
@@ -128,18 +129,20 @@ class Stage:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path, thread_local=False, fallback_to_soft=False)
         try:
-            try:
-                lock.acquire(timeout=0)
-            except Timeout:
-                print(
-                    f"wait for {self.name}: another process makes it, perhaps an open "
-                    "notebook",
-                    flush=True,
-                )
-                lock.acquire()
-        except NotImplementedError:
+            self._acquire(lock)
+        except (OSError, NotImplementedError):  # this file system has no locks
             return
         _locks[path] = lock
+
+    def _acquire(self, lock: FileLock) -> None:
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            print(
+                f"wait for {self.name}: another process makes it, perhaps an open notebook",
+                flush=True,
+            )
+            lock.acquire()
 
     def _unlock(self) -> None:
         if lock := _locks.pop(self._lock_path, None):

@@ -20,6 +20,7 @@ import typing
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
+from eta_utils.common import processes
 from eta_utils.common.errors import BadInput
 from eta_utils.common.files import read_json, write_json
 from eta_utils.common.processes import share_of
@@ -47,10 +48,10 @@ from eta_utils.tasks import SETS, splits
 from eta_utils.training.settings import (
     BaseSettings,
     DPOSettings,
-    ModelSettings,
+    LearnerSettings,
     PPOSettings,
     RewardModelSettings,
-    SamplingSettings,
+    SamplerSettings,
     SFTSettings,
 )
 
@@ -83,8 +84,8 @@ class Study:
     family: TaskSettings = TaskSettings()
     corpus: CorpusSettings = CorpusSettings()
     sft_tasks: SFTTaskSettings = SFTTaskSettings()
-    model: ModelSettings = ModelSettings()
-    sampling: SamplingSettings = SamplingSettings()
+    model: LearnerSettings = LearnerSettings()
+    sampling: SamplerSettings = SamplerSettings()
     judging: JudgeSettings = field(default=JudgeSettings(step_budget=BUILT_IN_STEP_BUDGET))
     base: BaseSettings = BaseSettings()
     sft: SFTSettings = SFTSettings()
@@ -112,8 +113,9 @@ class Study:
         naming the parameter, for an unknown name (with the closest known one), a value of
         the wrong type or out of its limits, or a profile other than the run's.
         """
+        processes.join()  # of several processes only the first writes
         study = cls.planned(run, profile, seed, **overrides)
-        study.remember()
+        processes.from_first(study.remember)
         return study
 
     @classmethod
@@ -129,6 +131,12 @@ class Study:
         if not re.fullmatch(r"\w[\w.+-]*", run):
             raise BadInput(f"parameter run: {run!r} is not the name of a folder")
         begun = read_study(outputs / run)
+        for name in begun:
+            if name not in all_parameters():
+                raise BadInput(
+                    f"{outputs / run / 'study.json'}: another version wrote it, with a "
+                    f"parameter {name}; take another run name, or remove the folder"
+                )
         profile = _profile_of(run, profile, begun)
         values = PROFILES[profile] | begun | given
         values |= {"run": run, "profile": profile, "seed": seed, "outputs": str(outputs)}
@@ -167,10 +175,9 @@ class Study:
 
     def check_batches(self) -> None:
         """Raise BadInput for a batch that the joined processes cannot share evenly."""
-        for part in parts():
-            for name, value in getattr(self, part).flat().items():
-                if name.endswith(("_batch", "_minibatch")):
-                    share_of(value, f"parameter {name}: batches")
+        for name, value in self.flat().items():
+            if parameter(name).metadata["is_batch"]:
+                share_of(value, f"parameter {name}: batches")
 
     def fitted(self) -> Study:
         """The study with no more prompts in a round than a named set has for alignment.
@@ -211,6 +218,11 @@ class Study:
         return self.place.run
 
     @property
+    def profile(self) -> str:
+        """The named set of parameters that the run was begun with."""
+        return self.place.profile
+
+    @property
     def seed(self) -> int:
         """The seed of everything that is drawn."""
         return self.place.seed
@@ -231,7 +243,7 @@ class Study:
 
     def changed(self) -> dict[str, object]:
         """The parameters that differ from the profile's, without those of the place."""
-        usual = Study.of(PROFILES[self.place.profile]).flat()
+        usual = Study.of(PROFILES[self.profile]).flat()
         place = self.place.flat()
         return {
             name: value
@@ -241,7 +253,7 @@ class Study:
 
     def cost(self, notebook: str) -> str:
         """What a notebook takes, in one sentence, before it takes it."""
-        profile = self.place.profile
+        profile = self.profile
         if profile not in MINUTES:
             return f"{notebook}: the time depends on the model of profile {profile}."
         minutes = MINUTES[profile][notebook]
@@ -320,7 +332,9 @@ def _whole_paths(values: typing.Mapping[str, object]) -> dict[str, str]:
     """
     own_names = ("tiny", *GENERATED, *SETS)
     given = {
-        name: values.get(name) for name in ("model", "tasks", "test_set", "hidden_set")
+        name: value
+        for name, value in values.items()
+        if parameter(name).metadata["names_path"]
     }
     return {
         name: str(Path(text).resolve())

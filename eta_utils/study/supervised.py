@@ -5,12 +5,22 @@ from __future__ import annotations
 from eta_utils.common.processes import from_first
 from eta_utils.execution import JudgeSettings
 from eta_utils.study.models import learner_of
-from eta_utils.study.settings import CorpusSettings, SFTTaskSettings, TaskSettings
+from eta_utils.study.settings import (
+    CorpusSettings,
+    FamilySettings,
+    SetSettings,
+    SFTTaskSettings,
+)
 from eta_utils.study.stages import Stage, made
 from eta_utils.study.study import Study
 from eta_utils.study.tasks import corpus_of, sft_tasks
 from eta_utils.training.models import build_tiny, load_model, parameter_count, save_model
-from eta_utils.training.settings import BaseSettings, ModelSettings, SFTSettings
+from eta_utils.training.settings import (
+    BaseSettings,
+    LearnerSettings,
+    ModelSettings,
+    SFTSettings,
+)
 from eta_utils.training.sft import train_base, train_sft
 
 TOKENIZER_TEXTS = 4_000  # enough to fill the vocabulary
@@ -21,8 +31,15 @@ CONTEXT, REPAIR_CONTEXT = 256, 512
 def pretrain(study: Study) -> Stage:
     """The base model: the tiny one learns the corpus, any other is taken as it is."""
     if study.model.model != "tiny":
-        return made(study.folder, "base", study.seed, _take, [study.model])
-    settings = [study.family, study.corpus, study.judging, study.model, study.base]
+        model = study.model.narrowed(ModelSettings)
+        return made(study.folder, "base", study.seed, _take, [model])
+    settings = [
+        study.family.narrowed(FamilySettings),
+        study.corpus,
+        study.judging if study.family.executes else None,
+        study.model.narrowed(ModelSettings),
+        study.base,
+    ]
     return made(study.folder, "base", study.seed, _pretrain, settings)
 
 
@@ -34,9 +51,9 @@ def _take(stage: Stage, model: ModelSettings) -> dict:
 
 def _pretrain(
     stage: Stage,
-    family: TaskSettings,
+    family: FamilySettings,
     corpus: CorpusSettings,
-    judging: JudgeSettings,
+    judging: JudgeSettings | None,
     model: ModelSettings,
     base: BaseSettings,
 ) -> dict:
@@ -60,16 +77,22 @@ def _pretrain(
 
 def finetune(study: Study, base: Stage) -> Stage:
     """SFT: one epoch over a small subset of tasks with their clean solutions."""
-    settings = [study.family, study.sft_tasks, study.judging, study.model, study.sft]
+    settings = [
+        study.family.narrowed(SetSettings),
+        study.sft_tasks,
+        study.judging if study.family.executes else None,
+        study.model,
+        study.sft,
+    ]
     return made(study.folder, "sft", study.seed, _finetune, settings, [base])
 
 
 def _finetune(
     stage: Stage,
-    family: TaskSettings,
+    family: SetSettings,
     wanted: SFTTaskSettings,
-    judging: JudgeSettings,
-    model: ModelSettings,
+    judging: JudgeSettings | None,
+    model: LearnerSettings,
     sft: SFTSettings,
     base: Stage,
 ) -> dict:

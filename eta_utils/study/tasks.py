@@ -7,7 +7,8 @@ A family is a generator (`pipelines`: write a function; `repair`: mend one) or a
 The tasks of a set that comes with buggy programs are to repair these.
 
 Every function takes just the settings that decide its tasks, so that a stage which uses
-them cannot forget one.  Tasks are generated once in a process, at seconds each.
+them cannot forget one.  `judging` may be None for a family that executes nothing.
+Tasks are generated once in a process, at seconds each.
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ from eta_utils.common.processes import from_first
 from eta_utils.execution import JudgeSettings, Outcome, judge
 from eta_utils.study.settings import (
     CorpusSettings,
+    FamilySettings,
     HeldOutSettings,
     RoundSettings,
+    SetSettings,
     SFTTaskSettings,
     TaskSettings,
 )
@@ -37,7 +40,7 @@ SPARE = 1.25  # times the tasks that are wanted, since not every bug shows
 
 
 def sft_tasks(
-    family: TaskSettings, wanted: SFTTaskSettings, judging: JudgeSettings, seed: int
+    family: SetSettings, wanted: SFTTaskSettings, judging: JudgeSettings | None, seed: int
 ) -> dict[str, Task]:
     """The tasks whose solutions SFT learns."""
     return _tasks_of(family, "sft", wanted.tasks, wanted.min_steps, seed, judging)
@@ -82,24 +85,24 @@ def held_out_tasks(
 
 
 def _tasks_of(
-    family: TaskSettings,
+    family: SetSettings,
     split: str,
     count: int | None,
     least: int,
     seed: int,
-    judging: JudgeSettings,
+    judging: JudgeSettings | None,
 ) -> dict[str, Task]:
     return dict(_cached_tasks(family, split, count, least, seed, judging))
 
 
 @functools.lru_cache(maxsize=16)
 def _cached_tasks(
-    family: TaskSettings,
+    family: SetSettings,
     split: str,
     count: int | None,
     least: int,
     seed: int,
-    judging: JudgeSettings,
+    judging: JudgeSettings | None,
 ) -> Mapping[str, Task]:
     if family.generated:
         steps = (least, family.max_steps)
@@ -127,7 +130,7 @@ def _broken(tasks: Iterable[Task], seed: str, tried: int = BUGS_TRIED) -> list[T
 
 
 def _with_hidden_tests(
-    family: TaskSettings, split: str, tasks: Mapping[str, Task]
+    family: SetSettings, split: str, tasks: Mapping[str, Task]
 ) -> dict[str, Task]:
     """Tasks with hidden tests: those of `hidden_set`, where it has the task.
 
@@ -148,8 +151,8 @@ def _with_hidden_tests(
 
 
 def _repairs(
-    family: TaskSettings,
-    judging: JudgeSettings,
+    family: FamilySettings,
+    judging: JudgeSettings | None,
     tasks: Iterable[Task],
     known: bool = True,
 ) -> dict[str, Task]:
@@ -167,7 +170,7 @@ def _repairs(
     return repairs
 
 
-def _executed(judging: JudgeSettings, tasks: Sequence[Task]) -> list[Outcome]:
+def _executed(judging: JudgeSettings | None, tasks: Sequence[Task]) -> list[Outcome]:
     """The outcome of each task's buggy program, by its visible tests."""
     # Several tasks may share a name, so they are numbered.  Nothing is compared with the
     # reference, so none is executed.
@@ -179,6 +182,10 @@ def _executed(judging: JudgeSettings, tasks: Sequence[Task]) -> list[Outcome]:
         {"task_id": number, "completion": task.buggy_solution}
         for number, task in plain.items()
     ]
+    if judging is None:
+        raise ValueError(
+            "these tasks execute programs, and nothing says within which limits"
+        )
     return from_first(lambda: list(judge(samples, plain, judging, keep_trace=True)))
 
 
@@ -190,7 +197,10 @@ def _notes(task: Task, outcome: Outcome) -> list[str]:
 
 
 def corpus_of(
-    family: TaskSettings, corpus: CorpusSettings, judging: JudgeSettings, seed: int
+    family: FamilySettings,
+    corpus: CorpusSettings,
+    judging: JudgeSettings | None,
+    seed: int,
 ) -> list[dict]:
     """What the tiny base model learns: `prompt`, `completion` and the `bugs` in it."""
     repair = family.tasks == "repair"

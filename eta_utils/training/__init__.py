@@ -26,6 +26,9 @@ _NAMES = {
     "PPOSettings": "settings",
     "RewardModelSettings": "settings",
     "SamplingSettings": "settings",
+    "SamplerSettings": "settings",
+    "LearnerSettings": "settings",
+    "EpochSettings": "settings",
     "SFTSettings": "settings",
 }
 __all__ = list(_NAMES)

@@ -65,7 +65,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -404,11 +404,9 @@ class Run:
 
     def identity(self) -> dict[str, object]:
         """All that decides the result; a checkpoint of another identity is refused."""
-        # PPO samples from the very weights that it trains, never by vLLM.
-        sampling = replace(self.sampling, sampler="transformers")
         return {
             **self.settings.flat(deciding=True),
-            **sampling.flat(deciding=True),
+            **self.sampling.flat(deciding=True),
             "updates": self.updates,
             "samples_per_prompt": self.samples_per_prompt,
             "seed": self.seed,
@@ -691,7 +689,7 @@ def train_ppo(
     the very same weights.  After the updates in `snapshots` the policy is saved to
     `folder`/update<number>.
 
-    `bf16` is autocast: weights keep their precision.  `sampling.sampler` is ignored.  The
+    `bf16` is autocast: weights keep their precision.   The
     trained policy is not saved: that is the caller's.  Raises BadInput for a checkpoint of
     other settings and for a temperature of 0, and what `reward` raises.
     """

@@ -20,7 +20,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import RLOOConfig, RLOOTrainer
 
 from eta_utils.tasks import at_token_boundary
-from eta_utils.training.settings import PPOSettings, SamplingSettings, SFTSettings
+from eta_utils.training.settings import EpochSettings, PPOSettings, SamplingSettings
 from eta_utils.training.trainer import TimeLeft, arguments_for, run_trainer
 
 
@@ -45,8 +45,7 @@ def train_rloo(
     The prompts lose their last newlines, which the model writes itself, as in sampling.
     So completions begin with them; they are raw, and the rewards of `rewards` cut them.
 
-    Of `settings` the critic's and the checkpoints' are unused, and so is
-    `sampling.sampler`.
+    Of `settings` the critic's and the checkpoints' are unused.
     """
     used = rows[: updates * settings.prompts]
     stems = [row | {"prompt": at_token_boundary(row["prompt"], "")[0]} for row in used]
@@ -54,7 +53,7 @@ def train_rloo(
     # this number of optimiser steps of one mini-batch each, then goes over them `epochs`
     # times (its num_iterations) before it samples anew.
     steps = settings.prompts * samples_per_prompt // settings.minibatch
-    shared = SFTSettings(batch=settings.minibatch, learning_rate=settings.learning_rate)
+    shared = EpochSettings(batch=settings.minibatch, learning_rate=settings.learning_rate)
     config = arguments_for(
         RLOOConfig,
         shared,

@@ -16,7 +16,9 @@ from eta_utils.common.settings import Settings, setting
 class ModelSettings(Settings):
     """The model and how it is held in memory (`models`)."""
 
-    model: str = setting("tiny", "tiny (built here), a Hub name or a local folder")
+    model: str = setting(
+        "tiny", "tiny (built here), a Hub name or a local folder", names_path=True
+    )
     device: str = setting(
         "auto",
         "auto: a GPU where there is one; cuda: stop where there is none",
@@ -26,7 +28,6 @@ class ModelSettings(Settings):
     precision: str = setting(
         "fp32", "fp32, or bf16: less exact, faster on a GPU", choices=("fp32", "bf16")
     )
-    lora_rank: int = setting(0, "rank of LoRA adapters; 0: train all weights", at_least=0)
 
     @property
     def bf16(self) -> bool:
@@ -35,11 +36,26 @@ class ModelSettings(Settings):
 
 
 @dataclass(frozen=True)
+class LearnerSettings(ModelSettings):
+    """The model, and which of its weights are trained (`models.adapt`)."""
+
+    lora_rank: int = setting(0, "rank of LoRA adapters; 0: train all weights", at_least=0)
+
+
+@dataclass(frozen=True)
 class SamplingSettings(Settings):
     """How completions are sampled (`sampling`)."""
 
-    temperature: float = setting(1.0, "of sampling, in training and evaluation", above=0)
+    temperature: float = setting(
+        1.0, "sampling temperature, in training and evaluation", above=0
+    )
     max_new_tokens: int = setting(96, "longest completion, in tokens", at_least=1)
+
+
+@dataclass(frozen=True)
+class SamplerSettings(SamplingSettings):
+    """How completions are sampled, and by which library (`sampling`, `vllm`)."""
+
     sampler: str = setting(
         "transformers",
         "transformers, vllm, or auto: vllm where it is installed and there is a GPU",
@@ -48,31 +64,47 @@ class SamplingSettings(Settings):
 
 
 @dataclass(frozen=True)
-class SFTSettings(Settings):
-    """One epoch of supervised fine-tuning (`sft.train_sft`)."""
+class EpochSettings(Settings):
+    """One epoch by one of TRL's trainers (`trainer.arguments_for`)."""
+
+    batch: int = setting(
+        32, "examples per optimiser step, over all processes", at_least=1, is_batch=True
+    )
+    learning_rate: float = setting(1e-4, "peak learning rate of a cosine schedule", above=0)
+
+
+@dataclass(frozen=True)
+class SFTSettings(EpochSettings):
+    """Supervised fine-tuning (`sft.train_sft`)."""
 
     prefix = "sft_"
-    batch: int = setting(32, "programs per optimiser step, over all processes", at_least=1)
+    batch: int = setting(
+        32, "programs per optimiser step, over all processes", at_least=1, is_batch=True
+    )
     learning_rate: float = setting(
         1.5e-4, "peak learning rate of a cosine schedule", above=0
     )
 
 
 @dataclass(frozen=True)
-class BaseSettings(SFTSettings):
+class BaseSettings(EpochSettings):
     """Training of the tiny base model (`sft.train_base`)."""
 
     prefix = "base_"
-    batch: int = setting(16, "programs per optimiser step, over all processes", at_least=1)
+    batch: int = setting(
+        16, "programs per optimiser step, over all processes", at_least=1, is_batch=True
+    )
     learning_rate: float = setting(3e-3, "peak learning rate of a cosine schedule", above=0)
 
 
 @dataclass(frozen=True)
-class RewardModelSettings(SFTSettings):
+class RewardModelSettings(EpochSettings):
     """Training of ETA-RM, the reward model (`reward_model`)."""
 
     prefix = "rm_"
-    batch: int = setting(16, "pairs per optimiser step, over all processes", at_least=1)
+    batch: int = setting(
+        16, "pairs per optimiser step, over all processes", at_least=1, is_batch=True
+    )
     learning_rate: float = setting(2e-4, "peak learning rate of a cosine schedule", above=0)
     pairs_per_prompt: int = setting(
         8, "most pairs made of one prompt's samples", at_least=1
@@ -80,11 +112,13 @@ class RewardModelSettings(SFTSettings):
 
 
 @dataclass(frozen=True)
-class DPOSettings(SFTSettings):
+class DPOSettings(EpochSettings):
     """One round of DPO (`dpo.train_dpo`)."""
 
     prefix = "dpo_"
-    batch: int = setting(8, "pairs per optimiser step, over all processes", at_least=1)
+    batch: int = setting(
+        8, "pairs per optimiser step, over all processes", at_least=1, is_batch=True
+    )
     learning_rate: float = setting(1e-4, "peak learning rate of a cosine schedule", above=0)
     beta: float = setting(0.1, "beta of DPO: higher keeps nearer to the reference", above=0)
     nll_weight: float = setting(
@@ -101,7 +135,7 @@ class PPOSettings(Settings):
     learning_rate: float = setting(2e-4, "learning rate; it stays constant", above=0)
     epochs: int = setting(2, "passes over each batch of episodes", at_least=1)
     minibatch: int = setting(
-        64, "episodes per optimiser step, over all processes", at_least=1
+        64, "episodes per optimiser step, over all processes", at_least=1, is_batch=True
     )
     clip: float = setting(
         0.2, "largest change of a probability ratio and of a value", above=0

@@ -29,7 +29,7 @@ from eta_utils.common import processes
 from eta_utils.common.errors import BadInput
 from eta_utils.tasks import at_token_boundary
 from eta_utils.training.models import context_of
-from eta_utils.training.settings import SFTSettings
+from eta_utils.training.settings import EpochSettings
 from eta_utils.training.trainer import TimeLeft, arguments_for, run_trainer
 
 NO_LOSS = -100  # the label that transformers' loss ignores
@@ -39,7 +39,7 @@ def train_base(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     examples: Sequence[dict],
-    settings: SFTSettings,
+    settings: EpochSettings,
     folder: Path,
     *,
     seed: int = 0,
@@ -73,7 +73,7 @@ def train_sft(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     examples: Sequence[dict],
-    settings: SFTSettings,
+    settings: EpochSettings,
     folder: Path,
     *,
     seed: int = 0,

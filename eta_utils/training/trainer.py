@@ -12,14 +12,14 @@ from transformers.trainer_callback import PrinterCallback
 
 from eta_utils.common import processes
 from eta_utils.common.files import write_csv
-from eta_utils.training.settings import SFTSettings
+from eta_utils.training.settings import EpochSettings
 
 LOGS = 20  # lines of a training on the console
 
 
 def arguments_for(
     config: type[TrainingArguments],
-    settings: SFTSettings,
+    settings: EpochSettings,
     folder: Path,
     rows: int,
     *,

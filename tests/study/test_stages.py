@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import multiprocessing
 import os
@@ -288,3 +290,13 @@ def test_a_stage_depends_on_the_settings_that_decide_results_by_their_names(tmp_
     assert line().startswith("reuse sft")
     made(tmp_path, "sft", 0, make, [Rates(0.25)])
     assert line() == "recompute sft: toy_rate 0.5 -> 0.25"
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_where_the_file_system_has_no_locks_nobody_waits(stage_of, monkeypatch, number):
+    def no_locks(*_):
+        raise OSError(number, "no locks here")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    assert run(stage_of())
+    assert not run(stage_of())

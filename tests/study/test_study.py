@@ -241,6 +241,13 @@ def test_a_study_json_without_its_profile_is_named(begin, tmp_path):
         begin()
 
 
+def test_a_run_of_another_version_is_named_with_its_file(begin, tmp_path):
+    (tmp_path / "lab").mkdir()
+    (tmp_path / "lab" / "study.json").write_text('{"profile": "small", "min_steps": 1}')
+    with pytest.raises(BadInput, match=r"lab/study\.json: another version .*min_steps"):
+        begin()
+
+
 # --- Profiles
 
 

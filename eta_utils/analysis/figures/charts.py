@@ -43,7 +43,7 @@ def pass_fail(scores: pd.DataFrame) -> Figure:
         axis.text(0.99, place, f"{interval.value:.0%} pass", ha="right", va="center")
     axis.set_yticks(range(len(arms)), [label(arm) for arm in arms])
     axis.invert_yaxis()
-    axis.set(xlim=(0, 1), xlabel="share of sampled programs on held-out tasks")
+    axis.set(xlim=(0, 1), xlabel="fraction of sampled programs on held-out tasks")
     axis.grid(axis="y", visible=False)
     return figure
 
@@ -120,7 +120,7 @@ def statuses(counts: pd.DataFrame) -> Figure:
             axis.barh(names, shares[status], left=left, color=shade, label=status)
             left += shares[status]
     axis.invert_yaxis()
-    axis.set(xlim=(0, 1), xlabel="share of sampled programs")
+    axis.set(xlim=(0, 1), xlabel="fraction of sampled programs")
     figure.legend(loc="outside lower center", ncols=5, fontsize="small")
     axis.grid(axis="y", visible=False)
     return figure
@@ -225,7 +225,7 @@ def best_of_n(rows: pd.DataFrame) -> Figure:
         axis.errorbar(shifted, value, yerr=ends, marker=mark, label=name, capsize=2)
     axis.set_xscale("log", base=2)
     axis.set_xticks(sorted(set(rows["n"])), sorted(set(rows["n"])))
-    axis.set(xlabel="samples to choose from", ylabel="share that passes")
+    axis.set(xlabel="samples to choose from", ylabel="fraction that passes")
     axis.legend(fontsize="small")
     return figure
 
@@ -235,7 +235,7 @@ def reliability(rows: pd.DataFrame) -> Figure:
     figure, [axis] = axes_of(SMALL)
     axis.plot([0.5, 1], [0.5, 1], color="#767676", linestyle="--", label="calibrated")
     axis.plot(rows["predicted"], rows["right"], "o-", color="#009E73", label="ETA-RM")
-    axis.set(xlabel="predicted probability", ylabel="share right")
+    axis.set(xlabel="predicted probability", ylabel="fraction right")
     axis.legend(fontsize="small")
     return figure
 
