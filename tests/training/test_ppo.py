@@ -500,7 +500,7 @@ def test_a_checkpoint_of_other_settings_that_decide_the_result_is_refused(
         "bf16": True,
     }
     known = {f.name for kind in (PPOSettings, SamplingSettings) for f in fields(kind)}
-    assert known - set(others) == {"checkpoint_every", "sampler"}
+    assert known - set(others) == {"checkpoint_every"}
     for name, value in others.items():
         with pytest.raises(BadInput, match="other settings"):
             run(tmp_path, tokenizer, **{name: value})
@@ -514,7 +514,7 @@ def test_a_checkpoint_of_settings_that_decide_nothing_here_is_taken(tmp_path, to
         seen.append(1)
         return [0.0] * len(prompts)
 
-    run(tmp_path, tokenizer, reward, checkpoint_every=3, sampler="auto")
+    run(tmp_path, tokenizer, reward, checkpoint_every=3)
     assert len(seen) == 2  # of 4 updates: the others are the checkpoint's
 
 
