@@ -131,7 +131,7 @@ def test_the_answer_is_what_the_primary_contrasts_on_all_tasks_say_at_the_end():
     assert "not told apart from binary DPO, +0.0 points" in said
     assert "below PPO, -25.0 points (95 % interval -25.0 to -25.0)" in said
     alone = scores(("sft", 0, lambda n: 1))
-    assert "has not got the arms" in answer(contrast_table(alone), alone)
+    assert "lacks the arms of the primary contrasts" in answer(contrast_table(alone), alone)
 
 
 def test_where_nothing_passes_the_answer_is_that_nothing_can_be_said():
