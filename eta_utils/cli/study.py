@@ -125,7 +125,8 @@ def _add_which(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resume",
         metavar="RUN",
-        help="go on with a run, with the profile, seeds and parameters it was begun with",
+        help="continue a run with its saved profile, seeds and parameters; -p changes one, and "
+        "what depends on it is made again",
     )
 
 
