@@ -19,8 +19,8 @@
 #
 # - **PPO** is reinforcement learning, rewarded by pass/fail;
 # - **binary DPO** learns from pairs of a passing and a failing program;
-# - **ETA-DPO** also learns from pairs of failing programs. It prefers the one that
-#   passes more asserts and answers more like the reference.
+# - **ETA-DPO** also learns from pairs of failing programs. It prefers the one
+#   that passes more asserts and answers more like the reference.
 #
 # *Sampled pass@1* is the fraction of programs sampled for held-out tasks that
 # pass all hidden tests.

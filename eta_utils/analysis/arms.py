@@ -1,7 +1,8 @@
 """The arms of the study: what each learns from, and how it is drawn.
 
->>> parse_arm("dpo-eta+matched")
-Arm 'ETA-DPO, matched': method dpo, ordering eta, options matched
+>>> arm = parse_arm("dpo-eta+matched")
+>>> arm.label, arm.method, arm.ordering
+('ETA-DPO, matched', 'dpo', 'eta')
 
 An arm is one entry of `ARMS`, whose order is that of every table and figure.  Its name is
 the folder of its stages and the value of `arm` in every table.  Options follow behind plus
@@ -11,7 +12,6 @@ signs.  `study.alignment` has a function for each method.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from eta_utils.common.errors import BadInput
@@ -110,12 +110,4 @@ def parse_arm(name: str) -> Arm:
         name=name,
         label=", ".join([arm.label, *options]),
         options=tuple(OPTIONS[option] for option in options),
-    )
-
-
-def in_order(arms: Iterable[str]) -> list[str]:
-    """Names of arms in the order of `ARMS`, those with options after the plain one."""
-    places = {name: place for place, name in enumerate(ARMS)}
-    return sorted(
-        dict.fromkeys(arms), key=lambda name: (places[parse_arm(name).plain], name)
     )

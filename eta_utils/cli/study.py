@@ -125,8 +125,8 @@ def _add_which(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resume",
         metavar="RUN",
-        help="continue a run with its saved profile, seeds and parameters; -p changes one, and "
-        "what depends on it is made again",
+        help="continue a run with its saved profile, seeds and parameters; -p changes one, "
+        "and what depends on it is made again",
     )
 
 
