@@ -9,7 +9,7 @@
 `ranking`       does a reward model score the better program higher?
 `statistics`    the intervals and tests that all of these use
 `figures`       tables become charts; programs, pairs and traces are shown
-`recompute`     all tables anew, from the files that a run kept
+`recompute`     all tables again, from the files that a run kept
 
 Everything takes tables or arrays.  The files of a run are read in `study.results`.
 """

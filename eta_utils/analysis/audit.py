@@ -77,7 +77,7 @@ def by_hidden(
     settings: JudgeSettings = JudgeSettings(),
     progress: bool = False,
 ) -> dict[str, Programs]:
-    """The distinct programs of `outcomes`, judged anew by the tasks' hidden tests.
+    """The distinct programs of `outcomes`, judged again by the tasks' hidden tests.
 
     `outcomes` are by visible tests; those of tasks that are not in `hidden` are left out.
     """

@@ -1,4 +1,4 @@
-"""The tables of 04 computed anew, from what a run kept of each task and sample.
+"""The tables of 04 recomputed, from what a run kept of each task and sample.
 
 >>> tables_of(Path("outputs/reference/scores.csv.gz"))["contrasts"]
 

@@ -70,7 +70,7 @@ def add_run(commands: argparse._SubParsersAction) -> None:
         type=positive,
         default=1,
         metavar="N",
-        help="seeds at work at a time, each with its share of the cores (1)",
+        help="seeds that run at a time, each with its share of the cores (1)",
     )
     parser.add_argument(
         "--dask",
@@ -330,7 +330,7 @@ def add_table(commands: argparse._SubParsersAction) -> None:
     """The arguments of `table`."""
     parser = commands.add_parser(
         "table",
-        help="compute a run's tables anew from what it kept by task",
+        help="recompute a run's tables from what it kept by task",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description=(
             "Compute a run's results and contrasts, with their intervals and tests, from\n"
@@ -348,7 +348,7 @@ def add_table(commands: argparse._SubParsersAction) -> None:
 
 
 def run_table(options: argparse.Namespace) -> None:
-    """Compute a run's tables anew from what it kept by task; print them, or write them."""
+    """Recompute a run's tables from what it kept by task; print them, or write them."""
     import pandas as pd  # a second to load, and so is what follows
 
     from eta_utils.analysis.recompute import tables_of

@@ -69,7 +69,7 @@ class JudgeSettings(Settings):
         at_least=0,
     )
     workers: int = setting(
-        0, "sandboxes at work; 0: one per core", at_least=0, decides=False
+        0, "sandboxes that run at a time; 0: one per core", at_least=0, decides=False
     )
     isolation: str = setting(
         "auto",

@@ -44,7 +44,7 @@ ENVIRONMENT = {
     # process: with one beside it, training took 4 times as long at 10,000 spins, and 1.9
     # times at 1,000.  On idle cores the two are equal (`tests.training.bench_threads`).
     "GOMP_SPINCOUNT": "1000",
-    # glibc returns the memory of every large tensor at once and fetches it anew, page by
+    # glibc returns the memory of every large tensor at once and fetches it again, page by
     # page.  Keeping it made DPO a fifth faster.
     "MALLOC_MMAP_THRESHOLD_": str(4 << 30),
     "MALLOC_TRIM_THRESHOLD_": str(4 << 30),

@@ -5,7 +5,7 @@ path to delete or a process to kill from its caller.
 
 A `Scratch` is bound, when the sandbox is built, to one folder (by device and inode) and to
 one secret.  The secret stands in a read-only marker and in the zygote's orders.  Each
-destructive call proves anew that all of this still holds, or raises `Refused` and does
+destructive call proves again that all of this still holds, or raises `Refused` and does
 nothing.
 """
 
@@ -16,7 +16,7 @@ import os
 
 from eta_utils.sandbox.confine import SIGKILL
 
-WORK = "work"  # the folder of one program, made anew for each
+WORK = "work"  # the folder of one program, a fresh one for each
 
 
 class Refused(RuntimeError):

@@ -37,7 +37,7 @@ PATIENCE = 20.0  # seconds beyond a program's wall time before a worker counts a
 
 _local = threading.local()
 _workers: list[Worker] = []
-_slots: set[int] = set()  # slots of this process, whose locks need not be tried
+_own_slots: set[Path] = set()  # slots of this process, whose locks need not be tried
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ class CoreClaim:
 
     def __init__(self) -> None:
         self._lock: FileLock | None = None
-        self._slot: int | None = None
+        self._path: Path | None = None
         self._core: int | None = None
         if hasattr(os, "sched_setaffinity"):  # macOS and Windows bind no process to a core
             # Without a folder or a file system to lock in, the worker runs on any core.
@@ -189,18 +189,17 @@ class CoreClaim:
             return  # another user has made it
         cores = sorted(os.sched_getaffinity(0))
         for slot in itertools.count():
-            if slot in _slots:
+            path = folder / str(slot)
+            if path in _own_slots:
                 continue
             # Not thread-local: often another thread ends the worker.
-            lock = FileLock(
-                folder / str(slot), timeout=0, thread_local=False, fallback_to_soft=False
-            )
+            lock = FileLock(path, timeout=0, thread_local=False, fallback_to_soft=False)
             try:
                 lock.acquire()
             except Timeout:
                 continue
-            self._lock, self._slot, self._core = lock, slot, cores[slot % len(cores)]
-            _slots.add(slot)
+            self._lock, self._path, self._core = lock, path, cores[slot % len(cores)]
+            _own_slots.add(path)
             return
 
     @contextlib.contextmanager
@@ -219,6 +218,6 @@ class CoreClaim:
     def release(self) -> None:
         """Let another worker have the slot."""
         if self._lock is not None:
-            _slots.discard(self._slot)
+            _own_slots.discard(self._path)
             self._lock.release()
             self._lock = None

@@ -33,7 +33,7 @@ END, LOST = b"e", b"l"
 _GRACE = 0.5  # seconds within which a process whose channel closed should be dead
 
 # C's fork instead of Python's, for two reasons.  `os.fork` runs the hooks that modules
-# registered: `random` would seed itself anew, but every program must start from the same
+# registered: `random` would reseed itself, but every program must start from the same
 # random state.  The hooks also write to memory pages, a tenth of a candidate's cost.
 # Skipping them is safe here because this process has one thread.
 _fork = ctypes.PyDLL(None).fork

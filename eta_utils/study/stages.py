@@ -205,9 +205,9 @@ class Stage:
             if old.get(name) != new.get(name)
         ]
         old, new = record["inputs"], self.identity["inputs"]
-        anew = [
-            f"{name} was made anew"
+        remade = [
+            f"{name} was made again"
             for name in sorted(old.keys() | new.keys())
             if old.get(name) != new.get(name)
         ]
-        return ", ".join((changed or anew)[:3]) or "it was not finished"
+        return ", ".join((changed or remade)[:3]) or "it was not finished"

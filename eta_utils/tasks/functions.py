@@ -10,7 +10,7 @@ def total(nums):
 
 What else a program defines (imports, helpers) goes into the body.  So a completion holds
 everything that there is to write, and may be cut where the function ends.  Comments are
-lost, since the texts are written anew from the syntax tree.
+lost, since the texts are generated from the syntax tree.
 
 `sets` says which data set has which fields.
 """

@@ -164,7 +164,7 @@ def _reason(error: Exception) -> str:
 # A layer with weights W (out, in) gets two small matrices, A (rank, in) and B (out, rank),
 # and computes with W + 2 B A.  Only A and B learn.  B begins at 0, and so without effect.
 
-_HEAD = "score"  # of a reward model: drawn anew, so it learns as a whole
+_HEAD = "score"  # of a reward model: newly drawn, so it learns as a whole
 _ADAPTER = "default"
 _INSIDE = ".base_layer."  # peft keeps a layer's own weights under this name
 

@@ -42,7 +42,7 @@ Implementation details.  The comment "Detail <number>" marks the line of each.
 13. The norm of all gradients together is clipped [37, core 11].  `Trainer.optimizer_step`
 14. The KL from the sampling to the learning policy is logged as k3, which is never
     negative [k3; 37, core 12].  `kl_k3`
-15. Prompts are used once each, then shuffled anew [N+ 21].  `prompts_of_update`
+15. Prompts are used once each, then reshuffled [N+ 21].  `prompts_of_update`
 16. Each process samples with its own seed [N, general 6].  `Trainer.sample`
 17. A missing end token costs nothing: the reward judges the text as it is.  The "EOS trick"
     of [N+ 23] is not used.  `Trainer.score`
@@ -350,7 +350,7 @@ class Targets(NamedTuple):
 def prompts_of_update(
     rows: Sequence[dict], count: int, update: int, seed: int
 ) -> list[dict]:
-    """The `count` rows of one update, shuffled anew whenever all have been used once.
+    """The `count` rows of one update, reshuffled whenever all have been used once.
 
     They follow from the update's number alone, so a resumed run needs no state for them.
     """

@@ -86,7 +86,7 @@ def load_reward_model(
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """A model that gives a text one scalar, and its tokenizer.
 
-    The head is drawn anew where `folder` has none.
+    A new head is drawn where `folder` has none.
     """
     tokenizer = load_tokenizer(folder)
     model = AutoModelForSequenceClassification.from_pretrained(

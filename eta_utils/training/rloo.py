@@ -7,7 +7,7 @@
 
 REINFORCE with the mean reward of a prompt's other samples as baseline (Ahmadian et al.
 2024, arXiv 2402.14740).  Prompts, rewards and the number of programs are those of `ppo`.
-There are no checkpoints: an interrupted training begins anew.
+There are no checkpoints: an interrupted training starts again.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def train_rloo(
     stems = [row | {"prompt": at_token_boundary(row["prompt"], "")[0]} for row in used]
     # An update samples prompts x samples_per_prompt episodes.  TRL generates that many for
     # this number of optimiser steps of one mini-batch each, then goes over them `epochs`
-    # times (its num_iterations) before it samples anew.
+    # times (its num_iterations) before it samples again.
     steps = settings.prompts * samples_per_prompt // settings.minibatch
     shared = EpochSettings(batch=settings.minibatch, learning_rate=settings.learning_rate)
     config = arguments_for(

@@ -94,3 +94,14 @@ def test_a_folder_that_is_a_link_to_elsewhere_is_left_alone(folder, tmp_path):
     claim = CoreClaim()
     assert core_of(claim) == os.sched_getaffinity(0)
     assert (elsewhere / "0").read_text() == "precious"
+
+
+def test_slots_held_in_another_folder_do_not_count(folder, monkeypatch, tmp_path):
+    held = [CoreClaim() for _ in range(3)]
+    monkeypatch.setattr(pool.tempfile, "gettempdir", lambda: str(tmp_path / "other"))
+    (tmp_path / "other").mkdir()
+    claim = CoreClaim()
+    there = tmp_path / "other" / folder.name
+    assert [path.name for path in there.iterdir()] == ["0"]
+    for each in (claim, *held):
+        each.release()

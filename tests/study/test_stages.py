@@ -95,9 +95,9 @@ def test_a_changed_input_makes_it_anew_and_so_what_is_made_from_it(stage_of, lin
     line()
     base, sft, dpo = chain(2)
     assert run(dpo)
-    assert line() == "recompute dpo: sft was made anew"
+    assert line() == "recompute dpo: sft was made again"
     assert run(sft)
-    assert line() == "recompute sft: base was made anew"
+    assert line() == "recompute sft: base was made again"
     assert run(base)
     assert line() == "recompute base: rate 1 -> 2"
 

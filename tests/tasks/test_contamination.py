@@ -59,7 +59,8 @@ def test_a_set_overlaps_with_itself():
 
 @pytest.mark.parametrize("family", ["pipelines", "repair"])
 def test_the_built_in_families_are_clean(family):
-    study = Study(tasks=family, sft_tasks=40, prompts_per_round=20, rounds=2, test_tasks=40)
+    few = {"sft_tasks": 40, "prompts_per_round": 20, "rounds": 2, "test_tasks": 40}
+    study = Study.of(few | {"tasks": family})
     trained = tasks_of(study, "sft") | tasks_of(study, "align")
     reasons = {overlap.why for overlap in overlaps(trained, tasks_of(study, "test"))}
     assert "the same prompt" not in reasons
