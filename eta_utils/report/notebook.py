@@ -41,7 +41,7 @@ ENVIRONMENT = {
     "PYDEVD_DISABLE_FILE_VALIDATION": "1",
     # A thread of torch that waits for another one spins, then sleeps.  The kernel soon
     # gives a sleeper its core back, and makes a spinner wait its turn behind another busy
-    # process: with one beside it, training took 4 times as long at 10,000 spins, and 1.9
+    # process: with one beside it, training took 3.2 times as long at 10,000 spins, and 1.8
     # times at 1,000.  On idle cores the two are equal (`tests.training.bench_threads`).
     "GOMP_SPINCOUNT": "1000",
     # glibc returns the memory of every large tensor at once and fetches it again, page by
