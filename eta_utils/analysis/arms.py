@@ -1,8 +1,8 @@
 """The arms of the study: what each learns from, and how it is drawn.
 
->>> arm = parse_arm("dpo-eta+matched")
+>>> arm = parse_arm("dpo-binary+filled")
 >>> arm.label, arm.method, arm.ordering
-('ETA-DPO, matched', 'dpo', 'eta')
+('binary DPO, filled', 'dpo', 'binary')
 
 An arm is one entry of `ARMS`, whose order is that of every table and figure.  Its name is
 the folder of its stages and the value of `arm` in every table.  Options follow behind plus
@@ -30,9 +30,15 @@ class Option:
 class Arm:
     """One way to make a model.
 
-    `ordering` makes the preference pairs (`preferences.ORDERINGS`); `reward` is what
-    reinforcement learning is paid: passes, eta or eta_rm.  Colours are those of Okabe and
-    Ito, which colour-blind readers can distinguish, greys, and Tol's wine.
+    - `ordering` makes the preference pairs of DPO (`preferences.ORDERINGS`);
+    - `reward` is what reinforcement learning is paid: passes, dense or eta_rm;
+    - `credit` says which tokens of a failing program carry its advantage
+      (`training.credit`): nothing, sibling, mask, penalty, reference or both;
+    - `references` says that it needs solutions of its training tasks, where the other arms
+      need their tests alone.
+
+    Colours are those of Okabe and Ito, which colour-blind readers can distinguish, greys,
+    and some of Tol's.
     """
 
     name: str
@@ -42,6 +48,8 @@ class Arm:
     marker: str
     ordering: str = ""
     reward: str = ""
+    credit: str = ""
+    references: bool = False
     options: tuple[Option, ...] = ()
 
     def __str__(self) -> str:
@@ -57,6 +65,11 @@ class Arm:
         """Matplotlib's line style."""
         return self.options[-1].line if self.options else "-"
 
+    @property
+    def aligned(self) -> bool:
+        """Whether it learns from programs that it has written and that were executed."""
+        return self.method not in ("base", "sft")
+
     def has(self, option: str) -> bool:
         """Whether the arm has an option of that name."""
         return any(own.name == option for own in self.options)
@@ -65,8 +78,9 @@ class Arm:
 OPTIONS = {
     option.name: option
     for option in (
-        Option("matched", "as many pairs in a round as binary makes of the samples", ":"),
-        Option("ungated", "failing programs may win where another sample passes", "--"),
+        Option("filled", "as many pairs in a round as eta makes of the samples", "--"),
+        Option("fresh", "samples drawn anew as often as GRPO draws them", ":"),
+        Option("prefix", "pairs that share a prefix, from restarted programs", "-."),
     )
 }
 
@@ -75,17 +89,63 @@ ARMS = {
     for arm in (
         Arm("base", "base", "base", "#999999", "x"),
         Arm("sft", "sft", "SFT", "#000000", "o"),
-        Arm("ppo", "ppo", "PPO", "#E69F00", "s", reward="passes"),
-        Arm("ppo-eta", "ppo", "PPO, ETA reward", "#F0E442", "p", reward="eta"),
-        Arm("ppo-rm", "ppo", "PPO, ETA-RM", "#D55E00", "h", reward="eta_rm"),
-        Arm("rloo", "rloo", "RLOO", "#555555", "d", reward="passes"),
-        Arm("dpo-binary", "dpo", "binary DPO", "#56B4E9", "D", ordering="binary"),
-        Arm("dpo-steps", "dpo", "raw-steps DPO", "#CC79A7", "^", ordering="steps"),
-        Arm("dpo-fraction", "dpo", "fraction DPO", "#0072B2", "<", ordering="fraction"),
-        Arm("dpo-tier", "dpo", "tier DPO", "#882255", ">", ordering="tier"),
-        Arm("dpo-alignment", "dpo", "alignment DPO", "#AA4499", "8", ordering="alignment"),
-        Arm("dpo-states", "dpo", "states DPO", "#767676", "P", ordering="states"),
-        Arm("dpo-eta", "dpo", "ETA-DPO", "#009E73", "v", ordering="eta"),
+        # With tests alone
+        Arm("rft", "rft", "RFT", "#882255", "p", reward="passes"),
+        Arm("ppo", "ppo", "PPO", "#999933", "s", reward="passes"),
+        Arm("ppo-rm", "ppo", "PPO, ETA-RM", "#661100", "h", reward="eta_rm"),
+        Arm("grpo", "grpo", "GRPO", "#E69F00", "d", reward="passes"),
+        Arm("credit", "grpo", "credit", "#0072B2", "^", reward="passes", credit="sibling"),
+        Arm(
+            *("credit-mask", "grpo", "credit, no penalty", "#56B4E9", "<"),
+            reward="passes",
+            credit="mask",
+        ),
+        Arm(
+            *("credit-penalty", "grpo", "penalty, no mask", "#6699CC", ">"),
+            reward="passes",
+            credit="penalty",
+        ),
+        Arm(
+            *("credit-both", "grpo", "credit and bit", "#332288", "1"),
+            reward="passes",
+            credit="both",
+        ),
+        Arm("dpo-binary", "dpo", "binary DPO", "#CC79A7", "D", ordering="binary"),
+        Arm("dpo-steps", "dpo", "steps DPO", "#AA4499", "2", ordering="steps"),
+        Arm("dpo-fraction", "dpo", "fraction DPO", "#DDCC77", "3", ordering="fraction"),
+        Arm("dpo-tier", "dpo", "tier DPO", "#767676", "4", ordering="tier"),
+        # With tests and references
+        Arm(
+            *("grpo-dense", "grpo", "GRPO, dense reward", "#117733", "8"),
+            reward="dense",
+            references=True,
+        ),
+        Arm(
+            *("credit-reference", "grpo", "credit by references", "#44AA99", "P"),
+            reward="passes",
+            credit="reference",
+            references=True,
+        ),
+        Arm(
+            *("branching", "branching", "branching", "#D55E00", "X"),
+            reward="passes",
+            references=True,
+        ),
+        Arm(
+            *("dpo-states", "dpo", "states DPO", "#88CCEE", "H"),
+            ordering="states",
+            references=True,
+        ),
+        Arm(
+            *("dpo-eta", "dpo", "ETA-DPO", "#009E73", "v"),
+            ordering="eta",
+            references=True,
+        ),
+        Arm(
+            *("sft-references", "sft", "SFT on references", "#555555", "*"),
+            references=True,
+        ),
+        Arm("ceiling", "sft", "ceiling", "#BBBBBB", "|", references=True),
     )
 }
 
