@@ -12,7 +12,7 @@ help:
 	@echo "make study      set up .venv, run the notebooks, render outputs/small/report.html"
 	@echo "                PROFILE=smoke for a trial in minutes, ARGS='--seeds 0 1 2' for more"
 	@echo "make reference  the published run: outputs/reference/, hours"
-	@echo "make test       set up .venv, run all tests"
+	@echo "make test       set up .venv, run all tests, on all cores"
 	@echo "make test-fast  leave out those marked slow"
 	@echo "make test-browser  the tests of JupyterLab and the report, in chromium"
 	@echo "make replication  the same again with other draws: outputs/replication/, hours"
@@ -63,8 +63,11 @@ replication: $(BIN)/.ready
 lab: $(BIN)/.ready
 	$(BIN)/jupyter lab --notebook-dir=. notebooks/01_sft.ipynb
 
+# A process for each core takes whole files, in the order that tests/conftest.py puts them;
+# more threads than cores would only wait for one another.
 test: $(BIN)/.ready
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 8 \
+	  --dist loadfile --no-loadscope-reorder --durations 25
 
 test-fast: $(BIN)/.ready
 	$(BIN)/python -m pytest -m "not slow"

@@ -14,6 +14,22 @@ from eta_utils.sandbox.jail import RUNGS
 from eta_utils.tasks import Task, pipelines
 
 ROOT = Path(__file__).resolve().parents[1]
+# The files that take minutes, longest first: `make test` begins with them, so that none is
+# still running when all other processes are done.
+LONGEST = (
+    "test_smoke_study.py",
+    "study/test_reach.py",
+    "browser/test_jupyterlab.py",
+)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config, items):
+    """Several processes (`-n`) take whole files in the order of the tests; alone, pytest
+    keeps its own order, where quick tests find a fault first."""
+    if hasattr(config, "workerinput"):  # this is one process of several
+        places = {ROOT / "tests" / name: place for place, name in enumerate(LONGEST)}
+        items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 @pytest.fixture(autouse=True)

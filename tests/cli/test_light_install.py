@@ -18,7 +18,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 STUDY = PROJECT["optional-dependencies"]["study"]
 SAMPLES = "notebooks/your_samples.jsonl"
 # What the tests alone import or run, and no installation of the package brings.
-FOR_TESTS = {"pytest", "playwright", "ruff"}
+FOR_TESTS = {"pytest", "pytest-xdist", "playwright", "ruff"}
 
 # Runs `python -m eta_utils` as if the modules named first were not installed: Python's own
 # finder for files does not find them, so that `import torch` raises ModuleNotFoundError and
