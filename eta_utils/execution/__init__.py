@@ -8,6 +8,20 @@ function, too; here the name means the function.)
 """
 
 from eta_utils.execution.judge import JudgeSettings, judge
-from eta_utils.execution.records import STATUSES, Outcome, SampleFile
+from eta_utils.execution.records import (
+    STATUSES,
+    Outcome,
+    SampleFile,
+    departure_from,
+    line_span,
+)
 
-__all__ = ["STATUSES", "JudgeSettings", "Outcome", "SampleFile", "judge"]
+__all__ = [
+    "STATUSES",
+    "JudgeSettings",
+    "Outcome",
+    "SampleFile",
+    "departure_from",
+    "judge",
+    "line_span",
+]

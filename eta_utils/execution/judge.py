@@ -88,10 +88,12 @@ class JudgeSettings(Settings):
 
 @dataclass(frozen=True)
 class Reference:
-    """What a canonical solution that passes did: states and answers by call, and steps."""
+    """What a canonical solution that passes did: states, answers and ends by call (see
+    `sandbox.examination`), and steps."""
 
     states: Trace
     answers: Trace
+    ends: Mapping[tuple[int, int], tuple[str, int]]
     steps: int
 
 
@@ -254,7 +256,10 @@ class _References(dict):
                 states, answers = (
                     _by_call(raw["trace"][kind]) for kind in ("states", "answers")
                 )
-                self[task_id] = Reference(states, answers, raw["steps"])
+                ends = {
+                    (unit, call): tuple(end) for unit, call, *end in raw["trace"]["ends"]
+                }
+                self[task_id] = Reference(states, answers, ends, raw["steps"])
             if task_id == name:
                 break
         return self[name]
@@ -276,13 +281,14 @@ class _Descriptions(dict):
         told = {"prompt": task.prompt, "test": task.test, "entry_point": task.entry_point}
         compared = listed = None
         if reference:
-            compared = {"states": reference.states, "answers": reference.answers}
+            packed = {"states": reference.states, "answers": reference.answers}
+            compared = packed | {"ends": reference.ends}
             # JSON, of which the digest is made, has neither tuples as keys nor bytes.
             listed = [
-                [kind, *call, packed.hex()]
-                for kind, trace in compared.items()
-                for call, packed in trace.items()
-            ]
+                [kind, *call, states.hex()]
+                for kind, trace in packed.items()
+                for call, states in trace.items()
+            ] + [[*call, *end] for call, end in reference.ends.items()]
         self[name] = told | {"reference": compared}, key_of(told, listed).hex()
         return self[name]
 

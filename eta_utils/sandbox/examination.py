@@ -102,8 +102,9 @@ def failure_of(error: BaseException) -> Failure:
 class Examination:
     """The conversation with one candidate.
 
-    `trace`, `answers` and `words` are by call: (number of the assert, number of the call
-    within it), both from 0.
+    `trace`, `lines`, `ends`, `answers` and `words` are by call: (number of the assert,
+    number of the call within it), both from 0.  `lines` has the line that wrote each state
+    of `trace`.  `ends` has how a call ended and at which line, as `tracing.departure.Call`.
     """
 
     job: dict
@@ -115,6 +116,8 @@ class Examination:
     failure: Failure | None = None
     passed_units: list[bool] = field(default_factory=list)
     trace: Trace = field(default_factory=dict)
+    lines: dict[tuple[int, int], list[int]] = field(default_factory=dict)
+    ends: dict[tuple[int, int], tuple[str, int]] = field(default_factory=dict)
     answers: Trace = field(default_factory=dict)
     words: dict[tuple[int, int], list] = field(default_factory=dict)
     truncated: bool = False
@@ -233,7 +236,7 @@ class Examination:
                     self._tampering = (
                         f"a result of class {comparing}, which compares itself"
                     )
-                if _is_report(answer):
+                if _is_report(answer, self.program.lines):
                     return answer
                 if not isinstance(answer, str):
                     raise ProtocolError("no answer")
@@ -246,12 +249,12 @@ class Examination:
 
     def _open(self, answer: tuple) -> object:
         """Book a report's trace, then return its value or raise its exception."""
-        raised, value, hits, used_up, states, words, tampering = answer
+        raised, value, hits, used_up, states, lines, words, tampering = answer
         self._tampering = self._tampering or tampering
         if self.job["traced"]:
             if self.job["keep_trace"] and len(self.words) < TRACED_CALLS:
                 self._keep(words)
-            self._book(hits, used_up, states)
+            self._book(hits, used_up, states, lines, raised[2] if raised else None)
         if raised:
             raise as_exception(*raised)
         return value
@@ -266,21 +269,66 @@ class Examination:
         if texts:
             self.words[len(self.passed_units), self._calls] = texts
 
-    def _book(self, hits: list[int], used_up: bool, states: bytes) -> None:
-        """Add up the steps and keep the states of a call.  Raises Stop over the budget."""
+    def _book(
+        self,
+        hits: list[int],
+        used_up: bool,
+        states: bytes,
+        lines: list[int],
+        raised: int | None,
+    ) -> None:
+        """Add up the steps and keep the states of a call.  Raises Stop over the budget.
+
+        `raised` is the line where the call raised, 0 outside of the program's text, and
+        None where it returned.
+        """
         if self._calls == 0:  # the first of an assert, which has a budget of its own
             self._steps_before = self.steps
         # The candidate's counts run on from call to call: these are totals.
-        self._hits, self.steps = hits, sum(hits)
-        if states and len(self.trace) < TRACED_CALLS:
-            self.trace[len(self.passed_units), self._calls] = states
-            self.truncated |= len(states) >= 8 * STATES_PER_CALL  # eight bytes each
-        self._calls += 1
+        hits_before, self._hits, self.steps = self._hits, hits, sum(hits)
         # A program that swallowed the exception of a spent counter shows in `used_up`.
         steps_of_unit = self.steps - self._steps_before
         over_budget = steps_of_unit > self.job["budget"] or self.steps > self._most_steps()
-        if used_up or over_budget:
+        stopped = used_up or over_budget
+        call = len(self.passed_units), self._calls
+        if states and len(self.trace) < TRACED_CALLS:
+            self.trace[call] = states
+            self.lines[call] = lines
+            self.truncated |= len(states) >= 8 * STATES_PER_CALL  # eight bytes each
+        # Also of calls without states.  The module level is no call, unless it was the end.
+        at_end = stopped or raised is not None
+        if len(self.ends) < TRACED_CALLS and (self.loaded or at_end):
+            ran = self._ran_since(hits_before) if stopped or not states else {}
+            self.ends[call] = self._end(stopped, raised, ran)
+        self._calls += 1
+        if stopped:
             raise self.stop("budget")
+
+    def _ran_since(self, hits_before: list[int]) -> dict[int, int]:
+        """How often each line ran since then (the most frequent of its counters)."""
+        hits_before = hits_before or [0] * len(self._hits)
+        ran: dict[int, int] = {}
+        counts = zip(self.program.lines, hits_before, self._hits, strict=True)
+        for line, before, after in counts:
+            if after > before:
+                ran[line] = max(ran.get(line, 0), after - before)
+        return ran
+
+    def _end(
+        self, stopped: bool, raised: int | None, ran: dict[int, int]
+    ) -> tuple[str, int]:
+        """How a call ended, and the line that tells of it (see `tracing.departure.Call`).
+
+        `ran` is how often each line ran in the call, for one that was stopped or has no
+        states.
+        """
+        if stopped and self.failure:  # for want of what the failure left of the budget
+            return "cut", 0
+        if stopped:
+            return "stopped", max(ran, key=ran.get, default=0)
+        if raised is not None:
+            return "raised", raised
+        return "returned", min(ran, default=0)
 
     def _lost(self) -> NoReturn:
         """The channel closed: raise Stop with the status that the process's end tells."""
@@ -304,18 +352,29 @@ def _question(call: tuple, records: Records) -> bytes:
     return question
 
 
-def _is_report(answer: object) -> bool:
+def _is_report(answer: object, counters: list[int]) -> bool:
     """Whether it is what `candidate.Host` reports of a call.
 
-    Checked down to the parts that go into outcomes: a program can send what it likes.
+    `counters` has the line of each counter of the program.  Checked down to the parts that
+    go into outcomes: a program can send what it likes.
     """
-    if type(answer) is not tuple or len(answer) != 7:
+    if type(answer) is not tuple or len(answer) != 8:
         return False
-    raised, _, hits, _, states, words, tampering = answer
-    if raised is not None and [*map(type, raised)] != [str, str, int]:
+    raised, _, hits, _, states, lines, words, tampering = answer
+    if raised is not None and (
+        type(raised) is not tuple or [*map(type, raised)] != [str, str, int]
+    ):
         return False
-    kinds = type(hits), type(states), type(words), type(tampering)
-    return kinds == (list, bytes, list, str) and all(type(count) is int for count in hits)
+    kinds = type(hits), type(states), type(lines), type(words), type(tampering)
+    return (
+        kinds == (list, bytes, list, list, str)
+        and len(hits) == len(counters)
+        and all(type(count) is int for count in hits)
+        and len(states) == 8 * len(lines) <= 8 * STATES_PER_CALL
+        and all(type(line) is int for line in lines)
+        # Each statement that gives a variable a value has a counter on its line.
+        and set(counters).issuperset(lines)
+    )
 
 
 def _take_over(ours: object, theirs: object) -> None:

@@ -33,7 +33,15 @@ from eta_utils.sandbox.channel import Channel
 from eta_utils.sandbox.confine import seccomp_loader
 from eta_utils.sandbox.examination import Examination, Failure, Stop, Unanswerable
 from eta_utils.sandbox.zygote import confine_as_ordered
-from eta_utils.tracing.alignment import closeness, is_constant, prefix, progress
+from eta_utils.tracing.alignment import (
+    Trace,
+    closeness,
+    is_constant,
+    prefix,
+    progress,
+    unpack,
+)
+from eta_utils.tracing.departure import Call, Calls, departure
 from eta_utils.tracing.instrumentation import compile_plain, instrument
 
 # What `compile` raises for a text that is no program: deep nesting and NUL bytes included.
@@ -142,7 +150,8 @@ def _remote(exam: Examination, name: str) -> Callable:
 def _outcome(exam: Examination, units: int, reference: dict | None) -> dict:
     """The raw outcome of an examination that is over.
 
-    `reference` has the `states` and `answers` of the reference solution, if it has one.
+    `reference` has the `states`, `answers` and `ends` of the reference solution, if it has
+    one.
     """
     report = _report(exam.failure, exam.passed_units if exam.loaded else None, units)
     if exam.failure is None:
@@ -156,6 +165,9 @@ def _outcome(exam: Examination, units: int, reference: dict | None) -> dict:
             report["prefix"] = round(prefix(exam.trace, states), 6)
             report["closeness"] = round(closeness(exam.answers, answers), 6)
             report["constant"] = is_constant(exam.answers, answers)
+            ours = _calls(exam.trace, exam.lines, exam.ends)
+            if departs := departure(ours, _calls(states, {}, reference["ends"])):
+                report |= {"departure": departs.line, "departure_kind": departs.kind}
     report["truncated"] = exam.truncated or exam.stopped is not None
     if exam.job["keep_trace"]:
         traces = {"states": exam.trace, "answers": exam.answers}
@@ -163,11 +175,28 @@ def _outcome(exam: Examination, units: int, reference: dict | None) -> dict:
             "hits": exam.hits_by_line(),
             "asserts": exam.passed_units,
             "words": [[*call, words] for call, words in exam.words.items()],
+            "lines": [[*call, lines] for call, lines in exam.lines.items()],
+            "ends": [[*call, *end] for call, end in exam.ends.items()],
         } | {
             name: [[*call, packed.hex()] for call, packed in trace.items()]
             for name, trace in traces.items()
         }
     return report
+
+
+def _calls(
+    states: Trace,
+    lines: dict[tuple[int, int], list[int]],
+    ends: dict[tuple[int, int], tuple[str, int]],
+) -> Calls:
+    """What `departure` compares, from what an examination keeps of each call.
+
+    A reference needs no lines.
+    """
+    return {
+        call: Call(unpack(states.get(call, b"")), lines.get(call, ()), *end)
+        for call, end in ends.items()
+    }
 
 
 def _report(failure: Failure | None, passed_units: list[bool] | None, units: int) -> dict:

@@ -16,7 +16,8 @@ lambda.  The modules, in the order in which a program meets them:
 - `instrumentation`  rewrites a program's syntax tree so that it counts its own steps;
 - `recorder`         receives counts and variable states while the program runs;
 - `answers`          turns what a call returned into a sequence that can be compared;
-- `alignment`        compares states and answers with those of the reference solution.
+- `alignment`        compares states and answers with those of the reference solution;
+- `departure`        names the line where a failing program leaves a passing one's states.
 
 Why rewriting and not `sys.settrace`?  It costs half, it counts the same on every version of
 Python, and the program cannot switch it off.  Not counted are code inside libraries and

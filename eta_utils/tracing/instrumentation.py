@@ -10,8 +10,8 @@ The rewritten program calls global names that a `Recorder` supplies:
                                 and for each call of a lambda.  It counts.  Once its share
                                 of the step budget is used up, it raises, at every later
                                 call too: no `except` keeps a loop alive;
-- `_eta_see("x", x)`            after a statement that gave `x` a value or may have
-                                changed it.
+- `_eta_see(("x", 3), x)`       after a statement, on line 3, that gave `x` a value or may
+                                have changed it.
 
 For example, `f` above becomes
 
@@ -21,10 +21,10 @@ For example, `f` above becomes
         while n:
             _eta_2()
             n -= 1
-            _eta_see("n", n)
+            _eta_see(("n", 3), n)
         _eta_3()
         _eta_result = n
-        _eta_see("return", _eta_result)
+        _eta_see(("return", 4), _eta_result)
         return _eta_result
 
 Each turn of a loop and each call of a function begins with a statement, a comprehension's
@@ -212,8 +212,13 @@ def _sees(target: ast.expr, statement: ast.stmt) -> Iterator[ast.stmt]:
 
 
 def _see(name: str, value: ast.expr, place: dict) -> ast.stmt:
-    """The statement `_eta_see(name, value)`."""
-    call = ast.Call(_SEE, [ast.Constant(name, **place), value], [], **place)
+    """The statement `_eta_see((name, line), value)`.
+
+    The line is a constant of the program's code, which costs nothing when it runs.  The
+    name and the line are one argument: what stands in for the recorder takes two.
+    """
+    written = ast.Constant((name, place["lineno"]), **place)
+    call = ast.Call(_SEE, [written, value], [], **place)
     return ast.Expr(call, **place)
 
 

@@ -23,7 +23,6 @@ from __future__ import annotations
 from itertools import repeat
 from operator import is_, length_hint
 from struct import pack
-from sys import _getframe
 
 # What is recorded is bounded, so that a program can neither fill memory nor take long.
 STATES_PER_CALL = 120  # as in the trial that chose the orderings by trace
@@ -100,6 +99,7 @@ class Recorder:
         self._names = [*_NAMES[:counters], *more]
         self._before = [0] * counters  # hits under earlier budgets
         self._states: list[int] = []
+        self.lines: list[int] = []  # of the program, that wrote each state
         self._in_words = in_words
         self.words: list[tuple[int, str, str]] = []  # (line, variable, value) of each state
         self._last: dict[str, int] = {}  # the last state of each variable
@@ -124,18 +124,24 @@ class Recorder:
             self._before, _ = self.hits()
             self._allow(budget)
         self._states.clear()
+        self.lines.clear()
         self.words.clear()
         self._last.clear()
         self._namespace["_eta_see"] = self._see
 
-    def _see(self, name: str, value: object) -> None:
-        """Record the value of a variable, if it is another than it was."""
+    def _see(self, written: tuple[str, int], value: object) -> None:
+        """Record the value of a variable, if it is another than it was.
+
+        `written` is the variable's name and the line that gave it the value.
+        """
+        name, line = written
         mark = fingerprint(value)
         if self._last.get(name) != mark:
             self._last[name] = mark
             self._states.append(mark)
+            self.lines.append(line)
             if self._in_words:
-                self.words.append((_getframe(1).f_lineno, name, describe(value)))
+                self.words.append((line, name, describe(value)))
             if len(self._states) >= STATES_PER_CALL:  # enough: see nothing more
                 self._namespace["_eta_see"] = is_
 

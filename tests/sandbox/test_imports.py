@@ -31,6 +31,7 @@ ALLOWED = {
         "eta_utils.sandbox.examiner",
         "eta_utils.tracing.alignment",
         "eta_utils.tracing.answers",
+        "eta_utils.tracing.departure",
         "eta_utils.tracing.instrumentation",
     },
 }
