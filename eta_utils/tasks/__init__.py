@@ -17,6 +17,7 @@ Tasks that are made here:
 
 - `pipelines`      the built-in family: functions whose docstring numbers the steps;
 - `operations`     the steps of that family;
+- `misconceptions` a plausible mistake for each of 30 of them, which a model believes;
 - `bugs`           bugs of named kinds, put into such a step;
 - `repair`         given a program that fails, write the function again.
 

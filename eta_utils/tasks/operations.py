@@ -13,7 +13,7 @@ from dataclasses import dataclass
 LETTERS = "aeot"  # common in the words of `pipelines`, so that they matter
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # each is itself only: chains compare them all the time
 class Operation:
     """One step.
 
@@ -29,15 +29,17 @@ class Operation:
     smallest: int = 2
     largest: int = 5
 
-    def drawn(self, rng: random.Random) -> tuple[str, str]:
-        """(Phrase, code) with the constants filled in."""
-        drawn = {"k": rng.randint(self.smallest, self.largest), "c": rng.choice(LETTERS)}
-        phrase, code = self.phrase, self.code
-        for name, value in drawn.items():
+    def drawn(self, rng: random.Random, *others: str) -> tuple[str, ...]:
+        """(Phrase, code, each of the `others`), all with the same constants filled in."""
+        constants = {
+            "{k}": str(rng.randint(self.smallest, self.largest)),
+            "{c}": rng.choice(LETTERS),
+        }
+        texts = (self.phrase, self.code, *others)
+        for name, value in constants.items():
             # Not by str.format: the code may have braces of its own.
-            phrase = phrase.replace(f"{{{name}}}", str(value))
-            code = code.replace(f"{{{name}}}", str(value))
-        return phrase, code
+            texts = tuple(text.replace(name, value) for text in texts)
+        return texts
 
 
 def _map(source: str, target: str, phrase: str, expression: str, *bounds: int) -> Operation:

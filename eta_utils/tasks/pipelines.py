@@ -12,29 +12,34 @@ def solve(text):
 Everything is drawn from a seed.  Difficulty is the number of steps.  Visible tests are for
 pairs and rewards, hidden ones for evaluation.
 
-A checksum of a prompt's text says which split it belongs to.  So splits share no prompt,
-whatever their sizes and seeds.
+A checksum of the sequence of operations, whatever their numbers and letters, says which
+split a task belongs to.  So no two splits share a sequence, whatever their sizes and seeds.
+Single operations are free for all splits: there are only 46.
 
-`operations` has the steps, and `bugs` what can go wrong in them.  Two functions are the way
-in: `generate` makes tasks, `noisy_corpus` makes the programs that a base model is trained
-on.  The rest of the module follows in the order in which they use it.
+`operations` has the steps, `bugs` what can go wrong in them by chance, `misconceptions`
+what goes wrong in them as a rule.  Two functions are the way in: `generate` makes tasks,
+`noisy_corpus` makes the programs that a base model is trained on.  The rest of the module
+follows in the order in which they use it.
 '''
 
 from __future__ import annotations
 
 import random
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from eta_utils.common.errors import BadInput
 from eta_utils.tasks.bugs import corrupt
+from eta_utils.tasks.misconceptions import misconceived
 from eta_utils.tasks.operations import BY_SOURCE, SOURCES, Operation
 from eta_utils.tasks.task import Task
 
 ENTRY_POINT = "solve"
 VISIBLE, HIDDEN = 5, 10  # asserts
 MOST_DRAWS = 50  # for each task that is asked for: many are rejected
-# Fraction of all prompts in each split, in hundredths.
+MOST_CHAINS = 100_000  # for each draw: with few that fit, most chains are passed over
+# Fraction of all sequences of operations in each split, in hundredths.
 SPLITS = {"corpus": 50, "sft": 10, "align": 20, "tune": 10, "test": 10}
 # Words that share many letters, so that operations on letters and on order matter.
 _WORDS = (
@@ -43,17 +48,40 @@ _WORDS = (
 ).split()
 
 
+class Step(NamedTuple):
+    """An operation with its constants: a line of the docstring and what it stands for.
+
+    `wrong` is the code of its misconception; None where it carries none.
+    """
+
+    phrase: str
+    code: str
+    wrong: str | None
+
+
 def generate(
-    split: str, count: int, *, steps: tuple[int, int] = (3, 5), seed: int = 0
+    split: str,
+    count: int,
+    *,
+    steps: tuple[int, int] = (3, 5),
+    seed: int = 0,
+    misconceptions: int = 0,
+    fewest: int = 0,
+    most: int | None = None,
 ) -> dict[str, Task]:
     """`count` tasks of a split, equally many of each difficulty from steps[0] to steps[1].
 
     No two share a prompt.  Every step of a task matters: leaving it out changes the answer
     to some visible test.
 
+    `misconceptions` is how many operations carry one in the corpus (see `misconceived`).  A
+    task uses at least `fewest` and at most `most` of these (None: any number), and each
+    matters: the misconception alone changes the answer to a visible and to a hidden test.
+
     Raises BadInput where there are not so many.
     """
     rng = random.Random(f"{split} {seed}")  # text is hashed the same in every process
+    wrong_codes = misconceived(misconceptions)
     levels = range(steps[0], steps[1] + 1)
     tasks: dict[str, Task] = {}
     seen: set[str] = set()
@@ -61,7 +89,7 @@ def generate(
     while len(tasks) < count:
         # In turn, and a rejected task does not lose its turn: the counts stay equal.
         difficulty = levels[len(tasks) % len(levels)]
-        prompt, codes = _draw(split, difficulty, rng)
+        prompt, drawn = _draw(split, difficulty, rng, wrong_codes, fewest, most)
         draws += 1
         if draws > MOST_DRAWS * count:
             raise BadInput(
@@ -72,7 +100,7 @@ def generate(
             continue
         seen.add(prompt)
         name = f"pipelines/{split}/{len(tasks)}"
-        task = _task_if_good(name, prompt, codes, split, rng)
+        task = _task_if_good(name, prompt, drawn, split, rng)
         if task is not None:
             tasks[name] = task
     return tasks
@@ -84,32 +112,51 @@ def noisy_corpus(
     *,
     steps: tuple[int, int] = (2, 5),
     seed: int = 0,
+    misconceptions: int = 0,
+    rate: float = 0.7,
     with_tasks: bool = False,
 ) -> Iterator[dict]:
-    """Programs as the web has them: each step has a bug with probability `noise`.
+    """Programs as the web has them: with bugs, and with misconceptions.
+
+    A step whose operation is among the first `misconceptions` (see `misconceived`) has its
+    misconception with probability `rate` and is right otherwise.  Any other has a random
+    bug with probability `noise`.
 
     Yields dicts with `prompt`, `completion` and `bugs` (a list of kinds, empty for a
-    program without any); with `with_tasks` also the `task`, whose solution has no bugs.
+    program without any; a misconception is of the kind "misconception"); with `with_tasks`
+    also the `task`, whose solution has no bugs.
     """
     rng = random.Random(f"corpus {seed}")
     # A stream of its own, so that the programs are the same with tasks and without.
     inputs = random.Random(f"corpus inputs {seed}")
+    wrong_codes = misconceived(misconceptions)
     for number in range(count):
-        prompt, codes = _draw("corpus", rng.randint(*steps), rng)
+        prompt, drawn = _draw("corpus", rng.randint(*steps), rng, wrong_codes)
+        codes = [step.code for step in drawn]
         row: dict = {"prompt": prompt, "bugs": []}
         if with_tasks:
             name = f"pipelines/corpus/{number}"
-            row["task"] = _task(name, prompt, codes, "corpus", _inputs(prompt, inputs))
-        for step, code in enumerate(codes):
-            if rng.random() < noise:
-                codes[step], kind = corrupt(code, rng)
+            given = _inputs(prompt, inputs)
+            answers = _answers(prompt, codes, given)
+            row["task"] = _task(name, prompt, codes, "corpus", given, answers)
+        for place, step in enumerate(drawn):
+            if step.wrong is not None:
+                if rng.random() < rate:
+                    codes[place] = step.wrong
+                    row["bugs"].append("misconception")
+            elif rng.random() < noise:
+                codes[place], kind = corrupt(step.code, rng)
                 row["bugs"].append(kind)
         yield row | {"completion": _body(prompt, codes)}
 
 
-def split_of(prompt: str) -> str:
-    """The split that this prompt belongs to."""
-    hundredth = zlib.crc32(prompt.encode()) % 100
+def split_of(chain: Sequence[Operation]) -> str | None:
+    """The split that this sequence of operations belongs to; None for a single one."""
+    if len(chain) < 2:
+        return None
+    # By the phrases with their places for constants, so that these make no difference.
+    phrases = "\n".join(operation.phrase for operation in chain)
+    hundredth = zlib.crc32(phrases.encode()) % 100
     for split, share in SPLITS.items():
         hundredth -= share
         if hundredth < 0:
@@ -117,28 +164,63 @@ def split_of(prompt: str) -> str:
     raise AssertionError("the shares of SPLITS add up to 100")
 
 
-def _draw(split: str, difficulty: int, rng: random.Random) -> tuple[str, list[str]]:
-    """(A prompt of this split, the code of each of its steps)."""
-    while True:  # rejected until the checksum says this split
+def _draw(
+    split: str,
+    difficulty: int,
+    rng: random.Random,
+    wrong_codes: Mapping[Operation, str],
+    fewest: int = 0,
+    most: int | None = None,
+) -> tuple[str, list[Step]]:
+    """(A prompt of this split, its steps: `fewest` to `most` with a misconception)."""
+    most = difficulty if most is None else most
+    for _ in range(MOST_CHAINS):
         source = rng.choice(SOURCES)
-        chain = _chain(source, difficulty, rng)
-        phrases, codes = zip(*(operation.drawn(rng) for operation in chain), strict=True)
-        prompt = _prompt(source, phrases)
-        if split_of(prompt) == split:
-            return prompt, list(codes)
+        chain = _chain(source, difficulty, rng, wrong_codes, most)
+        if chain is None or split_of(chain) not in (split, None):
+            continue
+        if sum(operation in wrong_codes for operation in chain) >= fewest:
+            steps = [_step(operation, wrong_codes, rng) for operation in chain]
+            return _prompt(source, [step.phrase for step in steps]), steps
+    raise BadInput(
+        f"split {split}: no task of {difficulty} steps uses {fewest} to {most} of "
+        f"{len(wrong_codes)} operations with a misconception; ask for other numbers"
+    )
 
 
-def _chain(source: str, length: int, rng: random.Random) -> list[Operation]:
-    """`length` different operations, each taking what the one before leaves."""
+def _chain(
+    source: str,
+    length: int,
+    rng: random.Random,
+    wrong_codes: Mapping[Operation, str],
+    most: int,
+) -> list[Operation] | None:
+    """`length` different operations, each taking what the one before leaves.
+
+    Not more than `most` of them carry a misconception.  None where nothing fits any more: a
+    single value soon has nothing left that can be done to it.
+    """
     chain: list[Operation] = []
+    kind, left = source, most
     while len(chain) < length:
-        kind = chain[-1].target if chain else source
         fitting = [step for step in BY_SOURCE[kind] if step not in chain]
-        if fitting:
-            chain.append(rng.choice(fitting))
-        else:  # a single value soon has nothing left that can be done to it: begin again
-            chain = []
+        if not left:
+            fitting = [step for step in fitting if step not in wrong_codes]
+        if not fitting:
+            return None
+        chain.append(rng.choice(fitting))
+        kind = chain[-1].target
+        left -= chain[-1] in wrong_codes
     return chain
+
+
+def _step(
+    operation: Operation, wrong_codes: Mapping[Operation, str], rng: random.Random
+) -> Step:
+    """The operation with constants, the same in its code and in its misconception."""
+    if operation in wrong_codes:
+        return Step(*operation.drawn(rng, wrong_codes[operation]))
+    return Step(*operation.drawn(rng), None)
 
 
 def _prompt(source: str, phrases: Sequence[str]) -> str:
@@ -169,37 +251,50 @@ def _answer_variable(prompt: str, codes: Sequence[str]) -> str:
 
 
 def _task_if_good(
-    name: str, prompt: str, codes: list[str], split: str, rng: random.Random
+    name: str, prompt: str, steps: Sequence[Step], split: str, rng: random.Random
 ) -> Task | None:
     """The task with its tests; None where the tests would let a wrong program pass.
 
     They would where too few of the visible answers differ: a constant would then pass most
-    asserts.  They also would where some step can be left out.
+    asserts.  They also would where some step can be left out, or where the misconception of
+    one changes no visible or no hidden answer.
     """
     inputs = _inputs(prompt, rng)
-    visible = _answers(prompt + _body(prompt, codes), inputs[:VISIBLE])
+    codes = [step.code for step in steps]
+    # Most are rejected, and by the visible answers.  So the hidden ones wait.
+    visible = _answers(prompt, codes, inputs[:VISIBLE])
     if len(set(map(repr, visible))) < VISIBLE - 1:  # by repr: lists have no hash
         return None
-    for step in range(len(codes)):
-        shorter = prompt + _body(prompt, codes[:step] + codes[step + 1 :])
-        if _answers(shorter, inputs[:VISIBLE]) == visible:
+    for place in range(len(codes)):
+        shorter = codes[:place] + codes[place + 1 :]
+        if _answers(prompt, shorter, inputs[:VISIBLE]) == visible:
             return None
-    return _task(name, prompt, codes, split, inputs)
+    hidden = _answers(prompt, codes, inputs[VISIBLE:])
+    for place, step in enumerate(steps):
+        if step.wrong is not None:
+            wrong = [*codes[:place], step.wrong, *codes[place + 1 :]]
+            answers = _answers(prompt, wrong, inputs)
+            if answers[:VISIBLE] == visible or answers[VISIBLE:] == hidden:
+                return None
+    return _task(name, prompt, codes, split, inputs, visible + hidden)
 
 
 def _task(
-    name: str, prompt: str, codes: Sequence[str], split: str, inputs: Sequence[object]
+    name: str,
+    prompt: str,
+    codes: Sequence[str],
+    split: str,
+    inputs: Sequence[object],
+    answers: Sequence[object],
 ) -> Task:
     """The task whose tests are the answers of its own codes to these inputs."""
-    body = _body(prompt, codes)
-    answers = _answers(prompt + body, inputs)
     return Task(
         task_id=name,
         prompt=prompt,
         entry_point=ENTRY_POINT,
         test=_check(inputs[:VISIBLE], answers[:VISIBLE]),
         hidden_test=_check(inputs[VISIBLE:], answers[VISIBLE:]),
-        canonical_solution=body,
+        canonical_solution=_body(prompt, codes),
         split=split,
         difficulty=len(codes),
     )
@@ -218,14 +313,14 @@ def _input(source: str, rng: random.Random) -> object:
     return words if source == "words" else " ".join(words)
 
 
-def _answers(program: str, inputs: Sequence[object]) -> list:
-    """What a program of our own answers; None where it fails.
+def _answers(prompt: str, codes: Sequence[str], inputs: Sequence[object]) -> list:
+    """What the program of these codes answers; None where it fails.
 
     One with a step left out may fail.  It runs here and not in the sandbox, because it is
     made of this package's own lines.
     """
     space: dict = {}
-    exec(compile(program, "<pipelines>", "exec"), space)
+    exec(compile(prompt + _body(prompt, codes), "<pipelines>", "exec"), space)
     answers = []
     for given in inputs:
         try:

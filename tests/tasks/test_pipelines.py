@@ -13,8 +13,8 @@ import pytest
 from eta_utils.common.errors import BadInput
 from eta_utils.execution import JudgeSettings, judge
 from eta_utils.tasks import bugs
-from eta_utils.tasks.operations import OPERATIONS
-from eta_utils.tasks.pipelines import SPLITS, generate, noisy_corpus
+from eta_utils.tasks.operations import OPERATIONS, SOURCES
+from eta_utils.tasks.pipelines import SPLITS, generate, noisy_corpus, split_of
 
 TASKS = generate("align", 60, steps=(2, 5))
 
@@ -109,16 +109,54 @@ def test_no_two_tasks_share_a_prompt():
     assert len({task.prompt for task in tasks.values()}) == len(tasks) == 16
 
 
-def test_splits_share_no_prompt_whatever_the_seed():
-    prompts = defaultdict(set)
+def operations_of(prompt):
+    """The sequence of operations that a docstring numbers, without their constants."""
+    return tuple(MARKS[re.sub(r'\d+|"."', "_", line)] for line in phrases_of(prompt))
+
+
+def phrases_of(prompt):
+    return re.findall(r"^    \d+\. (.*)$", prompt, re.MULTILINE)
+
+
+# "largest, or 0" has a number that is no constant; all phrases stay different without any.
+MARKS = {re.sub(r'\d+|"?\{.\}"?', "_", step.phrase): step for step in OPERATIONS}
+
+
+def test_splits_share_no_sequence_of_operations_whatever_the_seed():
+    sequences = defaultdict(set)
     for split, seed in itertools.product(SPLITS, range(3)):
-        tasks = generate(split, 10, steps=(1, 2), seed=seed)
-        prompts[split] |= {task.prompt for task in tasks.values()}
+        tasks = generate(split, 40, steps=(2, 3), seed=seed)
+        sequences[split] |= {operations_of(task.prompt) for task in tasks.values()}
     for seed in range(3):
-        rows = noisy_corpus(1_000, 0.3, steps=(1, 2), seed=seed)
-        prompts["corpus"] |= {row["prompt"] for row in rows}
-    assert len(prompts) == 5
-    assert sum(map(len, prompts.values())) == len(set.union(*prompts.values()))
+        rows = noisy_corpus(2_000, 0.3, steps=(2, 5), seed=seed)
+        sequences["corpus"] |= {operations_of(row["prompt"]) for row in rows}
+    assert len(sequences) == 5
+    assert sum(map(len, sequences.values())) == len(set.union(*sequences.values()))
+
+
+def test_two_tasks_that_differ_in_their_constants_alone_are_of_one_split():
+    # So that a task is not held out because of a number.
+    constants = defaultdict(set)
+    for row in noisy_corpus(20_000, 0.0, steps=(2, 2)):
+        constants[operations_of(row["prompt"])].add(row["prompt"])
+    assert max(map(len, constants.values())) > 10
+    assert all(split_of(sequence) == "corpus" for sequence in constants)
+
+
+def test_the_sequences_are_shared_out_as_splits_says():
+    pairs = itertools.product(OPERATIONS, OPERATIONS)
+    counts = Counter(map(split_of, pairs))
+    assert counts.keys() == SPLITS.keys()
+    for split, share in SPLITS.items():
+        deviation = (46 * 46 * share / 100 * (1 - share / 100)) ** 0.5
+        assert abs(counts[split] - 46 * 46 * share / 100) < 4 * deviation
+
+
+def test_a_single_operation_is_free_for_all_splits():
+    assert all(split_of([operation]) is None for operation in OPERATIONS)
+    rows = noisy_corpus(3_000, 0.0, steps=(1, 1))
+    first = {step for step in OPERATIONS if step.source in SOURCES}
+    assert {operations_of(row["prompt"])[0] for row in rows} == first
 
 
 def test_more_tasks_than_there_are_is_an_error_that_says_so():
@@ -126,6 +164,11 @@ def test_more_tasks_than_there_are_is_an_error_that_says_so():
         BadInput, match=r"split tune: .*not 400 different tasks with 1 to 1"
     ):
         generate("tune", 400, steps=(1, 1))
+
+
+def test_more_steps_than_there_are_operations_are_an_error_that_says_so():
+    with pytest.raises(BadInput, match="no task of 60 steps"):
+        generate("align", 1, steps=(60, 60))
 
 
 # --- The corpus
