@@ -1,10 +1,10 @@
 """What the outcomes say: statistics, contrasts, tables, the audit, figures.
 
->>> from eta_utils.analysis import contrast_table, figures, results_table
+>>> from eta_utils.analysis import best, contrast_table, figures, results_table
 
 `arms`          what is compared: the registry of arms, with their labels and colours
-`tables`        scores by task become pass rates with intervals; tables are kept and read
-`contrasts`     the comparisons named before any result, their answers in words
+`tables`        scores become pass rates at the best temperature; tables are kept and read
+`contrasts`     the hypotheses and their controls, named before any result, in words
 `audit`         are an ordering's labels right?  Its pairs against hidden tests
 `ranking`       does a reward model score the better program higher?
 `statistics`    the intervals and tests that all of these use
@@ -21,19 +21,25 @@ _NAMES = {
     "figures": "",
     "ranking": "",
     "parse_arm": "arms",
-    "contrast_table": "contrasts",
-    "crossover": "contrasts",
+    "HYPOTHESES": "contrasts",
     "answer": "contrasts",
+    "contrast_table": "contrasts",
     "grouped": "contrasts",
-    "PRIMARY": "contrasts",
-    "results_table": "tables",
+    "rarity": "contrasts",
+    "best": "tables",
     "by_difficulty": "tables",
+    "gate_problem": "tables",
+    "gate_table": "tables",
     "label": "tables",
     "matrix": "tables",
+    "read_folder": "tables",
+    "results_table": "tables",
+    "temperature_table": "tables",
     "write_results": "tables",
-    "mean_interval": "statistics",
+    "crossed_t": "statistics",
     "pass_at_k": "statistics",
     "audit_table": "audit",
+    "tables_of": "recompute",
 }
 __all__ = list(_NAMES)
 __getattr__ = lazy(__name__, _NAMES)

@@ -1,22 +1,27 @@
 """Which arms are compared, on which tasks, after how many programs, and what that gives.
 
->>> contrasts = contrast_table(scores)              # primary, secondary, each arm's gain
->>> contrasts.loc[contrasts["family"] == "primary", "in words"]
->>> crossover(scores_of_runs)                       # by the strength of the SFT model
+>>> at_best = best(scores)                  # every model at its best temperature
+>>> contrasts = contrast_table(at_best)     # hypotheses, secondary, gains over SFT
+>>> contrasts.loc[contrasts["family"] == "hypotheses", "in words"]
+>>> rarity(runs, gates)                     # gain of a trace, by how rare passes are
 
-The primary contrasts are named here, before any result: ETA-DPO against binary DPO and
-against PPO.  Each is asked after the first round's programs and after all of them, on all
-held-out tasks and on the all-fail ones: those where all samples of the seed's SFT model
-fail, which is where ETA claims to help.
+`HYPOTHESES` were named before any reported result (`docs/hypotheses.md`).  H1 sets learning
+beside a mere temperature, and each other one a use of a trace beside the same algorithm
+without.  They are five tests, because H2 is asked twice, and Holm's adjustment is over these
+five.
 
-Secondary contrasts: ETA against raw steps; each ordering, held to binary's number of pairs,
-against binary, and ETA against the other such orderings; each arm with options against the
-one without; and PPO's controls against PPO.
+`SECONDARY` are the baselines, and the controls that say why a hypothesis came out as it did.
+Each hypothesis is asked again where SFT always fails, and without near-duplicates.  Holm's
+adjustment is over all secondary rows that a run has; the gains over SFT are a family, too.
+
+Every comparison is fair: both arms have executed the same number of programs.  Only SFT and
+its rivals with references (`ceiling`, `sft-references`) stand beside any, for they execute
+none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -24,255 +29,360 @@ import pandas as pd
 
 from eta_utils.analysis.arms import Arm, parse_arm
 from eta_utils.analysis.statistics import (
-    Interval,
-    bootstrap_p,
+    crossed_t,
     holm,
     improvement,
-    mcnemar,
-    mean_interval,
     paired_difference,
-    smallest_difference,
+    paired_t,
 )
-from eta_utils.analysis.tables import final, label, same_seeds
+from eta_utils.analysis.tables import final, label, matrix, pass_rate, same_seeds
 
-PRIMARY = (("dpo-eta", "dpo-binary"), ("dpo-eta", "ppo"))
-SECONDARY = (
-    ("dpo-eta", "dpo-steps"),
-    ("dpo-eta+matched", "dpo-binary"),
-    ("dpo-fraction+matched", "dpo-binary"),
-    ("dpo-tier+matched", "dpo-binary"),
-    ("dpo-steps+matched", "dpo-binary"),
-    ("dpo-eta+matched", "dpo-fraction+matched"),
-    ("dpo-eta+matched", "dpo-tier+matched"),
-    ("dpo-eta+matched", "dpo-steps+matched"),
-    ("ppo-eta", "ppo"),
-    ("ppo-rm", "ppo"),
-    ("rloo", "ppo"),
+THIRD, END = "a third", "all"  # of the executed programs
+ALL_TASKS = "all"
+ALL_FAIL_TASKS = "SFT always fails"
+APART_TASKS = "no near-duplicate"
+
+
+class Question(NamedTuple):
+    """Is `arm` above `other` after that part of the programs?"""
+
+    name: str
+    arm: str
+    other: str
+    budget: str = END
+
+
+HYPOTHESES = (
+    Question("H1", "grpo", "sft"),
+    Question("H2 end", "credit", "grpo"),
+    Question("H2 third", "credit", "grpo", THIRD),
+    Question("H3", "branching", "grpo"),
+    Question("H4", "dpo-eta", "dpo-binary+filled"),
+)
+SECONDARY = tuple(
+    Question(f"S{number}", *pair)
+    for number, pair in enumerate(
+        (
+            # Where credit is laid, and what of it works
+            ("credit-reference", "grpo", THIRD),
+            ("credit-reference", "grpo", END),
+            ("credit-mask", "grpo", END),
+            ("credit-penalty", "grpo", END),
+            ("credit", "credit-mask", END),
+            ("credit", "credit-penalty", END),
+            ("credit-both", "credit", END),
+            ("credit-reference", "credit", END),
+            # Who has references could imitate them
+            ("sft-references", "credit", END),
+            ("sft-references", "credit-reference", END),
+            # Orderings, each with as many pairs as eta makes
+            ("dpo-eta", "dpo-binary", END),
+            ("dpo-steps+filled", "dpo-binary+filled", END),
+            ("dpo-fraction+filled", "dpo-binary+filled", END),
+            ("dpo-tier+filled", "dpo-binary+filled", END),
+            ("dpo-states+filled", "dpo-binary+filled", END),
+            ("dpo-binary+prefix", "dpo-binary+filled", END),
+            ("dpo-binary+fresh", "dpo-binary", END),
+            # Rewards, and other ways to learn from the bit
+            ("grpo-dense", "grpo", END),
+            ("rft", "sft", END),
+            ("grpo", "rft", END),
+            ("ppo", "grpo", END),
+            ("ppo-rm", "ppo", END),
+        ),
+        start=1,
+    )
 )
 # Arms that are drawn together, by what the figure is about.
 GROUPS: dict[str, Callable[[Arm], bool]] = {
-    "primary contrasts": lambda arm: any(arm.name in pair for pair in PRIMARY),
-    "as many pairs as binary": lambda arm: arm.name == "dpo-binary" or arm.has("matched"),
-    "eta with options": lambda arm: arm.plain == "dpo-eta",
-    "reinforcement learning": lambda arm: arm.method != "dpo",
+    "the hypotheses": lambda arm: any(
+        arm.name in (asked.arm, asked.other) for asked in HYPOTHESES
+    ),
+    "credit and its controls": lambda arm: arm.name == "grpo" or bool(arm.credit),
+    "ways to learn from the bit": lambda arm: (
+        arm.method in ("rft", "ppo", "grpo") and not arm.credit
+    ),
+    "orderings and pairs": lambda arm: arm.method == "dpo",
 }
-ALL_TASKS, ALL_FAIL_TASKS = "all", "all of SFT's samples fail"
-FIRST, LAST = "first round", "all rounds"
-CONTRAST_COLUMNS = (
-    "family contrast programs tasks value low high p holm greedy_p improvement smallest"
-).split()
+CONTRAST_COLUMNS = [
+    *("family", "name", "contrast", "programs", "tasks", "seeds", "value", "low", "high"),
+    *("p", "holm", "smallest", "boot low", "boot high", "improvement", "df", "t p"),
+    *("by seed", "in words"),
+]
 
 
 class Contrast(NamedTuple):
-    """A comparison of two arms, and the scores of both that it is about."""
+    """A question about some tasks, and the rows of both arms that answer it."""
 
-    family: str  # primary, secondary or gain
-    arm: str
-    other: str
-    budget: str  # `FIRST` or `LAST`
-    tasks: str  # `ALL_TASKS` or `ALL_FAIL_TASKS`
-    scores: pd.DataFrame
+    family: str  # hypotheses, secondary or gain
+    question: Question
+    tasks: str  # `ALL_TASKS`, `ALL_FAIL_TASKS` or `APART_TASKS`
+    rows: pd.DataFrame
 
 
-def contrast_table(scores: pd.DataFrame) -> pd.DataFrame:
-    """One row for each contrast that the scores allow.
+def contrast_table(at_best: pd.DataFrame) -> pd.DataFrame:
+    """One row for each contrast that `tables.best` allows.  Columns:
 
-    Columns:
-
-    - `family` (primary, secondary, gain), `contrast`, `tasks`, and `programs` (first round
-      or all rounds) say what is asked;
-    - `value`, `low`, `high`: the paired difference in sampled pass@1;
-    - `p` is its bootstrap p-value, `holm` the same adjusted over the rows of its family,
-      `greedy_p` McNemar's on greedy completions;
+    - `family` (hypotheses, secondary, gain), `name`, `contrast`, `programs` (a third or
+      all), `tasks` and `seeds` say what is asked;
+    - `value`, `low`, `high`: the paired difference in pass@1 at T*, with `p` and `df`, by
+      `statistics.crossed_t`; `holm` is p adjusted over its family;
+    - `smallest` is the difference that this comparison alone would show with power 0.8;
+    - `boot low`, `boot high` are the two-level bootstrap's ends, and `t p` is the p-value
+      of a plain paired t over seeds, for these very tasks;
     - `improvement` is the probability that the first arm is better on a random task;
-    - `smallest` is the difference that the run would show with 80 % power;
     - `by seed` has the difference of each seed, `in words` a sentence.
     """
-    rows = [_row(contrast) for contrast in _contrasts(scores)]
-    table = pd.DataFrame(rows, columns=[*CONTRAST_COLUMNS, "by seed", "in words"])
+    rows = [_row(contrast) for contrast in _contrasts(at_best)]
+    table = pd.DataFrame(rows, columns=CONTRAST_COLUMNS)
     for family in table["family"].unique():
         of_family = table["family"] == family
         table.loc[of_family, "holm"] = holm(table.loc[of_family, "p"].tolist())
+    table["in words"] = [in_words(row) for row in table.to_dict("records")]
     return table
 
 
-def _contrasts(scores: pd.DataFrame) -> Iterator[Contrast]:
-    """The primary contrasts, the secondary ones, then each arm's gain over SFT."""
-    arms = list(dict.fromkeys(scores["arm"]))
-    named = [("primary", *pair) for pair in PRIMARY]
-    named += [("secondary", *pair) for pair in SECONDARY]
-    named += [("secondary", arm, parse_arm(arm).plain) for arm in arms if "+" in arm]
-    for family, arm, other in named:
-        for budget in (FIRST, LAST):
-            parts = [at_budget(scores, name, budget) for name in (arm, other)]
-            if any(part.empty for part in parts):
-                continue
-            both = pd.concat(parts)
-            if both.groupby("arm")["programs"].max().nunique() > 1:
-                continue  # unfair: one arm has executed more programs
-            yield Contrast(family, arm, other, budget, ALL_TASKS, both)
-            hard = on_all_fail_tasks(scores, both)
-            if len(hard):
-                yield Contrast(family, arm, other, budget, ALL_FAIL_TASKS, hard)
-    for arm in arms:
-        if arm not in ("base", "sft") and "sft" in arms:
-            both = pd.concat([at_budget(scores, name, LAST) for name in (arm, "sft")])
-            yield Contrast("gain", arm, "sft", LAST, ALL_TASKS, both)
+def _contrasts(at_best: pd.DataFrame) -> Iterator[Contrast]:
+    """The hypotheses, the secondary contrasts, then each arm's gain over SFT."""
+    asked = [(question, _both(at_best, question)) for question in HYPOTHESES]
+    asked = [(question, both) for question, both in asked if len(both)]
+    for question, both in asked:
+        yield Contrast("hypotheses", question, ALL_TASKS, both)
+    for question in SECONDARY:
+        if len(both := _both(at_best, question)):
+            yield Contrast("secondary", question, ALL_TASKS, both)
+    for question, both in asked:
+        if len(hard := on_all_fail_tasks(at_best, both)):
+            yield Contrast("secondary", question, ALL_FAIL_TASKS, hard)
+    for question, both in asked:
+        apart = both[both["near"] == 0]
+        if 0 < len(apart) < len(both):
+            yield Contrast("secondary", question, APART_TASKS, apart)
+    for arm in dict.fromkeys(at_best["arm"]):
+        gain = Question("gain", arm, "sft")
+        if arm not in ("base", "sft") and len(both := _both(at_best, gain)):
+            yield Contrast("gain", gain, ALL_TASKS, both)
 
 
-def _row(contrast: Contrast) -> dict[str, object]:
-    arms = contrast.arm, contrast.other
-    ours, theirs = same_seeds(contrast.scores, *arms)
-    difference = paired_difference(ours, theirs)
-    where = _where(contrast.budget, contrast.tasks)
-    return {
-        "family": contrast.family,
-        "contrast": " - ".join(map(label, arms)),
-        "programs": contrast.budget,
-        "tasks": contrast.tasks,
-        **difference._asdict(),
-        "p": bootstrap_p(ours, theirs),
-        "greedy_p": mcnemar(*same_seeds(contrast.scores, *arms, column="greedy")),
-        "improvement": improvement(ours, theirs).value,
-        "smallest": smallest_difference(ours, theirs),
-        "by seed": np.nanmean(ours - theirs, 1).tolist(),
-        "in words": where + in_words(*map(label, arms), difference),
+def _both(at_best: pd.DataFrame, question: Question) -> pd.DataFrame:
+    """The rows of both arms after that part of the programs, of seeds that have both.
+
+    Empty where an arm is missing, or where one has executed more programs than the other.
+    """
+    arms = question.arm, question.other
+    parts = [at_budget(at_best, arm, question.budget) for arm in arms]
+    shared = set.intersection(*(set(part["seed"]) for part in parts))
+    both = pd.concat(parts)
+    both = both[both["seed"].isin(shared)]
+    executed = {
+        int(count)
+        for arm, part in zip(arms, parts, strict=True)
+        if parse_arm(arm).aligned
+        for count in part["programs"].unique()
     }
+    return both if len(executed) <= 1 else both.iloc[:0]
 
 
-def at_budget(scores: pd.DataFrame, arm: str, budget: str) -> pd.DataFrame:
-    """An arm's scores after its first round (`FIRST`), or after its last (`LAST`)."""
-    of_arm = scores[scores["arm"] == arm]
-    if budget == LAST or of_arm.empty:
+def at_budget(at_best: pd.DataFrame, arm: str, budget: str) -> pd.DataFrame:
+    """An arm's rows after all of its programs (`END`), or after a `THIRD` of them."""
+    of_arm = at_best[at_best["arm"] == arm]
+    if budget == END or of_arm.empty:
         return final(of_arm)
-    return of_arm[of_arm["programs"] == of_arm["programs"].min()]
+    return of_arm[3 * of_arm["programs"] == of_arm["programs"].max()]
 
 
-def on_all_fail_tasks(scores: pd.DataFrame, of: pd.DataFrame) -> pd.DataFrame:
+def on_all_fail_tasks(at_best: pd.DataFrame, of: pd.DataFrame) -> pd.DataFrame:
     """The rows of `of` on tasks where all samples of the same seed's SFT model fail.
 
-    `scores` have the SFT model's rows.  Each seed has all-fail tasks of its own.
+    These are SFT's samples at T = 1, so each seed has all-fail tasks of its own.  Where SFT
+    is one of the arms and its T* is 1, the same samples chose the tasks: SFT is then 0 by
+    choice.
     """
-    of_sft = final(scores[scores["arm"] == "sft"])
-    all_fail = of_sft.loc[of_sft["passed"] == 0, ["seed", "task_id"]]
+    of_sft = final(at_best[at_best["arm"] == "sft"])
+    all_fail = of_sft.loc[of_sft["sampled_passed"] == 0, ["seed", "task_id"]]
     return of.merge(all_fail, on=["seed", "task_id"])
 
 
-def grouped(scores: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Scores of each of `GROUPS` with those of SFT; a group of one arm is left out."""
-    aligned = scores[~scores["arm"].isin(["base", "sft"])]
+def _row(contrast: Contrast) -> dict[str, object]:
+    question = contrast.question
+    ours, theirs = same_seeds(contrast.rows, question.arm, question.other)
+    test = crossed_t(ours, theirs)
+    bootstrap = paired_difference(ours, theirs)
+    return {
+        "family": contrast.family,
+        "name": question.name,
+        "contrast": f"{label(question.arm)} - {label(question.other)}",
+        "programs": question.budget,
+        "tasks": contrast.tasks,
+        "seeds": len(ours),
+        **test._asdict(),
+        "boot low": bootstrap.low,
+        "boot high": bootstrap.high,
+        "improvement": improvement(ours, theirs).value,
+        "t p": paired_t(ours, theirs).p,
+        "by seed": [
+            round(float(row[~np.isnan(row)].mean()), 6) if (~np.isnan(row)).any() else None
+            for row in ours - theirs
+        ],
+    }
+
+
+def grouped(at_best: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Rows of each of `GROUPS`, with those of SFT and of the rivals that execute nothing.
+
+    A group of one arm is left out.
+    """
+    names = [arm for arm in dict.fromkeys(at_best["arm"]) if arm != "base"]
+    level = [arm for arm in names if not parse_arm(arm).aligned]
     groups = {}
     for title, belongs in GROUPS.items():
-        members = [name for name in set(aligned["arm"]) if belongs(parse_arm(name))]
-        of_group = aligned[aligned["arm"].isin(members)]
-        if of_group["arm"].nunique() > 1:
-            groups[title] = pd.concat([scores[scores["arm"] == "sft"], of_group])
+        members = [
+            arm for arm in names if parse_arm(arm).aligned and belongs(parse_arm(arm))
+        ]
+        if len(members) > 1:
+            groups[title] = at_best[at_best["arm"].isin([*level, *members])]
     return groups
 
 
 # --- In words
 
 
-def answer(contrasts: pd.DataFrame, scores: pd.DataFrame) -> str:
-    """The study's answer in one sentence: the primary contrasts on all tasks at the end.
+def answer(contrasts: pd.DataFrame, at_best: pd.DataFrame) -> str:
+    """The study's answer in two or three plain sentences.
 
-    `contrasts` is the `contrast_table` of `scores`.
+    The first says what is learnt beyond a temperature, the second what a trace adds to it.
+    `contrasts` is the `contrast_table` of `at_best`.
     """
-    if not (scores["passed"].any() or scores["greedy"].any()):
-        programs = int(scores["samples"].sum())
+    ends = final(at_best)
+    if not (ends["passed"].any() or ends["sampled_passed"].any()):
+        programs = int(ends["samples"].sum())
         return (
             f"No model passed one of its {programs:,} sampled programs, so this run can "
             "say nothing of which feedback is better."
         )
-    primary = contrasts[
-        (contrasts["family"] == "primary")
-        & (contrasts["tasks"] == ALL_TASKS)
-        & (contrasts["programs"] == LAST)
-    ]
-    if primary.empty:
-        return "This run lacks the arms of the primary contrasts."
-    ours = label(PRIMARY[0][0])
+    asked = contrasts[contrasts["family"] == "hypotheses"].to_dict("records")
+    by_name = {row["name"]: row for row in asked}
+    if not by_name:
+        return "This run lacks the arms of the hypotheses."
+    said = []
+    if first := by_name.pop("H1", None):
+        said.append(_beyond_temperature(first, ends))
+    if by_name:
+        said.append(_of_traces(list(by_name.values())))
+    if any(row["seeds"] == 1 for row in asked):
+        said.append("This is one seed; another may differ.")
+    return " ".join(said)
+
+
+def _beyond_temperature(row: Mapping[str, object], ends: pd.DataFrame) -> str:
+    grpo, sft = (pass_rate(matrix(ends, arm)).value for arm in ("grpo", "sft"))
+    programs = int(ends.loc[ends["arm"] == "grpo", "programs"].max())
+    levels = (
+        f"after {programs:,} executed programs, {grpo:.0%} of GRPO's programs for test "
+        f"tasks pass, and {sft:.0%} of SFT's, each at its best temperature ({_points(row)})"
+    )
+    if _side(row) > 0:
+        return f"Execution teaches what no temperature gives: {levels}."
+    return f"This run shows no gain that is more than a temperature: {levels}."
+
+
+def _of_traces(rows: list[Mapping[str, object]]) -> str:
+    """What the trace adds to the same algorithm, by how it came out."""
+    outcomes = {1: "adds to it", 0: "is not shown to add to it", -1: "takes from it"}
     parts = []
-    for row in primary.to_dict("records"):
-        other = row["contrast"].removeprefix(f"{ours} - ")
-        difference = Interval(row["value"], row["low"], row["high"])
-        side = "above" if difference.value > 0 else "below"
-        if not difference.excludes_zero:
-            side = "not told apart from"
-        parts.append(f"{side} {other}, {_points(difference)}")
-    return f"After all rounds, sampled pass@1 of {ours} is {'; it is '.join(parts)}."
+    for side, text in outcomes.items():
+        of_side = [
+            f"{row['contrast']}{_when(row)} {_points(row)}"
+            for row in rows
+            if _side(row) == side
+        ]
+        if of_side:
+            parts.append(f"the trace {text} in {'; '.join(of_side)}")
+    return f"Beside the same algorithm without, {', and '.join(parts)}."
 
 
-def in_words(ours: str, theirs: str, difference: Interval) -> str:
-    """A sentence that claims no more than the interval supports."""
-    numbers = _points(difference)
-    if not difference.excludes_zero:
-        return f"{ours} against {theirs}: {numbers}; not told apart by this run."
-    side = "above" if difference.value > 0 else "below"
-    return f"{ours} is {side} {theirs} in sampled pass@1: {numbers}."
+def in_words(row: Mapping[str, object]) -> str:
+    """A sentence on a row of `contrast_table` that claims no more than its adjusted p."""
+    ours, theirs = str(row["contrast"]).split(" - ")
+    side = _side(row)
+    p = "p < 0.001" if row["holm"] < 0.001 else f"p = {row['holm']:.2g}"
+    numbers = f"{_points(row)}, adjusted {p}"
+    relation = {1: "above", -1: "below", 0: "not distinguishable from"}[side]
+    where = f"{_when(row)}{_where(row)}"
+    text = f"{ours[0].upper()}{ours[1:]} is {relation} {theirs}{where}: {numbers}."
+    if row["family"] == "hypotheses":
+        verdict = {1: "holds", -1: "the opposite", 0: "not shown"}[side]
+        text = f"{row['name']}, {verdict}. {text}"
+    if side == 0 and np.isfinite(row["smallest"]):
+        points = f"{100 * row['smallest']:.1f} points"
+        text += f" Alone, this comparison would show {points} four times in five."
+    if row["seeds"] == 1:
+        text += " This is one seed; another may differ."
+    return text
 
 
-def _where(budget: str, tasks: str) -> str:
-    """The beginning of a sentence about a part of the results."""
-    parts = ["after the first round"] if budget == FIRST else []
-    parts += [f"where {tasks}"] if tasks == ALL_FAIL_TASKS else []
-    text = ", ".join(parts)
-    return f"{text[0].upper()}{text[1:]}: " if text else ""
+def _side(row: Mapping[str, object]) -> int:
+    """1 where the first arm is above, -1 where it is below, 0 where neither is shown."""
+    return int(np.sign(row["value"])) if row["holm"] < 0.05 else 0
 
 
-def _points(difference: Interval) -> str:
-    points, low, high = (100 * number for number in difference)
-    return f"{points:+.1f} points (95 % interval {low:+.1f} to {high:+.1f})"
+def _when(row: Mapping[str, object]) -> str:
+    return " after a third of the programs" if row["programs"] == THIRD else ""
 
 
-# --- The crossover: ETA's gain against how strong the model was that it started from
+def _where(row: Mapping[str, object]) -> str:
+    return {
+        ALL_TASKS: "",
+        ALL_FAIL_TASKS: " where SFT always fails",
+        APART_TASKS: " on tasks without a near-duplicate in training",
+    }[str(row["tasks"])]
 
-CROSSOVER_ARM, CROSSOVER_RIVALS = "dpo-eta", ("dpo-binary", "ppo")
-CROSSOVER_ARMS = ("sft", CROSSOVER_ARM, *CROSSOVER_RIVALS)
-ALL_STEPS = "all"
-CROSSOVER_COLUMNS = [
-    *("run", "steps", "programs", "contrast", "sft", "sft low", "sft high"),
-    *("silent", "silent low", "silent high", "value", "low", "high"),
+
+def _points(row: Mapping[str, object]) -> str:
+    value, low, high = (100 * float(row[name]) for name in ("value", "low", "high"))
+    return f"{value:+.1f} points [{low:+.1f}, {high:+.1f}]"
+
+
+# --- Rarity: what a trace adds, by how rare a pass is
+
+RARITY = (HYPOTHESES[1], HYPOTHESES[2], HYPOTHESES[4])
+RARITY_COLUMNS = [
+    *("run", "seeds", "all fail", "sft", "contrast", "programs"),
+    *("value", "low", "high"),
 ]
 
 
-def crossover(scores: pd.DataFrame) -> pd.DataFrame:
-    """One row for each run, number of steps (or `all`), budget of programs and rival.
+def rarity(
+    runs: Mapping[str, pd.DataFrame], gates: Mapping[str, pd.DataFrame]
+) -> pd.DataFrame:
+    """The gain of a trace in each run, against the share of its all-fail prompts.
 
-    `scores` are those of several runs with a column `run`: their bases differ in the noise
-    of the corpus, so in how rare a pass is, and tasks differ in their number of steps.
-
-    Columns: `run, steps, programs, contrast`; `sft`, the SFT model's sampled pass@1;
-    `silent`, the fraction of tasks where all of its samples fail; and the paired difference
-    `value` with `low` and `high`.  Runs come from the weakest SFT model to the strongest.
+    `runs` has `tables.best` of runs on rarer and on more frequent passes, `gates` their
+    gates, both by name.  `all fail` is the fraction of alignment prompts whose samples from
+    SFT all fail, `sft` its pass@1 at T*; `value`, `low`, `high` are those of
+    `statistics.crossed_t`.  Runs come from the densest passes to the rarest.
     """
-    runs = {str(run): part for run, part in scores.groupby("run")}
-    weakest_first = sorted(runs, key=lambda run: _strength(runs[run])["sft"])
-    rows = [row for run in weakest_first for row in _crossover_rows(run, runs[run])]
-    return pd.DataFrame(rows, columns=CROSSOVER_COLUMNS)
-
-
-def _crossover_rows(run: str, scores: pd.DataFrame) -> Iterator[dict[str, object]]:
-    parts = [(ALL_STEPS, scores)]
-    parts += [(str(steps), part) for steps, part in scores.groupby("difficulty")]
-    for steps, part in parts:
-        for rival in CROSSOVER_RIVALS:
-            for budget in (FIRST, LAST):
-                both = [at_budget(part, arm, budget) for arm in (CROSSOVER_ARM, rival)]
-                if any(rows.empty for rows in both):
-                    continue
-                pair = same_seeds(pd.concat(both), CROSSOVER_ARM, rival)
-                yield {
+    rows = []
+    for run, at_best in runs.items():
+        align = gates[run][gates[run]["part"] == "align"]
+        of_sft = final(at_best[at_best["arm"] == "sft"])
+        for question in RARITY:
+            both = _both(at_best, question)
+            if both.empty or align.empty or of_sft.empty:
+                continue
+            pair = same_seeds(both, question.arm, question.other)
+            # Of the seeds that are compared, where others have a gate, too.
+            of_seeds = align[align["seed"].isin(both["seed"])]
+            rows.append(
+                {
                     "run": run,
-                    "steps": steps,
-                    "programs": budget,
-                    "contrast": f"{label(CROSSOVER_ARM)} - {label(rival)}",
-                    **_strength(part),
-                    **paired_difference(*pair)._asdict(),
+                    "seeds": len(pair[0]),
+                    "all fail": float((of_seeds["passed"] == 0).mean()),
+                    "sft": pass_rate(matrix(of_sft, "sft")).value,
+                    "contrast": f"{label(question.arm)} - {label(question.other)}",
+                    "programs": question.budget,
+                    **crossed_t(*pair).interval._asdict(),
                 }
-
-
-def _strength(scores: pd.DataFrame) -> dict[str, float]:
-    """How often the SFT model passes, and on how many tasks all of its samples fail."""
-    [rates] = same_seeds(scores, "sft")
-    return mean_interval(rates).named("sft") | mean_interval(rates == 0).named("silent")
+            )
+    table = pd.DataFrame(rows, columns=RARITY_COLUMNS)
+    return table.sort_values("all fail", kind="stable").reset_index(drop=True)

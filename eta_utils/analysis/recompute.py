@@ -1,9 +1,11 @@
 """The tables of 04 recomputed, from what a run kept of each task and sample.
 
->>> tables_of(Path("outputs/reference/scores.csv.gz"))["contrasts"]
+>>> tables_of(Path("outputs/reference"))["contrasts"]
 
-Three more files may lie beside the scores: `beside` (scores of several runs), `labels`
-(counts of pairs) and `ranked` (scores of the reward model).  Each adds its tables.
+`scores/` in the run's folder has the scores, models and gate of each seed (`tables`).  Two
+more tables of parts may lie there, `labels` (counts of pairs) and `ranked` (scores of the
+reward model).  Runs on rarer and more frequent passes lie in folders of their own under
+`beside/`.  Each adds its tables.
 """
 
 from __future__ import annotations
@@ -14,22 +16,21 @@ from pathlib import Path
 import pandas as pd
 
 from eta_utils.analysis.audit import COUNTS, audit_table
-from eta_utils.analysis.contrasts import contrast_table, crossover
+from eta_utils.analysis.contrasts import contrast_table, rarity
 from eta_utils.analysis.ranking import SAMPLES, accuracy, best_of, reliability
-from eta_utils.analysis.tables import COLUMNS, by_difficulty, load_table, results_table
+from eta_utils.analysis.tables import (
+    best,
+    by_difficulty,
+    gate_table,
+    read_folder,
+    read_parts,
+    results_table,
+    temperature_table,
+)
 
-# By file: the columns that it must have, and the tables that follow from it.
+# By table of parts: the columns that it must have, and the tables that follow from it.
 MADE_FROM: dict[str, tuple[list[str], dict[str, Callable]]] = {
-    "scores": (
-        COLUMNS,
-        {
-            "results": results_table,
-            "contrasts": contrast_table,
-            "difficulty": by_difficulty,
-        },
-    ),
-    "beside": ([*COLUMNS, "run"], {"crossover": crossover}),
-    "labels": (["ordering", "task_id", *COUNTS], {"audit": audit_table}),
+    "labels": (["seed", "ordering", "task_id", *COUNTS], {"audit": audit_table}),
     "ranked": (
         SAMPLES,
         {
@@ -41,18 +42,28 @@ MADE_FROM: dict[str, tuple[list[str], dict[str, Callable]]] = {
 }
 
 
-def tables_of(scores: Path) -> dict[str, pd.DataFrame]:
-    """By name, the tables that follow from a run's scores and from what lies beside them.
+def tables_of(folder: Path) -> dict[str, pd.DataFrame]:
+    """By name, the tables that follow from what a run kept in its folder.
 
-    Raises BadInput for a file that is not what its name says.
+    Raises BadInput without scores, or for a file that is not what its name says.
     """
-    tables = {}
+    scores, models, gate = read_folder(folder)
+    at_best = best(scores, models)
+    tables = {
+        "results": results_table(at_best),
+        "contrasts": contrast_table(at_best),
+        "temperature": temperature_table(scores),
+        "difficulty": by_difficulty(at_best),
+        "gate": gate_table(scores, gate),
+    }
+    runs, gates = {folder.resolve().name: at_best}, {folder.resolve().name: gate}
+    for other in sorted(folder.glob("beside/*/")):
+        scores, _, gates[other.name] = read_folder(other)
+        runs[other.name] = best(scores)
+    if len(runs) > 1:
+        tables["rarity"] = rarity(runs, gates)
     for name, (columns, makers) in MADE_FROM.items():
-        path = scores.with_name(scores.name.replace("scores", name))
-        if name == "scores":
-            path = scores
-        elif path == scores or not path.exists():
-            continue
-        rows = load_table(path, columns)
-        tables |= {table: make(rows) for table, make in makers.items()}
+        rows = read_parts(folder, name, columns)
+        if len(rows):
+            tables |= {table: make(rows) for table, make in makers.items()}
     return tables
