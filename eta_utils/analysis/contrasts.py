@@ -7,11 +7,10 @@
 
 `HYPOTHESES` were named before any reported result (`docs/hypotheses.md`).  H1 sets learning
 beside a mere temperature, and each other one a use of a trace beside the same algorithm
-without.  They are five tests, because H2 is asked twice, and Holm's adjustment is over these
-five.
+without.  They are five tests, because H2 is asked twice; Holm's adjustment is over these.
 
-`SECONDARY` are the baselines, and the controls that say why a hypothesis came out as it did.
-Each hypothesis is asked again where SFT always fails, and without near-duplicates.  Holm's
+`SECONDARY` are the baselines, and the controls that say why a hypothesis came out so.  Each
+hypothesis is asked again where SFT always fails, and without near-duplicates.  Holm's
 adjustment is over all secondary rows that a run has; the gains over SFT are a family, too.
 
 Every comparison is fair: both arms have executed the same number of programs.  Only SFT and
@@ -287,18 +286,18 @@ def _beyond_temperature(row: Mapping[str, object], ends: pd.DataFrame) -> str:
 
 
 def _of_traces(rows: list[Mapping[str, object]]) -> str:
-    """What the trace adds to the same algorithm, by how it came out."""
-    outcomes = {1: "adds to it", 0: "is not shown to add to it", -1: "takes from it"}
+    """What a trace adds to the same algorithm, by how it came out."""
+    outcomes = {1: "helps", -1: "harms", 0: "is not shown to matter"}
     parts = []
     for side, text in outcomes.items():
         of_side = [
-            f"{row['contrast']}{_when(row)} {_points(row)}"
+            f"{row['contrast']}{_when(row)} ({_points(row)})".replace(" - ", " over ")
             for row in rows
             if _side(row) == side
         ]
         if of_side:
-            parts.append(f"the trace {text} in {'; '.join(of_side)}")
-    return f"Beside the same algorithm without, {', and '.join(parts)}."
+            parts.append(f"{text} in {', in '.join(of_side)}")
+    return f"A trace, beside the same algorithm without, {'; it '.join(parts)}."
 
 
 def in_words(row: Mapping[str, object]) -> str:

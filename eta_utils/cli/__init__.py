@@ -13,7 +13,7 @@ import sys
 
 from eta_utils.cli.doctor import run_doctor
 from eta_utils.cli.samples import add_audit, add_judge, add_pairs
-from eta_utils.cli.study import add_report, add_run, add_table, add_train
+from eta_utils.cli.study import add_recompute, add_report, add_run, add_train
 from eta_utils.common.errors import BAD_INPUT, FAILED, INTERRUPTED, BadInput, Failed
 from eta_utils.common.processes import announced, is_first
 from eta_utils.sandbox.isolation import IsolationError
@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     add_run(commands)
     add_train(commands)
     add_report(commands)
-    add_table(commands)
+    add_recompute(commands)
     add_judge(commands)
     add_pairs(commands)
     add_audit(commands)

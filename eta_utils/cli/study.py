@@ -1,4 +1,4 @@
-"""The commands about a study: run, train, table and report."""
+"""The commands about a study: run, train, recompute and report."""
 
 from __future__ import annotations
 
@@ -323,38 +323,39 @@ def _recorded_seeds(folder: Path) -> list[int]:
     return read_json(record)["seeds"] if record.exists() else []
 
 
-# --- table and report: from what a run has kept
+# --- recompute and report: from what a run has kept
 
 
-def add_table(commands: argparse._SubParsersAction) -> None:
-    """The arguments of `table`."""
+def add_recompute(commands: argparse._SubParsersAction) -> None:
+    """The arguments of `recompute`."""
     parser = commands.add_parser(
-        "table",
-        help="recompute a run's tables from what it kept by task",
+        "recompute",
+        help="compute a run's tables again, from what it kept by task",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description=(
-            "Compute a run's results and contrasts, with their intervals and tests, from\n"
-            "the passes of each task in its scores.csv, and print them.  Where such files\n"
-            "lie next to it: from beside.csv the crossover, from labels.csv the audit of\n"
-            "the orderings, from ranked.csv what the reward model is worth."
+            "Compute a run's tables again, with their intervals and tests, from the passes\n"
+            "of each task, seed and temperature in its folder scores/, and print them:\n"
+            "results, contrasts, temperature, difficulty and gate.  Where such parts lie\n"
+            "there, too: from labels the audit of the orderings, from ranked what the\n"
+            "reward model is worth, from the runs in beside/ the gain by rarity."
         ),
-        epilog="example:\n  python -m eta_utils table outputs/reference/scores.csv.gz",
+        epilog="example:\n  python -m eta_utils recompute outputs/reference",
     )
-    parser.add_argument("scores", metavar="SCORES", help="a run's scores.csv")
+    parser.add_argument("folder", metavar="FOLDER", help="a run's folder")
     parser.add_argument(
         "--out", metavar="FOLDER", help="write each table there, too, as CSV"
     )
-    parser.set_defaults(command=run_table)
+    parser.set_defaults(command=run_recompute)
 
 
-def run_table(options: argparse.Namespace) -> None:
-    """Recompute a run's tables from what it kept by task; print them, or write them."""
+def run_recompute(options: argparse.Namespace) -> None:
+    """Compute a run's tables again from what it kept by task; print them, or write them."""
     import pandas as pd  # a second to load, and so is what follows
 
     from eta_utils.analysis.recompute import tables_of
     from eta_utils.analysis.tables import joined, write_results
 
-    tables = tables_of(Path(options.scores))
+    tables = tables_of(Path(options.folder))
     if options.out is not None:
         write_results(Path(options.out), **tables)
     with pd.option_context("display.width", 200, "display.max_columns", None):
