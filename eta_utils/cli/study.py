@@ -333,11 +333,11 @@ def add_recompute(commands: argparse._SubParsersAction) -> None:
         help="compute a run's tables again, from what it kept by task",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description=(
-            "Compute a run's tables again, with their intervals and tests, from the passes\n"
-            "of each task, seed and temperature in its folder scores/, and print them:\n"
-            "results, contrasts, temperature, difficulty and gate.  Where such parts lie\n"
-            "there, too: from labels the audit of the orderings, from ranked what the\n"
-            "reward model is worth, from the runs in beside/ the gain by rarity."
+            "Compute a run's tables again, with their intervals and tests, from what its\n"
+            "folder scores/ has of each task, seed and temperature, and print them: results,\n"
+            "contrasts, temperature, difficulty, gate.  Where there are more parts: from\n"
+            "labels the audit of the orderings, from ranked what the reward model is worth,\n"
+            "from the runs in beside/ the gain by rarity."
         ),
         epilog="example:\n  python -m eta_utils recompute outputs/reference",
     )
@@ -357,6 +357,7 @@ def run_recompute(options: argparse.Namespace) -> None:
 
     tables = tables_of(Path(options.folder))
     if options.out is not None:
+        Path(options.out).mkdir(parents=True, exist_ok=True)
         write_results(Path(options.out), **tables)
     with pd.option_context("display.width", 200, "display.max_columns", None):
         for name, table in tables.items():
