@@ -3,7 +3,8 @@
 >>> from eta_utils.training import load_model, sample_completions, train_sft
 >>> from eta_utils.training import PassReward      # for TRL's trainers, too
 
-SFT, DPO, RLOO and the reward model are TRL's; PPO is ours.  Nothing here knows the study.
+TRL's trainers carry SFT, DPO, GRPO and the reward model; PPO is ours.  Nothing here knows
+the study.
 """
 
 from eta_utils.common.faces import lazy
@@ -15,7 +16,7 @@ _NAMES = {
     "train_sft": "sft",
     "train_dpo": "dpo",
     "train_ppo": "ppo",
-    "train_rloo": "rloo",
+    "train_grpo": "grpo",
     "train_reward_model": "reward_model",
     "PassReward": "rewards",
     "EtaReward": "rewards",
@@ -30,6 +31,12 @@ _NAMES = {
     "LearnerSettings": "settings",
     "EpochSettings": "settings",
     "SFTSettings": "settings",
+    "GRPOSettings": "settings",
+    "CreditSettings": "settings",
+    "BranchSettings": "settings",
+    "CeilingSettings": "settings",
+    "ReferenceSettings": "settings",
+    "RFTSettings": "settings",
 }
 __all__ = list(_NAMES)
 __getattr__ = lazy(__name__, _NAMES)

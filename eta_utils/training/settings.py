@@ -98,6 +98,39 @@ class BaseSettings(EpochSettings):
 
 
 @dataclass(frozen=True)
+class SupervisedSettings(EpochSettings):
+    """Supervised fine-tuning for several epochs (`sft.train_sft`, `rft.train_rft`)."""
+
+    batch: int = setting(
+        32, "programs per optimiser step, over all processes", at_least=1, is_batch=True
+    )
+    learning_rate: float = setting(5e-4, "peak learning rate of a cosine schedule", above=0)
+    epochs: int = setting(3, "passes over the programs", at_least=1)
+
+
+@dataclass(frozen=True)
+class CeilingSettings(SupervisedSettings):
+    """The ceiling: SFT on clean solutions of tasks with all operations."""
+
+    prefix = "ceiling_"
+    tasks: int = setting(1536, "tasks whose clean solutions it learns from", at_least=1)
+
+
+@dataclass(frozen=True)
+class ReferenceSettings(SupervisedSettings):
+    """SFT on the reference solutions of the alignment tasks."""
+
+    prefix = "references_"
+
+
+@dataclass(frozen=True)
+class RFTSettings(SupervisedSettings):
+    """One round of rejection-sampling fine-tuning (`rft.train_rft`)."""
+
+    prefix = "rft_"
+
+
+@dataclass(frozen=True)
 class RewardModelSettings(EpochSettings):
     """Training of ETA-RM, the reward model (`reward_model`)."""
 
@@ -128,7 +161,7 @@ class DPOSettings(EpochSettings):
 
 @dataclass(frozen=True)
 class PPOSettings(Settings):
-    """PPO (`ppo.train_ppo`); RLOO takes those that it has a use for."""
+    """PPO (`ppo.train_ppo`)."""
 
     prefix = "ppo_"
     prompts: int = setting(32, "prompts per update", at_least=1)
@@ -147,4 +180,40 @@ class PPOSettings(Settings):
     max_grad_norm: float = setting(1.0, "gradients are clipped to this norm", above=0)
     checkpoint_every: int = setting(
         5, "updates between two checkpoints", at_least=1, decides=False
+    )
+
+
+@dataclass(frozen=True)
+class GRPOSettings(Settings):
+    """GRPO (`grpo.train_grpo`), and what is built on it (`credit`, `branching`)."""
+
+    prefix = "grpo_"
+    prompts: int = setting(32, "prompts per update", at_least=1)
+    learning_rate: float = setting(2e-4, "learning rate; it stays constant", above=0)
+    epochs: int = setting(2, "passes over each batch of episodes", at_least=1)
+    minibatch: int = setting(
+        64, "episodes per optimiser step, over all processes", at_least=1, is_batch=True
+    )
+    clip: float = setting(0.2, "largest change of a probability ratio", above=0)
+    kl: float = setting(0.02, "loss per nat of KL to the SFT model, per token", at_least=0)
+    max_grad_norm: float = setting(1.0, "gradients are clipped to this norm", above=0)
+
+
+@dataclass(frozen=True)
+class CreditSettings(Settings):
+    """Credit by lines (`credit.train_credit`)."""
+
+    prefix = "credit_"
+    penalty: float = setting(
+        0.15, "reward that the blamed line of an all-fail group's program loses", at_least=0
+    )
+
+
+@dataclass(frozen=True)
+class BranchSettings(Settings):
+    """Restarts from verified prefixes (`branching`)."""
+
+    prefix = "branch_"
+    roots: int = setting(
+        4, "fresh samples of a prompt before its other samples restart", at_least=1
     )

@@ -27,16 +27,17 @@ def arguments_for(
     bf16: bool,
     **more: object,
 ) -> TrainingArguments:
-    """A `config` of TRL's for one epoch over `rows` examples.
+    """A `config` of TRL's for `rows` examples, one epoch unless `settings` has `epochs`.
 
     A setting with the name of one of the config's fields is handed on by that name.
     `more` has the last word.
     """
     processes.join()
-    steps = -(-rows // settings.batch)
+    epochs = getattr(settings, "epochs", 1)
+    steps = epochs * -(-rows // settings.batch)
     arguments = {
         "output_dir": str(folder),
-        "num_train_epochs": 1,
+        "num_train_epochs": epochs,
         "per_device_train_batch_size": processes.share_of(
             settings.batch, f"parameter {settings.prefix}batch: batches"
         ),
@@ -65,13 +66,21 @@ def run_trainer(trainer: Trainer, model: PreTrainedModel, folder: Path) -> list[
 
     `folder` gets the same as `history.csv`.
     """
+    train_and_restore(trainer, model)
+    history = [row for row in trainer.state.log_history if "loss" in row]
+    write_csv(folder / "history.csv", history)
+    return history
+
+
+def train_and_restore(trainer: Trainer, model: PreTrainedModel) -> None:
+    """Train, and leave the model as it was: ready to sample, with its own forward pass."""
     trainer.remove_callback(PrinterCallback)  # it prints twenty numbers per log
     trainer.train()
     model.eval()
     model.config.use_cache = True  # trainers switch it off, and would save it so
-    history = [row for row in trainer.state.log_history if "loss" in row]
-    write_csv(folder / "history.csv", history)
-    return history
+    # TRL puts a forward pass of its own into the instance.  It stays bound to this model:
+    # a copy of it would go on to call the original.
+    vars(model).pop("forward", None)
 
 
 class TimeLeft(TrainerCallback):
