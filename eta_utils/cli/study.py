@@ -334,10 +334,10 @@ def add_recompute(commands: argparse._SubParsersAction) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description=(
             "Compute a run's tables again, with their intervals and tests, from what its\n"
-            "folder scores/ has of each task, seed and temperature, and print them: results,\n"
-            "contrasts, temperature, difficulty, gate.  Where there are more parts: from\n"
-            "labels the audit of the orderings, from ranked what the reward model is worth,\n"
-            "from the runs in beside/ the gain by rarity."
+            "folder scores/ has of each task, seed and temperature, and print them:\n"
+            "results, contrasts, temperature, difficulty, gate.  Where there are more\n"
+            "parts: from labels the audit of the orderings, from ranked what the reward\n"
+            "model is worth, from the runs in beside/ the gain by rarity."
         ),
         epilog="example:\n  python -m eta_utils recompute outputs/reference",
     )
