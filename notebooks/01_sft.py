@@ -14,8 +14,8 @@
 #
 # This notebook makes the model that all later training starts from. Later
 # notebooks train it further, by several methods. One such method is called an
-# *arm* of the study. Feedback by pass or fail needs some programs that pass, so
-# the answers here decide how much it can teach.
+# *arm* of the study. Before any arm is trained, this notebook checks that there
+# is something for execution to teach: the *gate* at its end.
 #
 # Next: [02 PPO](02_ppo.ipynb), [03 ETA-DPO](03_eta_dpo.ipynb),
 # [04 analysis](04_analysis.ipynb).
@@ -25,27 +25,35 @@ import pandas as pd
 from IPython.display import display
 
 from eta_utils.analysis import (
+    best,
     by_difficulty,
     figures,
-    matrix,
-    mean_interval,
+    gate_problem,
+    gate_table,
     results_table,
+    temperature_table,
 )
 from eta_utils.execution import judge
 from eta_utils.study import (
+    SPLITS,
     Study,
+    align,
     corpus_of,
     draw,
     evaluate,
     evaluate_on_humaneval,
+    evaluate_rounds,
     examples,
     finetune,
+    measure_gate,
+    near_duplicates,
     pretrain,
-    read_scores,
+    read_near,
+    read_results,
     read_statuses,
     tasks_of,
 )
-from eta_utils.tasks import Overlap, overlaps
+from eta_utils.tasks import misconceived
 
 # %% [markdown]
 # ## Parameters
@@ -62,7 +70,8 @@ run: str = None  # name of the folder under outputs; default: the profile's name
 profile: str = None  # named set of parameters: small, smoke, full, ...
 seed: int = 0  # seed of every random draw
 outputs: str = None  # folder that holds all runs
-corpus_noise: float = None  # probability that a step in the corpus has a bug
+misconceptions: int = None  # operations that the corpus mostly gets wrong
+corpus_noise: float = None  # probability that a step in the corpus has a random bug
 sft_tasks: int = None  # number of tasks, each with a correct solution
 sft_learning_rate: float = None  # peak learning rate of a cosine schedule
 
@@ -72,6 +81,7 @@ study = Study.begin(
     profile,
     seed,
     outputs=outputs,
+    misconceptions=misconceptions,
     corpus_noise=corpus_noise,
     sft_tasks=sft_tasks,
     sft_learning_rate=sft_learning_rate,
@@ -84,13 +94,12 @@ pd.DataFrame(study.table()).style.hide(axis="index")
 # ## The tasks
 #
 # A built-in task is a function to complete. Its docstring numbers the steps
-# that the function must take. The number of steps is the task's difficulty. The
-# model's *prompt* is the function's first line with this docstring.
+# that the function must take; each step is one of 46 *operations*. The model's
+# *prompt* is the function's first line with this docstring.
 #
 # The tests come from the reference solution. Five *visible* asserts serve
 # training. Ten *hidden* asserts serve evaluation alone. Tasks of a named set,
-# such as HumanEval, bring their own tests. No prompt occurs in two splits of
-# the tasks.
+# such as HumanEval, bring their own tests.
 #
 # Here is a held-out task with its solution and its visible tests.
 
@@ -100,23 +109,16 @@ task = next(iter(tests.values()))
 figures.code(task.prompt + task.canonical_solution + "\n\n" + task.test)
 
 # %% [markdown]
-# Do held-out tasks resemble tasks that will be trained on? Two tasks count as
-# alike if one of these holds:
-#
-# - their prompts are the same;
-# - their solutions are the same, whatever the names of functions and variables;
-# - their docstrings share 13 words in a row.
-#
-# The built-in docstrings all draw their steps from one list of operations, so
-# some share a long piece of text although their solutions differ. The column
-# `why` says which of the three it is. In profile `small` all tasks found share
-# words; none shares a prompt or a solution.
+# Do held-out tasks resemble tasks that are trained on? Built-in tasks never
+# share a sequence of operations with one that is trained on, whatever the
+# numbers and letters in it. Some have the same operations in another order;
+# these count as near-duplicates, and 04 also shows the results without them.
 
 # %%
-trained = tasks_of(study, "sft") | tasks_of(study, "align")
-alike = overlaps(trained, tests)
-print(f"{len(alike)} of {len(tests)} held-out tasks resemble a training task")
-pd.DataFrame(alike, columns=Overlap._fields).head()
+near = near_duplicates(study)
+found = near.metrics["test"]
+print(f"{found} of {len(tests)} held-out tasks are near-duplicates")
+figures.table(read_near(near).head(3))
 
 # %% [markdown]
 # Before any measurement, every reference solution must pass its own hidden
@@ -134,13 +136,26 @@ print(f"{sum(passed)} of {len(passed)} reference solutions pass")
 assert all(passed), "the judge fails references: run python -m eta_utils doctor"
 
 # %% [markdown]
-# ## The base model
+# ## The base model and its misconceptions
 #
-# We know of no published model of half a million parameters that writes Python,
-# so we train one here. It has GPT-2's architecture and its own byte-level BPE
-# tokenizer. It reads a corpus of programs once. The corpus has bugs, as code on
-# the web has: each step of a program carries one with probability
-# `corpus_noise`. The table counts them by kind.
+# We know of no published model of a million parameters that writes Python, so
+# we train one here. It has GPT-2's architecture and its own byte-level BPE
+# tokenizer. It reads a corpus of programs once.
+#
+# The corpus has *misconceptions*. Some operations are mostly written wrong in
+# it, always in the same plausible way, and right in the remaining uses. So the
+# wrong line is what the model finds most probable, at every temperature. The
+# right one is in its reach, and only execution can tell the two apart. All
+# other steps carry random bugs, seldom.
+
+# %%
+wrong_codes = misconceived(study.family.misconceptions)
+rows = [
+    {"operation": step.phrase, "right": step.code, "misconception": wrong}
+    for step, wrong in wrong_codes.items()
+]
+display(figures.table(pd.DataFrame(rows[:5])))
+figures.folded("all misconceptions", figures.table(pd.DataFrame(rows)))
 
 # %%
 parts = study.family, study.corpus, study.judging, study.seed
@@ -151,10 +166,8 @@ print(f"{len(corpus):,} programs, {clean:,} without a bug")
 pd.Series(bugs, dtype=str).value_counts().rename("bugs").to_frame()
 
 # %% [markdown]
-# Here is a program from the corpus, with its bugs. The model learns what is
-# frequent. At temperature 0 it mostly writes correct lines. When it samples, it
-# makes the corpus' mistakes about as often as the corpus does. (Another `model`
-# is used as it comes and has no such corpus.)
+# Here is a program from the corpus, with its bugs. (Another `model` is used as
+# it comes and has no such corpus.)
 
 # %%
 for example in [example for example in corpus if example["bugs"]][:1]:
@@ -169,8 +182,8 @@ pd.Series(base.metrics).to_frame("base model")
 # ## Supervised fine-tuning
 #
 # Supervised fine-tuning (SFT) trains for one epoch on a few tasks with correct
-# solutions. For a prompt $x$ and a solution $y$ of $T$ tokens, TRL's SFTTrainer
-# minimises
+# solutions. None of these tasks uses a misconceived operation. For a prompt $x$
+# and a solution $y$ of $T$ tokens, TRL's SFTTrainer minimises
 #
 # $$L(\theta) = -\frac{1}{T} \sum_{t=1}^{T}
 # \log \pi_\theta(y_t | x, y_{1..t-1})$$
@@ -199,47 +212,58 @@ figures.show(
 
 # %% [markdown]
 # The loss is the formula above on each batch. The accuracy is the fraction of
-# tokens that the model itself ranks first. One short epoch does not remove the
-# mistakes that the model learned from the corpus.
+# tokens that the model itself ranks first.
+
+# %% [markdown]
+# ## The ceiling
+#
+# How well could this model do these tasks at all? The *ceiling* is SFT of the
+# same base on many clean solutions of all operations. No arm has such
+# solutions.
+
+# %%
+ceiling = align(study, sft, "ceiling") if study.arms.has("ceiling") else []
+if ceiling:
+    evaluate_rounds(study, ceiling, sft)
+    display(pd.Series(ceiling[-1].metrics).to_frame("ceiling"))
 
 # %% [markdown]
 # ## Evaluation on held-out tasks
 #
-# Every model writes `test_samples` programs per task by sampling, at
-# temperature 1 unless `temperature` says otherwise. It writes one more
-# greedily, at temperature 0. A program passes if all hidden tests pass.
+# Every model is sampled at temperatures $T$ = 1, 0.7, 0.5, 0.3 and 0. A program
+# passes if all hidden tests pass; *pass@1* is the fraction that does. A low
+# temperature makes a model write what it finds most probable, and costs no
+# training. So each model is taken at its own best temperature $T^*$. It is
+# chosen on tuning tasks, and pass@1 at $T^*$ is measured on test tasks.
 #
-# *Sampled pass@1* is the fraction of sampled programs that pass. Intervals are
-# 95 % bootstrap intervals over tasks.
+# Intervals are 95 % intervals over tasks.
 
 # %%
-tests_of = {
-    "base": evaluate(study, base),
-    "sft": evaluate(study, sft),
-}
-scores = read_scores(study)
-scores = scores[(scores["seed"] == seed) & scores["arm"].isin(tests_of)]
-table = results_table(scores, against="base")
-figures.table(table)
+for model in (base, sft):
+    for split in SPLITS:
+        evaluate(study, model, split=split)
+scores, models, _ = read_results(study)
+shown = scores["arm"].isin(["base", "sft", "ceiling"])
+scores = scores[shown & (scores["seed"] == seed)]
+at_best = best(scores, models)
+figures.table(results_table(at_best, against="base"))
 
 # %%
 figures.show(
-    figures.pass_fail(scores),
-    "Fraction of sampled programs that pass, for the base model and SFT. The "
-    "black line is the 95 % interval.",
+    figures.temperature(temperature_table(scores)),
+    "Pass@1 on test tasks against the temperature, for the base model, SFT and "
+    "the ceiling. No temperature makes the SFT model right.",
 )
 
 # %% [markdown]
-# Greedy decoding passes more often than sampling. The model often *can* write
-# the program, but sampling also draws the bugs it has read. Alignment can close
-# this gap.
+# A misconception is the most probable line, so cooling the model does not
+# remove it.
 
 # %%
-rates = by_difficulty(scores)
+rates = by_difficulty(at_best)
 figures.show(
     figures.difficulty(rates),
-    "Sampled pass@1 by number of steps in the task, for the base model and "
-    "SFT.",
+    "Pass@1 at each model's best temperature, by number of steps in the task.",
 )
 
 # %% [markdown]
@@ -249,8 +273,9 @@ figures.show(
 # %%
 counts = read_statuses(study)
 figures.show(
-    figures.statuses(counts[counts["arm"].isin(tests_of)]),
-    "How the sampled programs of the base model and SFT end, by status.",
+    figures.statuses(counts[counts["arm"].isin(["base", "sft"])]),
+    "How the programs that the base model and SFT sample at T = 1 end, by "
+    "status.",
 )
 
 # %% [markdown]
@@ -260,18 +285,33 @@ figures.show(
 # which values the variables took.
 
 # %% [markdown]
-# ## How rare is a pass where alignment begins?
+# ## The gate
 #
-# The SFT model samples programs for the prompts of the first round of
-# alignment, and the visible tests judge them. If all samples for a prompt fail,
-# we call it an *all-fail prompt*. Pass/fail feedback cannot rank these samples,
-# because all get the same verdict.
+# The study asks what execution can teach. That can be measured only if there is
+# something to learn, and if it can be learned:
+#
+# | what | condition |
+# |---|---|
+# | `sft`: pass@1 of SFT at its best temperature | at most 0.25 |
+# | `all fail`: alignment prompts whose samples all fail | at least half |
+# | `times`: pass@64 over pass@1, both at T = 1 | at least 3 |
+# | `ceiling`: pass@1 of the ceiling at its best temperature | at least 0.7 |
+#
+# On an *all-fail prompt* pass/fail feedback cannot rank the samples, because
+# all get the same verdict. The notebook stops here if a condition does not
+# hold, unless the parameter `gate` is `print`.
 
 # %%
 drawn = draw(study, sft, 1)
-print(f"{drawn.metrics['programs']:,} programs executed")
-print(f"sampled pass@1               {drawn.metrics['pass@1']:.3f}")
-print(f"fraction of all-fail prompts {drawn.metrics['all fail']:.3f}")
+measure_gate(study, sft)
+scores, models, gate = read_results(study)
+now = gate["seed"] == seed
+[row] = gate_table(scores, gate[now]).to_dict("records")
+problem = gate_problem(row)
+if problem and study.evaluation.gate == "stop":
+    raise RuntimeError(problem)
+print(problem or "The gate holds.")
+figures.table(pd.DataFrame([row]))
 
 # %% [markdown]
 # ## HumanEval
@@ -304,12 +344,12 @@ for outcome in figures.three(examples(study, "sft")):
 # all seeds.
 
 # %%
-sampled = mean_interval(matrix(scores, "sft"))
-all_fail = drawn.metrics["all fail"]
 print(f"Seed {study.seed} of run {study.run}:")
 figures.sentences(
     [
-        f"Of the programs that SFT samples for held-out tasks, {sampled} pass.",
-        f"{all_fail:.0%} of the alignment prompts are all-fail prompts.",
+        f"At its best temperature, {row['best T']:g}, SFT passes "
+        f"{row['sft']:.0%} of the tuning tasks.",
+        f"{row['all fail']:.0%} of the alignment prompts are all-fail prompts.",
+        f"With clean solutions the same model reaches {row['ceiling']:.0%}.",
     ]
 )

@@ -14,16 +14,18 @@
 # Execution-Trace Alignment (ETA) compares two programs for one prompt by their
 # execution traces. The better one is the winner. Direct preference optimisation
 # (DPO) trains the model to prefer the winner. The rule that names the winner is
-# called an *ordering*. This notebook trains one arm for each ordering in
-# `dpo_arms`. By default:
+# called an *ordering*. This notebook trains the run's arms of DPO, which are
+# called after their orderings. By default:
 #
-# - `eta`: the winner got further, by its asserts and the closeness of its
+# - `dpo-eta`: the winner got further, by its asserts and the closeness of its
 #   answers;
-# - `binary`: the winner passes, and the loser fails;
-# - `steps`: the winner executed more steps before it failed. This is the rule
-#   of the founding experiment.
+# - `dpo-binary+filled`: the winner passes, and the loser fails. Where this gives
+#   fewer pairs than `eta`, more of the same kind are taken, so that both arms
+#   learn from as many pairs.
 #
-# All arms execute the same number of programs.
+# `dpo-steps` prefers the program that executed more steps before it failed. It
+# is the rule of the founding experiment. All arms execute the same number of
+# programs.
 #
 # Before: [01 SFT](01_sft.ipynb), [02 PPO](02_ppo.ipynb). Next:
 # [04 analysis](04_analysis.ipynb).
@@ -33,11 +35,13 @@ import pandas as pd
 
 from eta_utils.analysis import (
     audit,
+    best,
     contrast_table,
     figures,
     label,
     ranking,
     results_table,
+    temperature_table,
     write_results,
 )
 from eta_utils.execution import judge
@@ -46,7 +50,6 @@ from eta_utils.study import (
     Study,
     align,
     draw,
-    evaluate,
     evaluate_rounds,
     examples,
     finetune,
@@ -54,7 +57,7 @@ from eta_utils.study import (
     judge_eta_rm,
     pairs_of,
     pretrain,
-    read_scores,
+    read_results,
     tasks_of,
     train_eta_rm,
     training_history,
@@ -71,7 +74,7 @@ run: str = None  # name of the folder under outputs; default: the profile's name
 profile: str = None  # named set of parameters: small, smoke, full, ...
 seed: int = 0  # seed of every random draw
 outputs: str = None  # folder that holds all runs
-dpo_arms: str = None  # arms of DPO: orderings, with options, as in eta+matched
+arms: str = None  # arms beside base and sft, as in grpo dpo-binary+filled
 dpo_beta: float = None  # beta of DPO: higher keeps nearer to the reference
 dpo_learning_rate: float = None  # peak learning rate of a cosine schedule
 dpo_nll_weight: float = None  # weight of the NLL of winners that pass; 0: none
@@ -82,7 +85,7 @@ study = Study.begin(
     profile,
     seed,
     outputs=outputs,
-    dpo_arms=dpo_arms,
+    arms=arms,
     dpo_beta=dpo_beta,
     dpo_learning_rate=dpo_learning_rate,
     dpo_nll_weight=dpo_nll_weight,
@@ -170,7 +173,7 @@ figures.table(audit.audit_table(labels))
 
 # %% [markdown]
 # `binary` decides none of these pairs, as both programs fail. ETA is meant to
-# decide them.
+# decide them. If no prompt has such pairs, the table is empty.
 #
 # `yield` is the fraction of all-fail prompts for which the ordering makes a
 # pair. Two columns count winners that a policy should not imitate. `endless`
@@ -217,14 +220,17 @@ for ordering in ("eta", "alignment"):
 # Training has several rounds. Each round samples from the newest model, and the
 # reference is the model at the start of the round.
 #
-# The name of an arm is its ordering, with options behind plus signs. `matched`
-# keeps no more pairs than `binary` makes of the same samples. `ungated` also
-# makes pairs of failing programs for prompts where another sample passes.
+# Options of an arm stand behind plus signs. `filled` takes as many pairs as
+# `eta` makes of the same samples: more of its own kind, or fewer. `fresh` draws
+# samples anew as often as GRPO does. `prefix` makes pairs of programs that share
+# their first lines, because one restarted from the other.
 #
 # In the table, `by passing` counts the pairs whose winner passes.
 
 # %%
-rounds = {arm.name: align(study, sft, arm) for arm in study.arms.dpo}
+rounds = {
+    arm.name: align(study, sft, arm) for arm in study.arms.by("rft", "dpo")
+}
 made = [
     {"arm": arm, "round": number} | stage.metrics
     for arm, stages in rounds.items()
@@ -242,6 +248,8 @@ figures.table(pd.DataFrame(made))
 # %%
 for arm, stages in rounds.items():
     history = training_history(stages).rename(columns={"log": "log entry"})
+    if "logps/chosen" not in history:
+        continue
     name = label(arm)
     panels = {
         f"{name}: log-probability": ["logps/chosen", "logps/rejected"],
@@ -262,23 +270,29 @@ for arm, stages in rounds.items():
 # %% [markdown]
 # ## Evaluation after each round
 #
-# As in 01: held-out tasks, judged by hidden tests. Gains over SFT are paired
-# task by task.
+# As in 01: held-out tasks, judged by hidden tests, each model at its own best
+# temperature. Gains over SFT are paired task by task.
 
 # %%
 for stages in rounds.values():
-    evaluate_rounds(study, stages)
-evaluate(study, sft)
-scores = read_scores(study)
+    evaluate_rounds(study, stages, sft)
+scores, models, _ = read_results(study)
 wanted = ["sft", *rounds]
 scores = scores[(scores["seed"] == seed) & scores["arm"].isin(wanted)]
-figures.table(results_table(scores))
+at_best = best(scores, models)
+figures.table(results_table(at_best))
 
 # %%
 figures.show(
-    figures.learning_curves(scores),
-    "Held-out sampled pass@1 after each round, by arm, against the number of "
-    "programs executed for training.",
+    figures.temperature(temperature_table(scores)),
+    "Pass@1 on test tasks against the temperature, by arm.",
+)
+
+# %%
+figures.show(
+    figures.learning_curves(at_best),
+    "Pass@1 at the best temperature after each round, by arm, against the "
+    "number of programs executed for training.",
 )
 
 # %% [markdown]
@@ -344,9 +358,9 @@ if ranked is not None:
 
 # %%
 tests = tasks_of(study, "test")
-shown = "dpo-eta" if "dpo-eta" in rounds else next(iter(rounds))
-for outcome in figures.three(examples(study, shown)):
-    figures.program(tests[outcome.task_id], outcome)
+for name in [name for name in rounds if name == "dpo-eta"]:
+    for outcome in figures.three(examples(study, name)):
+        figures.program(tests[outcome.task_id], outcome)
 
 # %% [markdown]
 # ## What was learned
@@ -356,6 +370,6 @@ for outcome in figures.three(examples(study, shown)):
 # answer from all seeds.
 
 # %%
-found = contrast_table(scores)
+found = contrast_table(at_best)
 print(f"Seed {study.seed} of run {study.run}:")
-figures.sentences(found["in words"])
+figures.sentences(found.loc[found["family"] != "secondary", "in words"])

@@ -9,52 +9,47 @@
 # %% [markdown]
 # # 04 Analysis
 #
-# **Question.** Does feedback from execution traces align a code model better
-# than pass/fail feedback, at the same number of executed programs? This
-# notebook only reads what [01](01_sft.ipynb), [02](02_ppo.ipynb) and
+# **Question.** What is an execution trace worth to a code model in training,
+# beyond one pass/fail bit per program, at the same number of executed programs?
+# This notebook only reads what [01](01_sft.ipynb), [02](02_ppo.ipynb) and
 # [03](03_eta_dpo.ipynb) wrote.
 #
 # An *arm* is one way to train the model. All arms start from the same SFT
-# model, which supervised fine-tuning made:
+# model, which supervised fine-tuning made. They differ in what they take from
+# the programs that they execute:
 #
-# - **PPO** is reinforcement learning, rewarded by pass/fail;
-# - **binary DPO** learns from pairs of a passing and a failing program;
+# - **GRPO** is reinforcement learning on the pass/fail bit;
+# - **credit** is the same, but blames a failing program's wrong line alone: the
+#   first one where its trace departs from that of a passing program;
+# - **branching** is the same, but restarts programs where they were still right;
+# - **binary DPO** learns from pairs of a passing and a failing program; *filled*
+#   means that it gets as many pairs as ETA-DPO;
 # - **ETA-DPO** also learns from pairs of failing programs. It prefers the one
-#   that passes more asserts and answers more like the reference.
+#   that got further.
 #
-# *Sampled pass@1* is the fraction of programs sampled for held-out tasks that
-# pass all hidden tests.
-#
-# We named the primary contrasts before we saw any result. They compare ETA-DPO
-# with binary DPO and with PPO in sampled pass@1. We ask each after the first
-# round's programs, when passes are rare, and after all programs. We ask each on
-# all held-out tasks, and on those where all samples of the SFT model fail. ETA
-# claims to help there.
+# The metric is *pass@1 at the best temperature*: the fraction of programs that
+# pass all hidden tests of held-out tasks, when each model is sampled at the
+# temperature that suits it best. So nothing can be gained by sampling cooler.
 
 # %%
 from IPython.display import display
 
 from eta_utils.analysis import (
-    PRIMARY,
+    HYPOTHESES,
     answer,
-    audit_table,
-    by_difficulty,
-    contrast_table,
-    crossover,
+    best,
     figures,
     grouped,
     label,
-    ranking,
-    results_table,
+    tables_of,
     write_results,
 )
 from eta_utils.study import (
     Study,
-    all_scores,
+    copy_runs_beside,
     examples,
     missing_arms,
-    of_seeds,
-    read_scores,
+    read_results,
     read_statuses,
     tasks_of,
 )
@@ -71,79 +66,116 @@ outputs: str = None  # folder that holds all runs
 # %%
 study = Study.begin(run, profile, outputs=outputs)
 print(study.cost("04_analysis"))
-scores = read_scores(study)
-seeds = sorted(set(scores["seed"]))
+scores, models, gate = read_results(study)
+copy_runs_beside(study)
+at_best = best(scores, models)
+tables = tables_of(study.run_folder)
+write_results(study.run_folder, **tables)
+seeds = sorted(set(at_best["seed"]))
+tested = at_best["task_id"].nunique()
 pictures = study.run_folder / "figures"
-tested = scores["task_id"].nunique()
 print(f"run {study.run}, seeds {seeds}, {tested} held-out tasks")
 
 # %% [markdown]
 # ## The answer
 
 # %% tags=["summary"]
-found = contrast_table(scores)
-figures.sentences([answer(found, scores)])
+found = tables["contrasts"]
+figures.sentences([answer(found, at_best)])
 
 # %% tags=["summary"]
+asked = found["family"] == "hypotheses"
+main = found[asked & (found["tasks"] == "all")]
 figures.show(
-    figures.gains(found[found["family"] == "primary"]),
-    "The primary contrasts: paired differences in sampled pass@1. Right of 0 "
-    "the first arm is better. A large dot is the mean over seeds, a line its "
-    "95 % interval, and a small dot one seed.",
+    figures.gains(main),
+    "The five tests of the four hypotheses: differences in pass@1 at the best "
+    "temperature. Right of 0 the first arm is better. A large dot is the mean "
+    "over seeds, a line its 95 % interval, and a small dot one seed.",
     pictures / "gains.png",
 )
 
 # %%
-figures.sentences(found.loc[found["family"] == "primary", "in words"])
+figures.sentences(main["in words"])
 
 # %% [markdown]
-# If an interval includes 0, this run does not show which arm is better,
-# wherever the dots lie. With one seed, the interval only covers the choice of
-# tasks; another seed may give something else. With two or three seeds, the
-# interval is still too narrow.
-#
-# Two tables follow: all other contrasts (folded), and the primary contrasts.
+# The hypotheses were written down before the runs (`docs/hypotheses.md`). If an
+# interval includes 0, this run does not show which arm is better, wherever the
+# dots lie. With one seed, the interval only covers the choice of tasks; another
+# seed may give something else.
 #
 # | column | meaning |
 # |---|---|
 # | `value` | the paired difference, with its 95 % interval |
-# | `p` | p-value by the bootstrap |
-# | `holm` | the same, adjusted for the number of contrasts in its family |
-# | `greedy_p` | McNemar's exact test on the greedy programs |
-# | `improvement` | probability that the first arm is better on a random task |
+# | `p` | p-value of a t test over seeds and tasks |
+# | `holm` | the same, adjusted for the number of tests in its family |
 # | `smallest` | difference that this run would detect four times in five |
 
 # %%
-numbers = found.drop(columns=["by seed", "in words"])
-primary = numbers["family"] == "primary"
-figures.folded("all other contrasts", figures.table(numbers[~primary]))
-figures.table(numbers[primary])
+deciding = ["name", "contrast", "programs", "seeds", "value", "low", "high"]
+deciding += ["p", "holm", "smallest"]
+figures.table(main[deciding])
 
 # %%
-others = found[found["family"] != "primary"]
+numbers = found.drop(columns=["by seed", "in words"])
+figures.folded("all contrasts, in full", figures.table(numbers))
+
+# %% [markdown]
+# ## A gain, or a temperature?
+#
+# A cooler model is surer of what it would write anyway. If training only did
+# that, an arm's curve would touch the best of SFT and no more.
+
+# %% tags=["summary"]
 figures.show(
-    figures.gains(others[others["tasks"] == "all"]),
-    "All other contrasts, on all tasks: first the secondary ones, then each "
-    "arm's gain over SFT. Dots and lines are those of the first figure.",
-    pictures / "others.png",
+    figures.temperature(tables["temperature"]),
+    "Pass@1 on test tasks against the temperature, by arm. The dashed line is "
+    "the best of SFT: what a temperature can give without any training.",
+    pictures / "temperature.png",
 )
 
 # %% [markdown]
 # ## Results
 #
-# All arms that start from SFT executed the same number of programs for
-# training. Intervals are 95 % bootstrap intervals over seeds and tasks. Gains
-# over SFT are paired by seed and task.
+# `references` says whether an arm needs solutions of its training tasks, beside
+# their tests. Who has these could simply imitate them, as SFT on references
+# does. `best T` is the models' own best temperature. `without near` leaves out
+# test tasks that have the operations of a training task in another order. `kl`
+# is the distance to SFT, in nats per program. `seconds` is the time of training
+# per seed, sampling and judging included.
 
 # %%
-table = results_table(scores)
-kept = {"scores": scores, "results": table, "contrasts": found}
-write_results(study.run_folder, **kept)
-figures.table(table)
+figures.table(tables["results"])
 
 # %%
 missing = missing_arms(study, scores)
 figures.sentences(f"{label(arm)}: not run" for arm in missing)
+
+# %% [markdown]
+# ## The gate
+#
+# Was there something to learn, and could it be learned? 01 explains the
+# conditions.
+
+# %%
+figures.table(tables["gate"])
+
+# %% [markdown]
+# ## Controls
+#
+# All other contrasts that were named before the runs. Their p-values are
+# adjusted among themselves.
+
+# %%
+others = found[~asked & (found["tasks"] == "all")]
+figures.show(
+    figures.gains(others[others["family"] == "secondary"]),
+    "The secondary contrasts, at the best temperature. Dots and lines are those "
+    "of the first figure.",
+    pictures / "controls.png",
+)
+
+# %%
+figures.table(others.loc[others["family"] == "secondary", deciding])
 
 # %% [markdown]
 # ## Pass and fail
@@ -153,26 +185,43 @@ figures.sentences(f"{label(arm)}: not run" for arm in missing)
 
 # %%
 figures.show(
-    figures.pass_fail(scores),
-    "Fraction of sampled programs that pass, by arm. The coloured part passes. "
-    "The black line is the 95 % interval.",
+    figures.pass_fail(at_best),
+    "Fraction of programs that pass at the best temperature, by arm. The "
+    "coloured part passes. The black line is the 95 % interval.",
     pictures / "pass_fail.png",
 )
 
 # %% [markdown]
 # ## Learning curves
 #
-# Sampled pass@1 on held-out tasks, against the number of programs executed for
+# Pass@1 at the best temperature, against the number of programs executed for
 # training.
 
 # %%
-for title, group in grouped(scores).items():
+for title, group in grouped(at_best).items():
     figures.show(
         figures.learning_curves(group),
-        f"Learning curves: {title}. Sampled pass@1 on held-out tasks, with "
-        "95 % intervals. All arms start from the same SFT models. A higher "
-        "curve learned more from the same number of executed programs.",
+        f"Learning curves: {title}. Pass@1 at the best temperature on held-out "
+        "tasks, with 95 % intervals. A higher curve learned more from the same "
+        "number of executed programs. Dashed: arms that execute nothing.",
         pictures / f"learning curves {title}.png".replace(" ", "_"),
+    )
+
+# %% [markdown]
+# ## How rare is a pass?
+#
+# A trace says something where the bit is silent. So it might help more where
+# passes are rarer. Runs named in `beside` had more or fewer misconceptions, or
+# more of them in each task.
+
+# %%
+if "rarity" in tables:
+    display(figures.table(tables["rarity"]))
+    figures.show(
+        figures.rarity(tables["rarity"]),
+        "Gain of the trace against the fraction of alignment prompts whose "
+        "samples all fail. Each point is a run.",
+        pictures / "rarity.png",
     )
 
 # %% [markdown]
@@ -183,57 +232,27 @@ for title, group in grouped(scores).items():
 # compile is farther away.
 
 # %%
-figures.show(
-    figures.statuses(read_statuses(study)),
-    "How the sampled programs end, by arm. The statuses go from the best on "
-    "the left to the worst on the right.",
-    pictures / "statuses.png",
-)
+counts = read_statuses(study)
+if len(counts):
+    figures.show(
+        figures.statuses(counts),
+        "How the programs sampled at T = 1 end, by arm. The statuses go from "
+        "the best on the left to the worst on the right.",
+        pictures / "statuses.png",
+    )
 
 # %% [markdown]
 # ## Difficulty
 
 # %%
-rates = by_difficulty(scores)
-write_results(study.run_folder, difficulty=rates)
-drawn = ["sft", *(arm for pair in PRIMARY for arm in pair)]
+rates = tables["difficulty"]
+drawn = {arm for each in HYPOTHESES for arm in (each.arm, each.other)}
 figures.show(
     figures.difficulty(rates[rates["arm"].isin(drawn)]),
-    "Sampled pass@1 by number of steps in the task. A program passes only if "
-    "each step is right, so tasks with more steps are harder.",
+    "Pass@1 at the best temperature by number of steps in the task. A program "
+    "passes only if each step is right, so tasks with more steps are harder.",
     pictures / "difficulty.png",
 )
-
-# %% [markdown]
-# ## Where does it help?
-#
-# Traces can rank programs where none passes. So ETA-DPO should help most where
-# passes are rare. We compare two ways to make passes rarer. Runs named in
-# `beside` start from weaker or stronger base models, whose corpora had more or
-# fewer bugs. Within a run, tasks with more steps are harder.
-#
-# In the table, `all fail` is the fraction of tasks where all samples of the SFT
-# model fail.
-
-# %%
-beside = all_scores(study, scores)
-across = crossover(beside)
-write_results(study.run_folder, beside=beside, crossover=across)
-shown = across[across["steps"] == "all"].drop(columns="steps")
-figures.table(
-    shown.rename(columns=lambda name: name.replace("silent", "all fail"))
-)
-
-# %%
-for contrast, part in across.groupby("contrast"):
-    figures.show(
-        figures.crossover(part),
-        f"{contrast} against the strength of the SFT model. A large dot is a "
-        "run on all of its tasks; a digit is its tasks with that many steps. "
-        "Above 0 ETA-DPO is better. Left: by SFT's pass rate. Right: by the "
-        "fraction of tasks where all samples of SFT fail.",
-        pictures / f"crossover {contrast}.png".replace(" ", "_"),
-    )
 
 # %% [markdown]
 # ## Were the labels right?
@@ -243,34 +262,24 @@ for contrast, part in across.groupby("contrast"):
 # them, on pairs of failing programs that the hidden tests can distinguish.
 # `decides` is the fraction of pairs in which the ordering names a winner.
 # `right` is the fraction of those in which this winner passes more hidden
-# tests. The pairs are the SFT models' samples for alignment prompts, of all
-# seeds. ([03](03_eta_dpo.ipynb) explains the other columns.)
+# tests. ([03](03_eta_dpo.ipynb) explains the other columns.)
 
 # %%
-labels = of_seeds(study, "labels")
-if len(labels):
-    labelled = audit_table(labels)
-    write_results(study.run_folder, labels=labels, audit=labelled)
-    display(figures.table(labelled))
+if "audit" in tables:
+    display(figures.table(tables["audit"]))
 
 # %% [markdown]
 # ## Was the reward model right?
 #
 # ETA-RM is a reward model trained on ETA's pairs. It scores the SFT models'
-# samples for held-out tasks, of all seeds. How often does the better of two
-# programs get the higher score? How often does the best of n samples pass?
+# samples for held-out tasks. How often does the better of two programs get the
+# higher score? How often does the best of n samples pass?
 
 # %%
-ranked = of_seeds(study, "ranked")
-if len(ranked):
-    right, best = ranking.accuracy(ranked), ranking.best_of(ranked)
-    curve, error = ranking.reliability(ranked, "ETA-RM")
-    kept = {"accuracy": right, "best_of_n": best, "reliability": curve}
-    write_results(study.run_folder, ranked=ranked, **kept)
-    print(f"expected calibration error {error:.3f}")
-    display(figures.table(right))
+if "accuracy" in tables:
+    display(figures.table(tables["accuracy"]))
     figures.show(
-        figures.best_of_n(best),
+        figures.best_of_n(tables["best_of_n"]),
         "How often the best of n samples passes, by what ranks them. `random` "
         "picks one sample by chance. `oracle` knows the hidden tests, so no "
         "ranking can do better.",
@@ -280,9 +289,9 @@ if len(ranked):
 # %% [markdown]
 # ## A trace
 #
-# What an ordering sees of a program that answers wrongly: how often each line
-# ran before the first failure, and how far its variables went through the same
-# values as in the reference solution.
+# A program that answers wrongly: how often each line ran before the first
+# failure, and how far its variables went through the same values as in the
+# reference solution.
 
 # %%
 example = examples(study, "sft").get("assertion")
@@ -293,12 +302,12 @@ if example is not None:
 # %% [markdown]
 # ## Limits
 #
-# - The built-in model has half a million parameters, and its tasks are
-#   synthetic. Effects may have another size in larger models.
+# - The built-in model has a million parameters, and its tasks are synthetic.
+#   Effects may have another size in larger models.
 # - One generator makes the built-in tasks for alignment and for evaluation.
-#   They share no prompt, but they share their operations.
+#   They share no sequence of operations, but they share the operations.
+# - The misconceptions are ours: one plausible mistake for each operation. Real
+#   models' mistakes may be less regular.
 # - Visible and hidden tests come from the same distribution. So fewer programs
 #   pass the visible tests by luck than with tests written by hand.
-# - We chose hyper-parameters on the tuning split with seed 0. Seed 0 is also a
-#   seed of this study. We did not look at the evaluation tasks.
 # - We claim no difference whose interval includes 0.

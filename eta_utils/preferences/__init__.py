@@ -9,6 +9,6 @@
 """
 
 from eta_utils.preferences.orderings import ORDERINGS
-from eta_utils.preferences.pairs import PairSettings, make_pairs
+from eta_utils.preferences.pairs import PairSettings, fill, make_pairs, sharing_prefix
 
-__all__ = ["ORDERINGS", "PairSettings", "make_pairs"]
+__all__ = ["ORDERINGS", "PairSettings", "fill", "make_pairs", "sharing_prefix"]

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from eta_utils.common.settings import Settings, setting
@@ -81,6 +81,54 @@ def make_pairs(
         for better, worse in _unused_first(possible)[: settings.pairs_per_prompt]:
             pairs.append(_record(tasks[task_id], chosen_ordering, better, worse))
     return pairs
+
+
+def fill(
+    pairs: Sequence[dict], spare: Sequence[dict], count: int, seed: str
+) -> list[dict]:
+    """`count` pairs: a random part of `pairs`, or all of them and as many more as it takes.
+
+    The others are drawn from `spare`, pairs of the same samples.  Each pair of either kind
+    is taken once before any is taken again.  Without any pair there is nothing to fill.
+
+    Two arms then differ in which pairs they learn from, and in nothing else: neither in the
+    number of pairs nor in that of optimiser steps.
+    """
+    rng = random.Random(seed)
+    if len(pairs) >= count:
+        return [pairs[place] for place in sorted(rng.sample(range(len(pairs)), count))]
+    filled, known = list(pairs), {(pair["chosen"], pair["rejected"]) for pair in pairs}
+    others = [pair for pair in spare if (pair["chosen"], pair["rejected"]) not in known]
+    every = [*pairs, *others]
+    while every and len(filled) < count:
+        wanted = others or every
+        filled += rng.sample(wanted, min(len(wanted), count - len(filled)))
+        others = []  # from here on, pairs are taken again
+    return filled
+
+
+def sharing_prefix(outcomes: Iterable[Outcome]) -> list[Outcome]:
+    """The outcomes of each prompt that begin with the prefix its restarted programs got.
+
+    A restarted sample says in `prefix` how many characters of its completion it was given
+    (`training.branching`).  Of a prompt without such samples all outcomes are kept.
+    """
+    by_prompt: dict[str, list[Outcome]] = defaultdict(list)
+    for outcome in outcomes:
+        by_prompt[outcome.task_id].append(outcome)
+    kept = []
+    for group in by_prompt.values():
+        given = {
+            outcome.sample["completion"][: outcome.sample["prefix"]]
+            for outcome in group
+            if outcome.sample.get("prefix")
+        }
+        kept += [
+            outcome
+            for outcome in group
+            if outcome.sample["completion"].startswith(tuple(given) or "")
+        ]
+    return kept
 
 
 def _possible_pairs(

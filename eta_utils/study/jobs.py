@@ -1,6 +1,6 @@
 """The work of a study as jobs that can run apart: SFT first, then one for each arm.
 
->>> names_of(study)                    # ("sft", "rm", "ppo", "dpo-eta", "dpo-binary")
+>>> names_of(study)                    # ("sft", "rm", "grpo", "credit", "dpo-eta")
 >>> do(study, "dpo-eta")               # train its rounds and evaluate them
 
 A job makes exactly the stages that the notebooks ask for: a notebook that is executed
@@ -13,7 +13,15 @@ from eta_utils.common.errors import BadInput
 from eta_utils.study.alignment import align
 from eta_utils.study.reward_model import NAME as REWARD_MODEL
 from eta_utils.study.reward_model import judge_eta_rm, train_eta_rm
-from eta_utils.study.rollouts import draw, evaluate, evaluate_on_humaneval, evaluate_rounds
+from eta_utils.study.near import near_duplicates
+from eta_utils.study.rollouts import (
+    SPLITS,
+    draw,
+    evaluate,
+    evaluate_on_humaneval,
+    evaluate_rounds,
+    measure_gate,
+)
 from eta_utils.study.study import Study
 from eta_utils.study.supervised import finetune, pretrain
 
@@ -47,12 +55,15 @@ def do(study: Study, name: str) -> None:
     base = pretrain(study)
     sft = finetune(study, base)
     if name == SFT:
-        evaluate(study, base)
-        evaluate(study, sft)
+        for model in (base, sft):
+            for split in SPLITS:
+                evaluate(study, model, split=split)
         draw(study, sft, 1)
+        measure_gate(study, sft)
+        near_duplicates(study)
         if study.family.generated:
             evaluate_on_humaneval(study, sft)
     elif name == REWARD_MODEL:
         judge_eta_rm(study, sft, train_eta_rm(study, sft))
     else:
-        evaluate_rounds(study, align(study, sft, name))
+        evaluate_rounds(study, align(study, sft, name), sft)

@@ -1,27 +1,34 @@
 """What a run found: its evaluations read back from files, as tables.
 
->>> scores = read_scores(study)       # one row per seed, arm, executed programs and task
+>>> found = read_results(study)       # scores, models and gate, of all seeds
 >>> statuses = read_statuses(study)   # what became of the sampled programs, by arm
 
-An arm that was not run is simply absent (see `missing_arms`).
+The run's folder `scores` keeps what every table is made from, a few files per seed: they
+stay when the models and samples they came from are gone.  An arm that was not run is simply
+absent (see `missing_arms`).
 """
 
 from __future__ import annotations
 
+import gzip
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from eta_utils.analysis.arms import ARMS, parse_arm
-from eta_utils.analysis.contrasts import CROSSOVER_ARMS
-from eta_utils.analysis.tables import COLUMNS, load_table
+from eta_utils.analysis.tables import COLUMNS, GATE, MODELS, in_order, read_folder
 from eta_utils.common.errors import BadInput
-from eta_utils.common.files import read_json, read_jsonl
+from eta_utils.common.files import read_json, read_jsonl, write_whole
 from eta_utils.execution import Outcome
-from eta_utils.study.rollouts import EXAMPLES, GREEDY, OUTCOMES
+from eta_utils.study.rollouts import EXAMPLES, SPLITS
 from eta_utils.study.stages import Stage
 from eta_utils.study.study import Study
+
+SCORES, BESIDE = "scores", "beside"  # folders in a run's
+# Tables that some stage of a seed leaves, kept with its scores.
+EXTRAS = ("labels", "departures", "ranked")
 
 
 def seed_folders(study: Study) -> list[Path]:
@@ -32,6 +39,8 @@ def seed_folders(study: Study) -> list[Path]:
 
 def evaluations(study: Study, name: str = "test") -> list[dict]:
     """Finished evaluations of all seeds: `seed, arm, programs, folder, metrics`.
+
+    `name` is the split that the models were evaluated on.
 
     They come by seed, then in the order of `ARMS`.  Evaluations made with other parameters
     than the run now has are left out.
@@ -83,52 +92,142 @@ def _current(study: Study, *records: dict) -> bool:
     )
 
 
-def read_scores(study: Study) -> pd.DataFrame:
-    """One row per seed, arm, executed programs and held-out task.
+def read_results(study: Study) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """(Scores, models, gate) of all seeds that the run has kept, this moment's included.
 
-    Columns: `seed, arm, programs, task_id, difficulty, samples` (judged), `passed` (of
-    them), `greedy` (1 if the greedy completion passes).
+    `analysis.tables` says what is in each.
     """
-    rows = []
-    for evaluation in evaluations(study):
-        counts: dict[str, dict] = {}
-        for _, line in read_jsonl(evaluation["folder"] / OUTCOMES):
-            count = counts.setdefault(
-                line["task_id"],
-                {"difficulty": line["difficulty"], "samples": 0, "passed": 0, "greedy": 0},
-            )
-            if line["mode"] == GREEDY:
-                count["greedy"] = int(bool(line["passed"]))
-            elif line["passed"] is not None:
-                count["samples"] += 1
-                count["passed"] += line["passed"]
-        same = {name: evaluation[name] for name in ("seed", "arm", "programs")}
-        rows += [same | {"task_id": task} | count for task, count in counts.items()]
-    return pd.DataFrame(rows, columns=COLUMNS)
+    refresh(study)
+    return read_folder(study.run_folder)
 
 
-def all_scores(study: Study, own: pd.DataFrame) -> pd.DataFrame:
-    """The scores of a study's run and of those `beside` it, with a column `run`.
+def refresh(study: Study) -> None:
+    """Keep what the evaluations of every seed found, in the run's folder `scores`.
 
-    Only the arms of the crossover are kept.  A run without `scores.csv` is left out; a
-    broken one raises BadInput.
+    Of a seed whose models are gone, or were evaluated elsewhere, what is kept stays.  So do
+    the arms that are kept and not here, if they began with the same SFT model: its scores
+    are the same.
     """
-    by_run = {study.run: own}
-    for name in study.arms.beside.split():
-        path = Path(study.place.outputs) / name / "scores.csv"
-        if path.exists():
-            by_run[name] = load_table(path)
-    return pd.concat(
-        [
-            rows[rows["arm"].isin(CROSSOVER_ARMS)].assign(run=name)
-            for name, rows in by_run.items()
-        ],
-        ignore_index=True,
+    for seed, tables in _found(study).items():
+        kept = _kept(study, seed)
+        if _same_start(kept, tables):
+            here = set(tables["scores"]["arm"])
+            for name in ("scores", "models"):
+                old = kept[name]
+                tables[name] = pd.concat([tables[name], old[~old["arm"].isin(here)]])
+            if tables["gate"].empty:
+                tables["gate"] = kept["gate"]
+        folder = study.with_seed(seed).folder
+        for name in EXTRAS:
+            for path in folder.glob(f"**/{name}.csv"):
+                tables[name] = pd.read_csv(path).assign(seed=seed)
+        for name, rows in tables.items():
+            ordered = in_order(rows, "programs") if "arm" in rows else rows
+            _keep(_file(study, name, seed), ordered)
+
+
+def _found(study: Study) -> dict[int, dict[str, pd.DataFrame]]:
+    """By seed, the tables of its finished evaluations; only seeds with an SFT model."""
+    by_seed: dict[int, dict[str, list[pd.DataFrame]]] = {}
+    for split in SPLITS:
+        for row in evaluations(study, split):
+            parts = by_seed.setdefault(row["seed"], {"scores": [], "models": []})
+            model = {name: row[name] for name in ("seed", "arm", "programs")}
+            scores = pd.read_csv(row["folder"] / "scores.csv").assign(split=split, **model)
+            near = _near(study, row["seed"], split)
+            parts["scores"].append(scores.assign(near=scores["task_id"].isin(near) * 1))
+            if split == "test":
+                model |= {"kl": row["metrics"].get("kl")}
+                model |= {"seconds": _seconds(study, row)}
+                parts["models"].append(pd.DataFrame([model]))
+    found = {}
+    for seed, parts in by_seed.items():
+        scores = pd.concat(parts["scores"])[COLUMNS]
+        if "sft" in set(scores["arm"]) and parts["models"]:
+            models = pd.concat(parts["models"])[MODELS]
+            found[seed] = {"scores": scores, "models": models, "gate": _gate(study, seed)}
+    return found
+
+
+def _near(study: Study, seed: int, split: str) -> set[str]:
+    """The held-out tasks that are like one that this seed trained on, where it is known."""
+    path = study.with_seed(seed).folder / "near" / "near.csv"
+    if not path.exists():
+        return set()
+    rows = pd.read_csv(path)
+    return set(rows.loc[rows["split"] == split, "task"])
+
+
+def _gate(study: Study, seed: int) -> pd.DataFrame:
+    path = study.with_seed(seed).folder / "sft" / "gate" / "gate.csv"
+    rows = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=GATE)
+    return rows.assign(seed=seed)[GATE]
+
+
+def _seconds(study: Study, row: dict) -> float | None:
+    """Seconds that an arm took to its end, sampling and judging included; not to evaluate.
+
+    None for a model on the way there.  The first round's samples, which arms share, count
+    for each that used them.
+    """
+    root = study.with_seed(row["seed"]).folder
+    dones = [read_json(path) for path in (root / row["arm"]).glob("**/done.json")]
+    if row["programs"] < max(done["metrics"].get("programs", 0) for done in dones):
+        return None
+    shared = {
+        name
+        for done in dones
+        for name in done["inputs"]
+        if row["arm"] != "sft" and name.startswith("sft/")
+    }
+    dones += [read_json(root / name / "done.json") for name in shared]
+    return round(
+        sum(
+            seconds
+            for done in dones
+            for kind, seconds in done["seconds"].items()
+            if kind != "evaluation"
+        ),
+        1,
     )
 
 
+def _kept(study: Study, seed: int) -> dict[str, pd.DataFrame]:
+    """What the run's folder has of a seed; empty tables where it has nothing."""
+    columns = {"scores": COLUMNS, "models": MODELS, "gate": GATE}
+    return {
+        name: pd.read_csv(path)
+        if (path := _file(study, name, seed)).exists()
+        else pd.DataFrame(columns=wanted)
+        for name, wanted in columns.items()
+    }
+
+
+def _same_start(kept: dict[str, pd.DataFrame], found: dict[str, pd.DataFrame]) -> bool:
+    """Whether both have the same scores of the SFT model."""
+    keys = ["split", "temperature", "task_id"]
+    old, new = (
+        tables["scores"].query("arm == 'sft'").sort_values(keys)[[*keys, "passed"]]
+        for tables in (kept, found)
+    )
+    return len(old) > 0 and old.to_numpy().tolist() == new.to_numpy().tolist()
+
+
+def _file(study: Study, name: str, seed: int) -> Path:
+    return study.run_folder / SCORES / f"{name}{seed}.csv.gz"
+
+
+def _keep(path: Path, rows: pd.DataFrame) -> None:
+    """Write a table, compressed: the same rows give the same bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = rows.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    with write_whole(path, binary=True) as file:
+        file.write(gzip.compress(text.encode(), compresslevel=9, mtime=0))
+
+
 def read_statuses(study: Study) -> pd.DataFrame:
-    """What became of the sampled programs at each arm's end: `arm, status, programs`.
+    """What became of the programs sampled at T = 1 at each arm's end: `arm, status,
+    programs`.
 
     `programs` counts over all seeds.
     """
@@ -145,24 +244,20 @@ def read_statuses(study: Study) -> pd.DataFrame:
     )
 
 
+def copy_runs_beside(study: Study) -> None:
+    """Copy what the runs named in `beside` have kept, so that this run's folder has all that
+    its tables are made from.  A run that is not there is left out."""
+    for name in study.arms.beside.split():
+        kept = Path(study.place.outputs) / name / SCORES
+        if kept.exists():
+            copy = study.run_folder / BESIDE / name / SCORES
+            shutil.copytree(kept, copy, dirs_exist_ok=True)
+
+
 def missing_arms(study: Study, scores: pd.DataFrame) -> list[str]:
     """Arms that the study has and that no seed has finished."""
     wanted = ["base", "sft", *(arm.name for arm in study.arms.all)]
     return [arm for arm in wanted if arm not in set(scores["arm"])]
-
-
-def of_seeds(study: Study, name: str) -> pd.DataFrame:
-    """The tables `name`.csv in the folders of all seeds, one after the other.
-
-    The column `seed` is put in front; empty where no seed has such a table.
-    """
-    tables = [
-        pd.read_csv(path).assign(seed=int(folder.name.removeprefix("seed")))
-        for folder in seed_folders(study)
-        for path in sorted(folder.glob(f"**/{name}.csv"))
-    ]
-    rows = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame({"seed": []})
-    return rows[["seed", *(column for column in rows if column != "seed")]]
 
 
 def examples(study: Study, arm: str) -> dict[str, Outcome]:

@@ -1,8 +1,12 @@
 """What a model writes, judged: samples for training, and evaluations, as stages.
 
->>> drawn = draw(study, sft, number=1)       # on alignment prompts, by visible tests
->>> evaluate(study, sft).metrics["pass@1"]   # on held-out tasks, by hidden tests
+>>> drawn = draw(study, sft, number=1)           # on alignment prompts, by visible tests
+>>> evaluate(study, sft)                         # on test tasks, by hidden tests
+>>> evaluate(study, sft, split="tune")           # on those that choose its temperature
 >>> outcomes = read_outcomes(drawn)
+
+A model is evaluated at each of `TEMPERATURES`: a training may only make it surer of what it
+would have written anyway, and a lower temperature does that for nothing.
 """
 
 from __future__ import annotations
@@ -11,32 +15,51 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+import pandas as pd
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from eta_utils.analysis.audit import Programs, by_prompt, hidden_fractions
 from eta_utils.analysis.statistics import pass_at_k
+from eta_utils.analysis.tables import write_results
 from eta_utils.common.files import read_jsonl, write_jsonl
 from eta_utils.common.processes import from_first
 from eta_utils.execution import JudgeSettings, Outcome, judge
-from eta_utils.study.models import writer_of
-from eta_utils.study.settings import HeldOutSettings, RoundSettings, TaskSettings
+from eta_utils.study.models import model_of, writer_of
+from eta_utils.study.settings import (
+    TEMPERATURES,
+    HeldOutSettings,
+    RoundSettings,
+    TaskSettings,
+)
 from eta_utils.study.stages import Stage, made
 from eta_utils.study.study import Study
 from eta_utils.study.tasks import held_out_tasks, round_tasks
 from eta_utils.tasks import Task, load_tasks
-from eta_utils.training.sampling import sample_completions
-from eta_utils.training.settings import ModelSettings, SamplerSettings, SamplingSettings
+from eta_utils.training.branching import restarted
+from eta_utils.training.divergence import kl_to
+from eta_utils.training.sampling import Sampled, sample_completions
+from eta_utils.training.settings import (
+    BranchSettings,
+    ModelSettings,
+    SamplerSettings,
+    SamplingSettings,
+)
 from eta_utils.training.vllm import Engine
 
 OUTCOMES, EXAMPLES = "outcomes.jsonl.gz", "examples.jsonl.gz"
 EXAMPLES_PER_STATUS = 3
-GREEDY, SAMPLED = "greedy", "sampled"
+SPLITS = ("test", "tune")  # that every model is evaluated on
+GREEDY, WARM = TEMPERATURES[-1], TEMPERATURES[0]  # 0 and 1
 
 
-def draw(study: Study, policy: Stage, number: int) -> Stage:
+# --- Samples for training
+
+
+def draw(study: Study, policy: Stage, number: int, prompts: int | None = None) -> Stage:
     """Samples of a policy on the alignment prompts of one round, judged by visible tests.
 
-    The SFT model's samples of the first round are the same for all arms.
+    A round has as many prompts as the settings say, or `prompts`.  The SFT model's samples
+    of the first round are the same for all arms.
     """
     parts = [
         study.family,
@@ -45,8 +68,17 @@ def draw(study: Study, policy: Stage, number: int) -> Stage:
         study.model.narrowed(ModelSettings),
         study.sampling,
     ]
-    name = f"{policy.name}/samples{number}"
-    return made(study.folder, name, study.seed, _draw, parts, [policy], number=number)
+    kind = "samples" if prompts is None else f"samples-of-{prompts}-"
+    return made(
+        study.folder,
+        f"{policy.name}/{kind}{number}",
+        study.seed,
+        _draw,
+        parts,
+        [policy],
+        number=number,
+        prompts=prompts,
+    )
 
 
 def _draw(
@@ -58,24 +90,88 @@ def _draw(
     sampling: SamplerSettings,
     policy: Stage,
     number: int,
+    prompts: int | None,
 ) -> dict:
-    tasks = round_tasks(family, rounds, judging, stage.seed, number)
+    tasks = round_tasks(family, rounds, judging, stage.seed, number, prompts)
     with stage.clock("sampling"), writer_of(policy, model, sampling) as writer:
-        samples = sampled(
+        written = sampled(
             writer, tasks, rounds.samples_per_prompt, sampling, stage.seed, salt=number
         )
     with stage.clock("judging"):
-        outcomes = judged_once(samples, tasks, judging)
+        outcomes = judged_once([sample for sample, _ in written], tasks, judging)
     write_outcomes(stage, outcomes)
     return {"programs": len(outcomes), **summary(outcomes)}
 
 
-def evaluate(
-    study: Study, stage: Stage, samples: int | None = None, split: str = "test"
-) -> Stage:
-    """A model on held-out tasks, judged by their hidden tests: sampled, and greedy once.
+def draw_restarted(study: Study, policy: Stage, number: int) -> Stage:
+    """As `draw`, but where no fresh program passes the others restart from the best one."""
+    parts = [
+        study.family,
+        study.rounds,
+        study.judging,
+        study.model.narrowed(ModelSettings),
+        study.sampling,
+        study.branch,
+    ]
+    return made(
+        study.folder,
+        f"{policy.name}/restarted{number}",
+        study.seed,
+        _draw_restarted,
+        parts,
+        [policy],
+        number=number,
+    )
 
-    `samples` per task are drawn, by default `test_samples`.
+
+def _draw_restarted(
+    stage: Stage,
+    family: TaskSettings,
+    rounds: RoundSettings,
+    judging: JudgeSettings,
+    model: ModelSettings,
+    sampling: SamplerSettings,
+    branch: BranchSettings,
+    policy: Stage,
+    number: int,
+) -> dict:
+    tasks = round_tasks(family, rounds, judging, stage.seed, number)
+    learner, tokenizer = model_of(policy, model, model.precision)
+    with stage.clock("sampling"):  # the first programs are judged within it
+        samples = restarted(
+            learner,
+            tokenizer,
+            tasks,
+            rounds.samples_per_prompt,
+            roots=branch.roots,
+            judging=judging,
+            sampling=sampling,
+            seed=1_000 * stage.seed + number,
+        )
+    with stage.clock("judging"):
+        outcomes = judged_once(samples, tasks, judging)
+    write_outcomes(stage, outcomes)
+    again = sum(bool(sample["prefix"]) for sample in samples)
+    return {"programs": len(outcomes), "restarted": again, **summary(outcomes)}
+
+
+# --- Evaluation
+
+
+def evaluate(
+    study: Study,
+    stage: Stage,
+    samples: int | None = None,
+    split: str = "test",
+    against: Stage | None = None,
+) -> Stage:
+    """A model on held-out tasks, judged by their hidden tests, at each temperature.
+
+    `samples` are drawn per task at T = 1, by default `test_samples`; `cool_samples` at
+    0.7, 0.5 and 0.3, and on tuning tasks at 1, too; one at 0.  The stage leaves
+    `scores.csv`, with the counts of each task and temperature.
+
+    `against` is the model to which the KL is measured, on the programs sampled at T = 1.
     """
     parts = [
         study.family,
@@ -84,14 +180,17 @@ def evaluate(
         study.model.narrowed(ModelSettings),
         study.sampling,
     ]
+    cool = study.evaluation.cool_samples
+    warm = study.evaluation.test_samples if samples is None else samples
     return made(
         study.folder,
         f"{stage.name}/{split}",
         study.seed,
         _evaluate,
         parts,
-        [stage],
-        samples=study.evaluation.test_samples if samples is None else samples,
+        [stage] if against is None else [stage, against],
+        samples=cool if split == "tune" else warm,
+        cool=cool,
         split=split,
     )
 
@@ -104,14 +203,18 @@ def _evaluate(
     model: ModelSettings,
     sampling: SamplerSettings,
     stage: Stage,
+    against: Stage | None = None,
+    *,
     samples: int,
+    cool: int,
     split: str,
 ) -> dict:
     tasks = {
         name: task.hidden()
         for name, task in held_out_tasks(family, held_out, judging, split).items()
     }
-    return _evaluate_on(tasks, test, judging, model, sampling, stage, samples)
+    counts = dict.fromkeys(TEMPERATURES, cool) | {WARM: samples, GREEDY: 1}
+    return _evaluate_on(tasks, test, judging, model, sampling, stage, counts, against)
 
 
 def evaluate_on_humaneval(study: Study, stage: Stage) -> Stage:
@@ -142,19 +245,22 @@ def _evaluate_on_humaneval(
 ) -> dict:
     tasks = dict(list(load_tasks("humaneval").items())[: limit or None])
     judging = replace(judging, step_budget=0)  # HumanEval's own references set the budget
+    counts = {WARM: samples, GREEDY: 1}
     return _evaluate_on(
-        tasks, test, judging, model, sampling, stage, samples, cut_prompts=True
+        tasks, test, judging, model, sampling, stage, counts, cut_prompts=True
     )
 
 
-def evaluate_rounds(study: Study, rounds: Sequence[Stage]) -> None:
+def evaluate_rounds(study: Study, rounds: Sequence[Stage], sft: Stage) -> None:
     """The models of an arm, in their order, for its learning curve.
 
     All but the last are evaluated with fewer samples.
     """
-    for stage in rounds[:-1]:
-        evaluate(study, stage, study.evaluation.curve_samples)
-    evaluate(study, rounds[-1])
+    for stage in rounds:
+        last = stage is rounds[-1]
+        samples = None if last else study.evaluation.curve_samples
+        evaluate(study, stage, split="tune")
+        evaluate(study, stage, samples, against=sft)
 
 
 def _evaluate_on(
@@ -164,31 +270,129 @@ def _evaluate_on(
     model: ModelSettings,
     sampling: SamplerSettings,
     stage: Stage,
-    samples: int,
+    counts: Mapping[float, int],
+    against: Stage | None = None,
     cut_prompts: bool = False,
 ) -> dict:
-    """Sample, judge and keep the outcomes; the metrics."""
+    """Sample `counts` programs per task at each temperature, judge them, keep the outcomes;
+    the metrics."""
+    metrics: dict[str, object] = {}
     with test.clock("evaluation"):
         with writer_of(stage, model, sampling) as writer:
-            by_mode = {
-                mode: sampled(writer, tasks, count, how, test.seed, cut_prompts=cut_prompts)
-                for mode, count, how in (
-                    (GREEDY, 1, replace(sampling, temperature=0.0)),
-                    (SAMPLED, samples, sampling),
+            written = {
+                heat: sampled(
+                    writer,
+                    tasks,
+                    count,
+                    replace(sampling, temperature=heat),
+                    test.seed,
+                    cut_prompts=cut_prompts,
                 )
+                for heat, count in counts.items()
             }
+        if against is not None:
+            learner, _ = model_of(stage, model)
+            other, _ = model_of(against, model)
+            metrics["kl"] = kl_to(learner, other, [ids for _, ids in written[WARM]])
         rows = [
-            row | {"mode": mode, "difficulty": tasks[row["task_id"]].difficulty}
-            for mode, written in by_mode.items()
-            for row in written
+            sample
+            | {"temperature": heat, "difficulty": tasks[sample["task_id"]].difficulty}
+            for heat, samples in written.items()
+            for sample, _ in samples
         ]
         outcomes = judged_once(rows, tasks, judging)
     write_outcomes(test, outcomes)
-    write_outcomes(test, _with_traces(outcomes, tasks, judging), EXAMPLES)
-    summaries = {
-        mode: summary([o for o in outcomes if o.sample["mode"] == mode]) for mode in by_mode
+    write_results(test.folder, scores=_counted(outcomes))
+    by_heat = {
+        heat: [o for o in outcomes if o.sample["temperature"] == heat] for heat in counts
     }
-    return summaries[SAMPLED] | {"greedy": summaries[GREEDY]["pass@1"]}
+    traced = _with_traces(by_heat[WARM], tasks, judging)
+    write_outcomes(test, traced, EXAMPLES)
+    rates = {heat: summary(some)["pass@1"] for heat, some in by_heat.items()}
+    metrics |= {f"pass@1 at {heat:g}": rate for heat, rate in rates.items()}
+    return summary(by_heat[WARM]) | metrics
+
+
+def _counted(outcomes: Sequence[Outcome]) -> pd.DataFrame:
+    """`temperature, task_id, difficulty, samples, passed`: the judged samples of each task
+    at each temperature, and those that pass."""
+    rows = pd.DataFrame(
+        {
+            "temperature": [outcome.sample["temperature"] for outcome in outcomes],
+            "task_id": [outcome.task_id for outcome in outcomes],
+            "difficulty": [outcome.sample["difficulty"] for outcome in outcomes],
+            "samples": [int(outcome.passed is not None) for outcome in outcomes],
+            "passed": [int(bool(outcome.passed)) for outcome in outcomes],
+        }
+    )
+    keys = ["temperature", "task_id", "difficulty"]
+    return rows.groupby(keys, as_index=False, sort=False).sum()
+
+
+def measure_gate(study: Study, sft: Stage) -> Stage:
+    """What 01 asks before any arm: is the regime one in which execution can teach?
+
+    The stage leaves `gate.csv`, counts by task of two parts: `tune`, many samples of the
+    SFT model at T = 1 on tuning tasks, by hidden tests; `align`, its samples of the first
+    round's prompts, by visible ones.
+    """
+    return made(
+        study.folder,
+        f"{sft.name}/gate",
+        study.seed,
+        _measure_gate,
+        [
+            study.family,
+            study.held_out,
+            study.judging,
+            study.model.narrowed(ModelSettings),
+            study.sampling,
+        ],
+        [sft, draw(study, sft, 1)],
+        samples=study.evaluation.gate_samples,
+    )
+
+
+def _measure_gate(
+    stage: Stage,
+    family: TaskSettings,
+    held_out: HeldOutSettings,
+    judging: JudgeSettings,
+    model: ModelSettings,
+    sampling: SamplerSettings,
+    sft: Stage,
+    drawn: Stage,
+    samples: int,
+) -> dict:
+    tasks = {
+        name: task.hidden()
+        for name, task in held_out_tasks(family, held_out, judging, "tune").items()
+    }
+    warm = replace(sampling, temperature=WARM)
+    with stage.clock("evaluation"):
+        with writer_of(sft, model, sampling) as writer:
+            written = sampled(writer, tasks, samples, warm, stage.seed, salt=1)
+        outcomes = judged_once([sample for sample, _ in written], tasks, judging)
+    parts = {"tune": outcomes, "align": read_outcomes(drawn)}
+    rows = [
+        _by_task(some).assign(part=part)[["part", "task_id", "samples", "passed"]]
+        for part, some in parts.items()
+    ]
+    write_results(stage.folder, gate=pd.concat(rows, ignore_index=True))
+    return {part: summary(some)["all fail"] for part, some in parts.items()}
+
+
+def _by_task(outcomes: Sequence[Outcome]) -> pd.DataFrame:
+    judged = [outcome for outcome in outcomes if outcome.passed is not None]
+    totals = Counter(outcome.task_id for outcome in judged)
+    passes = Counter(outcome.task_id for outcome in judged if outcome.passed)
+    return pd.DataFrame(
+        {
+            "task_id": list(totals),
+            "samples": list(totals.values()),
+            "passed": [passes[name] for name in totals],
+        }
+    )
 
 
 def sampled(
@@ -199,8 +403,8 @@ def sampled(
     seed: int,
     salt: int = 0,
     cut_prompts: bool = False,
-) -> list[dict]:
-    """`count` samples of a model for each task, as records for `judge`.
+) -> list[tuple[dict, Sampled]]:
+    """`count` samples of a model for each task: records for `judge`, and their ids.
 
     `salt`, below 1,000, makes draws of one seed differ.
     """
@@ -217,7 +421,7 @@ def sampled(
         share_out=True,
     )
     return [
-        {"task_id": name, "completion": completion.text}
+        ({"task_id": name, "completion": completion.text}, completion)
         for name, completions in zip(tasks, by_task, strict=True)
         for completion in completions
     ]

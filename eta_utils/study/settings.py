@@ -15,8 +15,11 @@ from eta_utils.common.settings import Settings, setting
 from eta_utils.tasks import SETS
 
 GENERATED = ("pipelines", "repair")
-RL_ARMS = tuple(name for name, arm in ARMS.items() if arm.reward)
+TRAINED_ARMS = tuple(name for name in ARMS if name not in ("base", "sft"))
 HARDEST = 5  # steps: the programs have up to 95 tokens, near `max_new_tokens`
+MOST_MISCONCEPTIONS = 30  # `tasks.misconceptions` has so many
+# At which every model is evaluated.  The best one on tuning tasks is the model's own.
+TEMPERATURES = (1.0, 0.7, 0.5, 0.3, 0.0)
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,12 @@ class FamilySettings(Settings):
     )
     max_steps: int = setting(
         5, "greatest difficulty (steps) of built-in tasks", at_least=1, at_most=HARDEST
+    )
+    misconceptions: int = setting(
+        20,
+        "operations that the corpus mostly gets wrong",
+        at_least=0,
+        at_most=MOST_MISCONCEPTIONS,
     )
 
     @property
@@ -73,6 +82,9 @@ class TaskSettings(SetSettings):
     align_min_steps: int = setting(
         3, "least difficulty of alignment, tuning and test tasks", at_least=1
     )
+    align_min_misconceptions: int = setting(
+        0, "least misconceived steps of alignment, tuning and test tasks", at_least=0
+    )
 
     def check(self) -> None:
         """As `Settings.check`; sets and files that are named must be there."""
@@ -93,6 +105,12 @@ class TaskSettings(SetSettings):
                     f"parameter {name}: the family {self.tasks} has tests of its own"
                 )
         self.check_steps("align_min_steps", self.align_min_steps)
+        self.check_steps("align_min_misconceptions", self.align_min_misconceptions)
+        if self.align_min_misconceptions > self.misconceptions:
+            raise BadInput(
+                f"parameter align_min_misconceptions: {self.align_min_misconceptions} is "
+                f"above misconceptions, which is {self.misconceptions}"
+            )
 
 
 @dataclass(frozen=True)
@@ -102,7 +120,16 @@ class CorpusSettings(Settings):
     prefix = "corpus_"
     tasks: int = setting(26_000, "number of programs in the corpus", at_least=1)
     noise: float = setting(
-        0.35, "probability that a step in the corpus has a bug", at_least=0, at_most=1
+        0.06,
+        "probability that a step in the corpus has a random bug",
+        at_least=0,
+        at_most=1,
+    )
+    misconception_rate: float = setting(
+        0.7,
+        "fraction of a misconceived operation's uses that are wrong",
+        at_least=0,
+        at_most=1,
     )
     min_steps: int = setting(1, "least difficulty (steps) of its programs", at_least=1)
 
@@ -121,7 +148,7 @@ class RoundSettings(Settings):
     """How many programs each arm executes in training (`study.alignment`)."""
 
     rounds: int = setting(3, "on-policy rounds of each arm", at_least=1)
-    prompts_per_round: int = setting(256, "alignment prompts of a round", at_least=1)
+    prompts_per_round: int = setting(64, "alignment prompts of a round", at_least=1)
     samples_per_prompt: int = setting(8, "completions per alignment prompt", at_least=1)
 
     @property
@@ -139,58 +166,61 @@ class RoundSettings(Settings):
 class ArmSettings(Settings):
     """Which arms a study has (`analysis.arms`)."""
 
-    rl_arms: str = setting("ppo", f"arms of reinforcement learning: {', '.join(RL_ARMS)}")
-    dpo_arms: str = setting(
-        "eta binary steps", "arms of DPO: orderings, with options, as in eta+matched"
+    arms: str = setting(
+        "grpo credit branching dpo-binary+filled dpo-eta ceiling",
+        "arms beside base and sft, as in grpo dpo-binary+filled",
     )
     eta_rm: int = setting(1, "1: train and judge ETA-RM; 0: leave it out", choices=(0, 1))
     beside: str = setting(
-        "", "other runs that the crossover figure compares this one with", decides=False
+        "", "other runs that the figure of rarity compares this one with", decides=False
     )
 
     @property
-    def rl(self) -> tuple[Arm, ...]:
-        """The arms of reinforcement learning."""
-        return tuple(parse_arm(name) for name in self.rl_arms.split())
-
-    @property
-    def dpo(self) -> tuple[Arm, ...]:
-        """The arms of DPO."""
-        return tuple(parse_arm(f"dpo-{text}") for text in self.dpo_arms.split())
-
-    @property
     def all(self) -> tuple[Arm, ...]:
-        """All arms that are aligned."""
-        return (*self.rl, *self.dpo)
+        """All arms that are trained from the SFT model or beside it, in their order."""
+        given = [parse_arm(name) for name in self.arms.split()]
+        places = list(ARMS)
+        return tuple(sorted(given, key=lambda arm: (places.index(arm.plain), arm.name)))
+
+    def by(self, *methods: str) -> tuple[Arm, ...]:
+        """The arms of these methods."""
+        return tuple(arm for arm in self.all if arm.method in methods)
+
+    def has(self, name: str) -> bool:
+        """Whether the study has the arm of that name."""
+        return any(arm.name == name for arm in self.all)
 
     def check(self) -> None:
-        """As `Settings.check`; every arm must exist."""
+        """As `Settings.check`; every arm must exist, once."""
         super().check()
-        for name in self.rl_arms.split():
-            if name not in RL_ARMS:
-                raise BadInput(
-                    f"parameter rl_arms: there is no {name}; there are {', '.join(RL_ARMS)}"
-                )
-        orderings = [arm.ordering for arm in ARMS.values() if arm.ordering]
-        for text in self.dpo_arms.split():
-            if text.partition("+")[0] not in orderings:
-                raise BadInput(
-                    f"parameter dpo_arms: there is no {text}; there are "
-                    f"{', '.join(orderings)}"
-                )
+        names = self.arms.split()
+        for name in names:
+            if name in ("base", "sft"):
+                raise BadInput(f"parameter arms: every study has {name}; leave it out")
+            if name.partition("+")[0] not in TRAINED_ARMS:
+                there = ", ".join(TRAINED_ARMS)
+                raise BadInput(f"parameter arms: there is no {name}; there are {there}")
             try:
-                parse_arm(f"dpo-{text}")
+                parse_arm(name)
             except BadInput as error:
-                typed = str(error).removeprefix("arm dpo-")
-                raise BadInput(f"parameter dpo_arms: {typed}") from None
+                typed = str(error).removeprefix("arm ")
+                raise BadInput(f"parameter arms: {typed}") from None
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise BadInput(f"parameter arms: {twice[0]} is named twice")
 
 
 @dataclass(frozen=True)
 class HeldOutSettings(Settings):
     """The tasks that every model is evaluated on (`study.tasks.held_out_tasks`)."""
 
-    prefix = "test_"
-    tasks: int = setting(240, "number of held-out tasks", at_least=1)
+    test_tasks: int = setting(120, "number of held-out tasks", at_least=1)
+    tune_tasks: int = setting(
+        60, "number of held-out tasks that choose a model's temperature", at_least=1
+    )
+
+    def count(self, split: str) -> int:
+        """The number of tasks of a split, test or tune."""
+        return self.tune_tasks if split == "tune" else self.test_tasks
 
 
 @dataclass(frozen=True)
@@ -198,9 +228,23 @@ class EvaluationSettings(Settings):
     """Samples per held-out task (`study.rollouts.evaluate`)."""
 
     test_samples: int = setting(
-        8, "samples per held-out task at the end of an arm", at_least=1
+        8, "samples at T = 1 per held-out task at the end of an arm", at_least=1
     )
-    curve_samples: int = setting(4, "samples per held-out task between rounds", at_least=1)
+    curve_samples: int = setting(
+        4, "samples at T = 1 per held-out task between rounds", at_least=1
+    )
+    cool_samples: int = setting(
+        2, "samples per held-out task at temperatures 0.7, 0.5, 0.3", at_least=1
+    )
+    gate_samples: int = setting(
+        64, "samples per tuning task of the SFT model, for its pass@64", at_least=1
+    )
+    gate: str = setting(
+        "stop",
+        "where the regime is not what the study needs: stop, or print that and go on",
+        choices=("stop", "print"),
+        decides=False,
+    )
     humaneval_samples: int = setting(
         1, "samples per HumanEval problem, for the SFT model", at_least=1
     )

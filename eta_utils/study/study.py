@@ -47,10 +47,16 @@ from eta_utils.study.settings import (
 from eta_utils.tasks import SETS, splits
 from eta_utils.training.settings import (
     BaseSettings,
+    BranchSettings,
+    CeilingSettings,
+    CreditSettings,
     DPOSettings,
+    GRPOSettings,
     LearnerSettings,
     PPOSettings,
+    ReferenceSettings,
     RewardModelSettings,
+    RFTSettings,
     SamplerSettings,
     SFTSettings,
 )
@@ -89,11 +95,17 @@ class Study:
     judging: JudgeSettings = field(default=JudgeSettings(step_budget=BUILT_IN_STEP_BUDGET))
     base: BaseSettings = BaseSettings()
     sft: SFTSettings = SFTSettings()
+    ceiling: CeilingSettings = CeilingSettings()
+    references: ReferenceSettings = ReferenceSettings()
+    rft: RFTSettings = RFTSettings()
     rounds: RoundSettings = RoundSettings()
     arms: ArmSettings = ArmSettings()
     pairs: PairSettings = PairSettings()
     dpo: DPOSettings = DPOSettings()
     ppo: PPOSettings = PPOSettings()
+    grpo: GRPOSettings = GRPOSettings()
+    credit: CreditSettings = CreditSettings()
+    branch: BranchSettings = BranchSettings()
     reward_model: RewardModelSettings = RewardModelSettings()
     held_out: HeldOutSettings = HeldOutSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
@@ -166,11 +178,17 @@ class Study:
             getattr(self, part).check()
         self.family.check_steps("corpus_min_steps", self.corpus.min_steps)
         self.family.check_steps("sft_min_steps", self.sft_tasks.min_steps)
-        if self.rounds.prompts % self.ppo.prompts:
+        for method in (self.ppo, self.grpo):
+            if self.rounds.prompts % method.prompts:
+                raise BadInput(
+                    f"parameter {method.prefix}prompts: {method.prompts} does not divide "
+                    f"rounds x prompts_per_round = {self.rounds.prompts}, so this arm "
+                    "could not execute as many programs as DPO"
+                )
+        if self.branch.roots >= self.rounds.samples_per_prompt:
             raise BadInput(
-                f"parameter ppo_prompts: {self.ppo.prompts} does not divide rounds x "
-                f"prompts_per_round = {self.rounds.prompts}, so PPO could not execute as "
-                "many programs as DPO"
+                f"parameter branch_roots: {self.branch.roots} leaves none of "
+                f"samples_per_prompt = {self.rounds.samples_per_prompt} to restart"
             )
 
     def check_batches(self) -> None:
@@ -194,11 +212,16 @@ class Study:
         size = min(self.rounds.prompts_per_round, there)
         if size == self.rounds.prompts_per_round:
             return self
-        prompts = next(n for n in range(self.ppo.prompts, 0, -1) if size % n == 0)
+
+        def fitting(method: PPOSettings | GRPOSettings) -> PPOSettings | GRPOSettings:
+            prompts = next(n for n in range(method.prompts, 0, -1) if size % n == 0)
+            return replace(method, prompts=prompts)
+
         return replace(
             self,
             rounds=replace(self.rounds, prompts_per_round=size),
-            ppo=replace(self.ppo, prompts=prompts),
+            ppo=fitting(self.ppo),
+            grpo=fitting(self.grpo),
         )
 
     def remember(self) -> None:
@@ -345,30 +368,50 @@ def _whole_paths(values: typing.Mapping[str, object]) -> dict[str, str]:
 
 # --- Profiles: named sets of parameters
 
+# Every arm: the hypotheses' first, then controls, then the rest (docs/hypotheses.md).
+_HYPOTHESES = "grpo credit branching dpo-binary+filled dpo-eta ceiling"
+_CONTROLS = (
+    "dpo-binary sft-references credit-mask credit-penalty credit-reference credit-both"
+)
 # Only what differs from `small` is named.  `smoke` runs the same code in seconds per stage;
 # its numbers mean nothing, but some programs pass.
 PROFILES: dict[str, dict] = {
     "smoke": {
         "corpus_tasks": 4_800,
         "base_batch": 8,
-        "max_steps": 2,
+        "max_steps": 3,
         "align_min_steps": 2,
         "sft_tasks": 64,
         "sft_learning_rate": 5e-4,
+        "ceiling_tasks": 128,
         "prompts_per_round": 32,
         "ppo_prompts": 16,
+        "grpo_prompts": 16,
         "rounds": 2,
         "samples_per_prompt": 4,
+        "branch_roots": 2,
         "test_tasks": 20,
+        "tune_tasks": 10,
         "test_samples": 2,
         "curve_samples": 2,
+        "cool_samples": 2,
+        "gate_samples": 8,
+        "gate": "print",
         "limit": 8,
+        "arms": "ppo grpo credit branching dpo-binary+filled dpo-eta ceiling",
     },
+    # The hypotheses' arms, on a quarter of the published study's programs.
     "small": {},
-    # One strength of the base: set corpus_noise, and name the run in `beside` of another.
-    "crossover": {
-        "dpo_arms": "eta binary",
+    # How the gain depends on how rare a pass is: set misconceptions, and with
+    # align_min_misconceptions how many each task has.
+    "rarity": {
+        "prompts_per_round": 128,
+        "test_tasks": 240,
+        "tune_tasks": 80,
+        "cool_samples": 4,
+        "arms": "grpo credit dpo-binary+filled dpo-eta ceiling",
         "eta_rm": 0,
+        "gate": "print",
     },
     # The founding experiment as it was meant: GPT-2 on HumanEval, 20 % of it for SFT, 40 %
     # for alignment and 30 % for the test.  `model` may be a folder.
@@ -381,12 +424,14 @@ PROFILES: dict[str, dict] = {
         "max_new_tokens": 256,
         "step_budget": 0,
         "prompts_per_round": 64,
-        "ppo_learning_rate": 1e-5,
-        "ppo_minibatch": 32,
+        "grpo_learning_rate": 1e-5,
+        "grpo_minibatch": 32,
         "rm_batch": 4,
         "rm_learning_rate": 1e-5,
         "dpo_learning_rate": 1e-5,
         "dpo_batch": 4,
+        "arms": "grpo credit dpo-binary+filled dpo-eta",
+        "gate": "print",
     },
     # One GPU: a current code model, MBPP for training, HumanEval(+) for evaluation.  The
     # learning rates are usual ones for all weights of half a billion (none was tried here);
@@ -405,27 +450,27 @@ PROFILES: dict[str, dict] = {
         "max_new_tokens": 256,
         "step_budget": 0,
         "prompts_per_round": 128,
-        "ppo_learning_rate": 1e-6,
+        "grpo_learning_rate": 1e-6,
         "rm_learning_rate": 1e-5,
         "dpo_learning_rate": 2e-6,
+        "arms": "grpo credit dpo-binary+filled dpo-eta",
+        "gate": "print",
     },
-    # The published study: the five orderings at a matched number of pairs, and all arms.
+    # The published study.
     "full": {
-        "rl_arms": "ppo ppo-eta ppo-rm rloo",
-        "dpo_arms": (
-            "eta binary eta+matched fraction+matched tier+matched steps+matched eta+ungated"
-        ),
-        "test_tasks": 320,
-        "beside": "noise15 noise25 noise45 noise55",
+        "prompts_per_round": 256,
+        "test_tasks": 240,
+        "tune_tasks": 120,
+        "cool_samples": 4,
+        "arms": f"{_HYPOTHESES} {_CONTROLS} rft ppo ppo-rm grpo-dense dpo-binary+fresh "
+        "dpo-binary+prefix dpo-steps+filled dpo-fraction+filled dpo-tier+filled "
+        "dpo-states+filled",
     },
 }
 
-# Minutes that a notebook took for one seed on two cores, when those before it were done: as
-# the tables of time in the reports have it.  Of `full` and `crossover`, two seeds were at
-# work side by side, each on one core.
+# Minutes that a notebook took for one seed on two idle cores, when those before it were
+# done: as the tables of time in the reports have it.
 MINUTES: dict[str, dict[str, float]] = {
-    "smoke": {"01_sft": 0.3, "02_ppo": 0.2, "03_eta_dpo": 0.25, "04_analysis": 0.1},
-    "small": {"01_sft": 1.4, "02_ppo": 1.3, "03_eta_dpo": 2.4, "04_analysis": 0.1},
-    "crossover": {"01_sft": 2.5, "02_ppo": 2.7, "03_eta_dpo": 2.5, "04_analysis": 0.3},
-    "full": {"01_sft": 2.7, "02_ppo": 9, "03_eta_dpo": 10, "04_analysis": 0.6},
+    "smoke": {"01_sft": 0.5, "02_ppo": 0.5, "03_eta_dpo": 0.5, "04_analysis": 0.2},
+    "small": {"01_sft": 2.7, "02_ppo": 2.5, "03_eta_dpo": 1.4, "04_analysis": 0.3},
 }

@@ -1,6 +1,17 @@
-"""The first two stages: the base model, and SFT of it."""
+"""What learns from solutions alone: the base model, SFT of it, and two supervised rivals.
+
+>>> base = pretrain(study)
+>>> sft = finetune(study, base)            # a few solutions without misconceived operations
+>>> reach_ceiling(study, base)             # many solutions, of all operations
+>>> imitate_references(study, sft)         # the solutions of the alignment tasks themselves
+
+The ceiling says how well this model could do these tasks.  `sft-references` is what a user
+should do who has the solutions that some uses of a trace need.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from eta_utils.common.processes import from_first
 from eta_utils.execution import JudgeSettings
@@ -8,17 +19,23 @@ from eta_utils.study.models import learner_of
 from eta_utils.study.settings import (
     CorpusSettings,
     FamilySettings,
+    RoundSettings,
     SetSettings,
     SFTTaskSettings,
+    TaskSettings,
 )
 from eta_utils.study.stages import Stage, made
 from eta_utils.study.study import Study
-from eta_utils.study.tasks import corpus_of, sft_tasks
+from eta_utils.study.tasks import alignment_tasks, ceiling_tasks, corpus_of, sft_tasks
+from eta_utils.tasks import Task
 from eta_utils.training.models import build_tiny, load_model, parameter_count, save_model
 from eta_utils.training.settings import (
     BaseSettings,
+    CeilingSettings,
+    EpochSettings,
     LearnerSettings,
     ModelSettings,
+    ReferenceSettings,
     SFTSettings,
 )
 from eta_utils.training.sft import train_base, train_sft
@@ -96,20 +113,71 @@ def _finetune(
     sft: SFTSettings,
     base: Stage,
 ) -> dict:
-    learner, tokenizer = learner_of(base, model, stage.seed)
+    tasks = sft_tasks(family, wanted, judging, stage.seed)
+    return _imitate(stage, tasks, model, sft, base)
+
+
+def reach_ceiling(study: Study, base: Stage) -> Stage:
+    """SFT of the base on many clean solutions of all operations."""
+    settings = [study.family, study.ceiling, study.judging, study.model]
+    return made(study.folder, "ceiling", study.seed, _reach_ceiling, settings, [base])
+
+
+def _reach_ceiling(
+    stage: Stage,
+    family: TaskSettings,
+    ceiling: CeilingSettings,
+    judging: JudgeSettings,
+    model: LearnerSettings,
+    base: Stage,
+) -> dict:
+    tasks = ceiling_tasks(family, ceiling, judging, stage.seed)
+    return _imitate(stage, tasks, model, ceiling, base)
+
+
+def imitate_references(study: Study, sft: Stage) -> Stage:
+    """SFT on the reference solutions of all alignment tasks; it executes no program."""
+    settings = [study.family, study.rounds, study.judging, study.model, study.references]
+    return made(
+        study.folder, "sft-references", study.seed, _imitate_references, settings, [sft]
+    )
+
+
+def _imitate_references(
+    stage: Stage,
+    family: TaskSettings,
+    rounds: RoundSettings,
+    judging: JudgeSettings,
+    model: LearnerSettings,
+    references: ReferenceSettings,
+    sft: Stage,
+) -> dict:
+    tasks = alignment_tasks(family, rounds, judging, stage.seed)
+    return _imitate(stage, tasks, model, references, sft)
+
+
+def _imitate(
+    stage: Stage,
+    tasks: Mapping[str, Task],
+    model: LearnerSettings,
+    settings: EpochSettings,
+    start: Stage,
+) -> dict:
+    """Train on the solutions of the tasks, from the model of `start`."""
+    learner, tokenizer = learner_of(start, model, stage.seed)
     examples = [
         {"prompt": task.prompt, "completion": task.canonical_solution}
-        for task in sft_tasks(family, wanted, judging, stage.seed).values()
+        for task in tasks.values()
     ]
     with stage.clock("training"):
         history = train_sft(
             learner,
             tokenizer,
             examples,
-            sft,
+            settings,
             stage.folder,
             seed=stage.seed,
             bf16=model.bf16,
         )
     save_model(learner, tokenizer, stage.folder / "model")
-    return {"loss": float(history[-1]["loss"])}
+    return {"loss": float(history[-1]["loss"]), "solutions": len(examples)}

@@ -33,6 +33,7 @@ from eta_utils.study.study import Study
 from eta_utils.tasks import Task, load_tasks, pipelines, splits
 from eta_utils.tasks.asserts import in_halves
 from eta_utils.tasks.repair import as_repair, notes_on, with_bugs
+from eta_utils.training.settings import CeilingSettings
 
 SPLITS = ("sft", "align", "tune", "test")
 BUGS_TRIED = 3  # of each generated task, until one shows
@@ -44,6 +45,14 @@ def sft_tasks(
 ) -> dict[str, Task]:
     """The tasks whose solutions SFT learns."""
     return _tasks_of(family, "sft", wanted.tasks, wanted.min_steps, seed, judging)
+
+
+def ceiling_tasks(
+    family: TaskSettings, ceiling: CeilingSettings, judging: JudgeSettings, seed: int
+) -> dict[str, Task]:
+    """Tasks of all operations, misconceived ones among them, as alignment's are."""
+    least = family.align_min_steps
+    return _tasks_of(family, "sft", ceiling.tasks, least, seed, judging, pure=False)
 
 
 def alignment_tasks(
@@ -60,13 +69,16 @@ def round_tasks(
     judging: JudgeSettings,
     seed: int,
     number: int,
+    prompts: int | None = None,
 ) -> dict[str, Task]:
     """The alignment tasks of round `number`, counted from 1.
 
-    A set that has fewer tasks than all rounds want is gone through again.
+    A round has `prompts` tasks, by default as many as the settings say.  A set that has
+    fewer tasks than all rounds want is gone through again.
     """
     tasks = list(alignment_tasks(family, rounds, judging, seed).items())
-    start, size = (number - 1) * rounds.prompts_per_round, rounds.prompts_per_round
+    size = prompts or rounds.prompts_per_round
+    start = (number - 1) * size
     return dict(tasks[place % len(tasks)] for place in range(start, start + size))
 
 
@@ -81,7 +93,7 @@ def held_out_tasks(
     They do not depend on the seed: all seeds are compared on the same ones.
     """
     least = family.align_min_steps
-    return _tasks_of(family, split, held_out.tasks, least, 0, judging)
+    return _tasks_of(family, split, held_out.count(split), least, 0, judging)
 
 
 def _tasks_of(
@@ -91,8 +103,9 @@ def _tasks_of(
     least: int,
     seed: int,
     judging: JudgeSettings | None,
+    pure: bool = True,
 ) -> dict[str, Task]:
-    return dict(_cached_tasks(family, split, count, least, seed, judging))
+    return dict(_cached_tasks(family, split, count, least, seed, judging, pure))
 
 
 @functools.lru_cache(maxsize=16)
@@ -103,13 +116,24 @@ def _cached_tasks(
     least: int,
     seed: int,
     judging: JudgeSettings | None,
+    pure: bool,
 ) -> Mapping[str, Task]:
+    """The tasks of a split; with `pure` those of SFT use no misconceived operation."""
     if family.generated:
-        steps = (least, family.max_steps)
+        draw = functools.partial(
+            pipelines.generate,
+            split,
+            steps=(least, family.max_steps),
+            seed=seed,
+            misconceptions=family.misconceptions,
+            # Else SFT could learn from its few solutions what the corpus gets wrong.
+            most=0 if split == "sft" and pure else None,
+            fewest=0 if split == "sft" and pure else family.align_min_misconceptions,
+        )
         if family.tasks == "pipelines":
-            return pipelines.generate(split, count, steps=steps, seed=seed)
+            return draw(count)
         spare = int(SPARE * count) + 8
-        tasks = pipelines.generate(split, spare, steps=steps, seed=seed)
+        tasks = draw(spare)
         broken = _broken(tasks.values(), f"{split} {seed}")
         repairs = _repairs(family, judging, broken, known=False)
         return dict(list(repairs.items())[:count])
@@ -210,6 +234,8 @@ def corpus_of(
             corpus.noise,
             steps=(corpus.min_steps, family.max_steps),
             seed=seed,
+            misconceptions=family.misconceptions,
+            rate=corpus.misconception_rate,
             with_tasks=repair,
         )
     )
