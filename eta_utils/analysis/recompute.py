@@ -3,8 +3,8 @@
 >>> tables_of(Path("outputs/reference"))["contrasts"]
 
 `scores/` in the run's folder has the scores, models and gate of each seed (`tables`).  Two
-more tables of parts may lie there, `labels` (counts of pairs) and `ranked` (scores of the
-reward model).  Runs on rarer and more frequent passes lie in folders of their own under
+more may lie there or beside it, `labels` (counts of pairs) and `ranked` (scores of the
+reward model).  Runs on rarer and more frequent passes have folders of their own in
 `beside/`.  Each adds its tables.
 """
 
@@ -28,7 +28,7 @@ from eta_utils.analysis.tables import (
     temperature_table,
 )
 
-# By table of parts: the columns that it must have, and the tables that follow from it.
+# By name: the columns that it must have, and the tables that follow from it.
 MADE_FROM: dict[str, tuple[list[str], dict[str, Callable]]] = {
     "labels": (["seed", "ordering", "task_id", *COUNTS], {"audit": audit_table}),
     "ranked": (

@@ -70,7 +70,7 @@ def best(scores: pd.DataFrame, models: pd.DataFrame | None = None) -> pd.DataFra
     ).merge(greedy[[*task, "greedy"]], on=task, how="left")
     columns = [*task, "difficulty", "near", "temperature", "samples", "passed"]
     at_best = at_best[[*columns, "sampled_samples", "sampled_passed", "greedy"]]
-    if models is not None:
+    if models is not None and len(models):
         at_best = at_best.merge(models[MODELS], on=_MODEL, how="left")
     return in_order(at_best, "programs", "task_id")
 
@@ -372,19 +372,20 @@ def read_folder(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]
 
 
 def read_parts(folder: Path, name: str, columns: Iterable[str]) -> pd.DataFrame:
-    """A table that each seed has a part of, as `folder`/scores/NAME0.csv or NAME0.csv.gz.
+    """A table of which each seed has a part: `folder`/scores/NAME0.csv, NAME1.csv.gz, ...
 
-    Seeds come in order.  Without any part it is empty.
+    Without parts, `folder`/NAME.csv is the whole table; without that, it is empty.
     """
     found = {
         int(number): path
         for path in folder.glob(f"scores/{name}*.csv*")
         if (number := path.name.partition(".")[0].removeprefix(name)).isdigit()
     }
-    parts = [load_table(found[number], columns) for number in sorted(found)]
-    if not parts:
+    paths = [found[number] for number in sorted(found)]
+    paths = paths or sorted(folder.glob(f"{name}.csv*"))[:1]
+    if not paths:
         return pd.DataFrame(columns=list(columns))
-    return pd.concat(parts, ignore_index=True)
+    return pd.concat([load_table(path, columns) for path in paths], ignore_index=True)
 
 
 def load_table(path: Path, columns: Iterable[str]) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """Every figure of the notebooks and the report, from tables made elsewhere.
 
->>> show(learning_curves(scores), "Pass rate against executed programs: ...")
+>>> show(learning_curves(at_best), "Pass rate against executed programs: ...")
 
 `charts` draws, `display` and `traces` show, `palette` has colours and sizes.  A figure is
 shown with a caption that reads it.  The caption's first sentence is the text for those who
@@ -9,14 +9,15 @@ do not see the figure.
 
 from eta_utils.analysis.figures.charts import (
     best_of_n,
-    crossover,
     difficulty,
     drift,
     gains,
     learning_curves,
     pass_fail,
+    rarity,
     reliability,
     statuses,
+    temperature,
     training_curves,
 )
 from eta_utils.analysis.figures.display import (
@@ -35,7 +36,6 @@ __all__ = [
     "best_of_n",
     "browse",
     "code",
-    "crossover",
     "difficulty",
     "drift",
     "folded",
@@ -44,11 +44,13 @@ __all__ = [
     "pair",
     "pass_fail",
     "program",
+    "rarity",
     "reliability",
     "sentences",
     "show",
     "statuses",
     "table",
+    "temperature",
     "three",
     "trace",
     "training_curves",

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from scipy.optimize import isotonic_regression
 
 from eta_utils.analysis.arms import parse_arm
 from eta_utils.analysis.figures.palette import (
@@ -19,22 +22,74 @@ from eta_utils.analysis.figures.palette import (
     axes_of,
     bars,
 )
-from eta_utils.analysis.statistics import mean_interval
-from eta_utils.analysis.tables import final, label, matrix
+from eta_utils.analysis.statistics import Interval
+from eta_utils.analysis.tables import final, label, matrix, pass_rate
 
+COLUMNS = 5  # of small panels
+LINE_OF_TEXT = 0.052  # of a panel's height
 LEGEND_ROOM = 0.4  # of a panel's height, above its curves
 
 
-def pass_fail(scores: pd.DataFrame) -> Figure:
-    """Fractions of sampled programs that pass and fail, by arm, from scores.
+def temperature(rows: pd.DataFrame) -> Figure:
+    """Pass@1 against the temperature of sampling, from `tables.temperature_table`.
+
+    One panel for each arm but SFT.  SFT's curve is in all of them, and a dashed line
+    across is its maximum: what lies above that line is no temperature of SFT.  A ring is
+    the temperature that most seeds chose on tuning tasks.
+    """
+    of_arms = dict(list(rows.groupby("arm", sort=False)))
+    sft = of_arms.pop("sft")
+    columns = min(COLUMNS, max(1, len(of_arms)))
+    down = max(1, -(-len(of_arms) // columns))
+    figure, axes = axes_of((WIDE[0], 0.8 + 1.2 * down), columns, down, share=True)
+    for axis, (arm, part) in zip(axes, of_arms.items(), strict=False):
+        colour = parse_arm(arm).colour
+        axis.axhline(sft["pass@1"].max(), color="black", linestyle="--", lw=0.9)
+        axis.plot(sft["temperature"], sft["pass@1"], color="black", lw=1.2)
+        axis.fill_between(
+            part["temperature"],
+            part["pass@1 low"],
+            part["pass@1 high"],
+            color=colour,
+            alpha=0.25,
+            lw=0,
+        )
+        axis.plot(part["temperature"], part["pass@1"], color=colour, marker=".", lw=1.8)
+        star = part.loc[part["chosen"].idxmax()]
+        ring = {"mfc": "none", "mec": colour, "ms": 9, "mew": 1.4}
+        axis.plot(star["temperature"], star["pass@1"], "o", **ring)
+        axis.set_title(label(arm), fontsize="small", pad=3)
+        axis.set_xticks(part["temperature"], [f"{t:g}" for t in part["temperature"]])
+        axis.tick_params(labelsize="x-small", pad=1)
+    for axis in axes[len(of_arms) :]:
+        axis.set_visible(False)
+    # A column whose last panel is empty needs the labels one row higher.
+    for axis in axes[len(of_arms) - columns : len(of_arms)]:
+        axis.tick_params(labelbottom=True)
+    axes[0].set_ylim(bottom=0)
+    figure.supxlabel("temperature of sampling", fontsize="small")
+    figure.supylabel("pass@1 on test tasks", fontsize="small")
+    grey = "#767676"
+    handles = [
+        Line2D([], [], color="black", lw=1.2, label="SFT"),
+        Line2D([], [], color="black", lw=0.9, linestyle="--", label="SFT at its best"),
+        Line2D([], [], color=grey, lw=1.8, marker=".", label="the arm"),
+        Line2D([], [], mec=grey, marker="o", mfc="none", ms=8, lw=0, label="its T*"),
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=4, fontsize="small")
+    return figure
+
+
+def pass_fail(at_best: pd.DataFrame) -> Figure:
+    """Fractions of programs that pass and fail at T*, by arm, from `tables.best`.
 
     The founding experiment had this figure.
     """
-    ends = final(scores)
+    ends = final(at_best)
     arms = list(dict.fromkeys(ends["arm"]))
     figure, [axis] = axes_of(bars(arms))
     for place, arm in enumerate(arms):
-        interval = mean_interval(matrix(ends, arm))
+        interval = pass_rate(matrix(ends, arm))
         axis.barh(place, interval.value, color=parse_arm(arm).colour)
         axis.barh(place, 1 - interval.value, left=interval.value, color="#E8E8E8")
         # A white line below the black one, which then shows on bars of any colour.
@@ -43,67 +98,110 @@ def pass_fail(scores: pd.DataFrame) -> Figure:
         axis.text(0.99, place, f"{interval.value:.0%} pass", ha="right", va="center")
     axis.set_yticks(range(len(arms)), [label(arm) for arm in arms])
     axis.invert_yaxis()
-    axis.set(xlim=(0, 1), xlabel="fraction of sampled programs on held-out tasks")
+    axis.set(xlim=(0, 1), xlabel="fraction of programs for test tasks, at T*")
     axis.grid(axis="y", visible=False)
     return figure
 
 
-def learning_curves(scores: pd.DataFrame) -> Figure:
-    """Held-out pass@1 against programs executed for training, from scores.
+def learning_curves(at_best: pd.DataFrame) -> Figure:
+    """Pass@1 at T* against programs executed for training, from `tables.best`.
 
-    Each curve begins at the SFT model, which has executed none.
+    Each curve begins at the SFT model.  Arms that execute nothing are dashed level lines.
     """
-    figure, [axis] = axes_of()
-    aligned = [arm for arm in dict.fromkeys(scores["arm"]) if arm not in ("base", "sft")]
+    figure, [axis] = axes_of((WIDE[0], WIDE[1] + 0.5))
+    arms = [arm for arm in dict.fromkeys(at_best["arm"]) if arm != "base"]
+    aligned = [arm for arm in arms if parse_arm(arm).aligned]
+    most = at_best["programs"].max()
+    start = pass_rate(matrix(at_best, "sft"))
+    ends: list[tuple[float, str, str]] = []
+    for arm in arms:
+        if arm not in aligned:
+            level = pass_rate(matrix(at_best, arm)).value
+            axis.axhline(level, color=parse_arm(arm).colour, linestyle="--", lw=1.2)
+            ends.append((level, label(arm), parse_arm(arm).colour))
     for place, arm in enumerate(aligned):
-        points = [(0, mean_interval(matrix(scores, "sft")))]
-        of_arm = scores[scores["arm"] == arm]
-        for programs, part in of_arm.groupby("programs"):
-            points.append((programs, mean_interval(matrix(part, arm))))
+        points = [(0, start)]
+        for programs, part in at_best[at_best["arm"] == arm].groupby("programs"):
+            points.append((programs, pass_rate(matrix(part, arm))))
         # Side by side, or the intervals would hide one another.
-        shift = 0.008 * scores["programs"].max() * (place - (len(aligned) - 1) / 2)
+        shift = 0.008 * most * (place - (len(aligned) - 1) / 2)
         executed = [programs + shift * (programs > 0) for programs, _ in points]
         axis.errorbar(
             executed,
             [interval.value for _, interval in points],
-            yerr=[
-                [interval.value - interval.low for _, interval in points],
-                [interval.high - interval.value for _, interval in points],
-            ],
+            yerr=ends_of([interval for _, interval in points]),
             color=parse_arm(arm).colour,
             marker=parse_arm(arm).marker,
             linestyle=parse_arm(arm).line,
             label=label(arm),
             capsize=3,
         )
-    axis.set(xlabel="programs executed for training", ylabel="sampled pass@1, held out")
-    if aligned:
-        axis.legend()
+        ends.append((points[-1][1].value, label(arm), parse_arm(arm).colour))
+    axis.set(xlabel="programs executed for training", ylabel="pass@1 at T*, test tasks")
+    axis.set_ylim(bottom=0)
+    _named(axis, ends)
     return figure
+
+
+def _named(axis: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
+    """Name each curve to the right of its end, (height, name, colour), without overlaps."""
+    low, high = axis.get_ylim()
+    lines = LINE_OF_TEXT * (high - low) * np.arange(len(ends))
+    in_turn = sorted(ends)
+    # The nearest places, by least squares, that keep the order and a line of text between
+    # two names: without these lines that is a regression that may not fall.
+    heights = isotonic_regression([end for end, *_ in in_turn] - lines).x + lines
+    for height, (end, name, colour) in zip(heights, in_turn, strict=True):
+        axis.annotate(
+            name,
+            xy=(1, end),
+            xytext=(1.06, height),
+            xycoords=axis.get_yaxis_transform(),
+            textcoords=axis.get_yaxis_transform(),
+            va="center",
+            fontsize="small",
+            arrowprops={
+                **{"arrowstyle": "-", "color": colour, "lw": 1.2},
+                **{"relpos": (0, 0.5), "shrinkA": 2, "shrinkB": 0},
+            },
+            annotation_clip=False,
+        )
+
+
+def ends_of(intervals: Sequence[Interval]) -> list[list[float]]:
+    """Distances of the intervals' ends from their values, as error bars are drawn."""
+    return [
+        [interval.value - interval.low for interval in intervals],
+        [interval.high - interval.value for interval in intervals],
+    ]
 
 
 def gains(rows: pd.DataFrame) -> Figure:
     """Paired differences with their intervals, from rows of `contrasts.contrast_table`.
 
-    Each seed is a small dot.
+    Each seed is a small dot.  A filled large dot is a difference that is shown (its
+    adjusted p is below 0.05), a hollow one is not.
     """
     figure, [axis] = axes_of((7.2, 0.9 + 0.45 * len(rows)))
     for place, row in enumerate(rows.to_dict("records")):
         axis.plot([row["low"], row["high"]], [place, place], color="#0072B2", lw=2)
-        axis.plot(row["value"], place, "o", color="#0072B2")
-        if len(row["by seed"]) > 1:
-            places = [place + 0.25] * len(row["by seed"])
-            axis.plot(row["by seed"], places, ".", color="#767676", ms=4)
+        inside = "#0072B2" if row["holm"] < 0.05 else "white"
+        axis.plot(row["value"], place, "o", color="#0072B2", mfc=inside, mew=1.5)
+        by_seed = [value for value in row["by seed"] if value is not None]
+        if len(by_seed) > 1:
+            axis.plot(by_seed, [place + 0.25] * len(by_seed), ".", color="#767676", ms=4)
     axis.axvline(0, color="black", lw=1)
     axis.set_yticks(range(len(rows)), [_title(row) for row in rows.to_dict("records")])
-    axis.set(ylim=(len(rows) - 0.5, -0.5), xlabel="difference in sampled pass@1")
+    axis.set(ylim=(len(rows) - 0.5, -0.5), xlabel="difference in pass@1 at T*")
     axis.locator_params(axis="x", nbins=7)
     return figure
 
 
 def _title(row: Mapping[str, object]) -> str:
-    part = "" if row["tasks"] == "all" else f"\n{row['tasks']}"
-    return f"{row['contrast']}, {row['programs']}{part}"
+    name = f"{row['name']}: " if row["family"] == "hypotheses" else ""
+    when = ", a third" if row["programs"] == "a third" and not name else ""
+    where = "" if row["tasks"] == "all" else f"\n{row['tasks']}"
+    return f"{name}{row['contrast']}{when}{where}"
 
 
 def statuses(counts: pd.DataFrame) -> Figure:
@@ -127,7 +225,7 @@ def statuses(counts: pd.DataFrame) -> Figure:
 
 
 def difficulty(rows: pd.DataFrame) -> Figure:
-    """Sampled pass@1 by number of steps, from rows of `tables.by_difficulty`."""
+    """Pass@1 at T* by number of steps, from rows of `tables.by_difficulty`."""
     figure, [axis] = axes_of()
     arms = list(dict.fromkeys(rows["arm"]))
     for number, (arm, part) in enumerate(rows.groupby("arm", sort=False)):
@@ -141,55 +239,50 @@ def difficulty(rows: pd.DataFrame) -> Figure:
             ],
             color=parse_arm(arm).colour,
             marker=parse_arm(arm).marker,
+            linestyle=parse_arm(arm).line,
             label=label(arm),
             capsize=2,
         )
     axis.set_xticks(sorted(set(rows["difficulty"])))
-    axis.set(xlabel="steps in the task", ylabel="sampled pass@1, held out")
-    axis.legend(fontsize="small")
+    axis.set(xlabel="steps in the task", ylabel="pass@1 at T*, test tasks")
+    axis.legend(fontsize="small", loc="center left", bbox_to_anchor=(1.01, 0.5))
     return figure
 
 
-def crossover(rows: pd.DataFrame) -> Figure:
-    """Gain of ETA-DPO over one rival against the strength of the model both began with.
+def rarity(rows: pd.DataFrame) -> Figure:
+    """The gain of a trace against how rare a pass is, from rows of `contrasts.rarity`.
 
-    `rows` are those of `contrasts.crossover` about that rival.  The first round's are above
-    those of all rounds.  A run is a large dot; a number stands for its tasks of so many
-    steps.
+    One panel for each comparison, one dot for each run.
     """
-    against = {
-        "sft": "sampled pass@1 of SFT",
-        "silent": "tasks where all of SFT's samples fail",
-    }
-    budgets = list(dict.fromkeys(rows["programs"]))
-    size = (WIDE[0], 0.4 + 2.6 * len(budgets))
-    figure, axes = axes_of(size, len(against), len(budgets), share=True)
-    for place, axis in enumerate(axes):
-        budget, x = budgets[place // 2], list(against)[place % 2]
-        _gains_against(axis, rows[rows["programs"] == budget], x)
-        if budget == budgets[-1]:
-            axis.set(xlabel=against[x])
-        if x == "sft":
-            axis.set(ylabel=f"{rows['contrast'].iloc[0]}\n{budget}")
-    return figure
-
-
-def _gains_against(axis: Axes, rows: pd.DataFrame, x: str) -> None:
-    for steps, part in rows.groupby("steps", sort=False):
-        value = part["value"]
-        whole = steps == "all"
+    panels = list(rows.groupby(["contrast", "programs"], sort=False))
+    figure, axes = axes_of((WIDE[0], SMALL[1]), max(1, len(panels)), share=True)
+    for axis, ((contrast, programs), part) in zip(axes, panels, strict=True):
         axis.errorbar(
-            part[x],
-            value,
-            yerr=[value - part["low"], part["high"] - value],
-            marker="o" if whole else f"${steps}$",
-            linestyle="none",
-            color="#009E73" if whole else "#767676",
-            elinewidth=2 if whole else 0.6,
-            markersize=7 if whole else 6,
-            zorder=3 if whole else 2,
+            part["all fail"],
+            part["value"],
+            yerr=[part["value"] - part["low"], part["high"] - part["value"]],
+            marker="o",
+            color="#009E73",
+            linestyle=":",
+            capsize=3,
         )
-    axis.axhline(0, color="black", lw=1)
+        for row in part.to_dict("records"):
+            axis.annotate(
+                row["run"],
+                (row["all fail"], row["value"]),
+                xytext=(4, 4),
+                textcoords="offset points",
+                fontsize="x-small",
+            )
+        axis.axhline(0, color="black", lw=1)
+        when = "" if programs == "all" else f"\nafter {programs} of the programs"
+        axis.set_title(f"{contrast}{when}", fontsize="small")
+        axis.margins(x=0.15)
+    axes[0].set(ylabel="difference in pass@1 at T*")
+    figure.supxlabel(
+        "fraction of alignment prompts whose samples all fail", fontsize="small"
+    )
+    return figure
 
 
 # --- Training, and the reward model
@@ -243,21 +336,23 @@ def reliability(rows: pd.DataFrame) -> Figure:
 def drift(history: pd.DataFrame, rates: pd.DataFrame) -> Figure:
     """What a reward model says of its policy, and what the held-out tasks say.
 
-    `history` has `programs` and `objective/scores` of each update; `rates` are the scores
-    of that policy's arm.
+    `history` has `programs` and `objective/scores` of each update; `rates` are the rows of
+    that policy's arm in `tables.best`.
     """
     figure, axes = axes_of(SMALL, 2)
     axes[0].plot(history["programs"], history["objective/scores"], color="#D55E00")
     axes[0].set(title="score by ETA-RM", xlabel="programs")
     points = {
-        programs: mean_interval(matrix(part, part["arm"].iloc[0]))
+        programs: pass_rate(matrix(part, part["arm"].iloc[0]))
         for programs, part in rates.groupby("programs")
     }
-    value = pd.Series({count: interval.value for count, interval in points.items()})
-    ends = [
-        [interval.value - interval.low for interval in points.values()],
-        [interval.high - interval.value for interval in points.values()],
-    ]
-    axes[1].errorbar(value.index, value, yerr=ends, marker="o", color="#009E73", capsize=3)
-    axes[1].set(title="held-out pass@1", xlabel="programs")
+    axes[1].errorbar(
+        list(points),
+        [interval.value for interval in points.values()],
+        yerr=ends_of(list(points.values())),
+        marker="o",
+        color="#009E73",
+        capsize=3,
+    )
+    axes[1].set(title="pass@1 at T*, test tasks", xlabel="programs")
     return figure
