@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 
 import pytest
@@ -73,12 +74,15 @@ def test_no_more_is_sent_than_may_wait_behind_a_batch_that_does_not_end(outcomes
         target=lambda: programs.extend(outcomes_of(executor, 10_000)), daemon=True
     )
     consumer.start()
-    consumer.join(1.0)
+    deadline = time.monotonic() + 60
+    while len(executor.sent) < BEHIND * AHEAD * WORKERS and time.monotonic() < deadline:
+        time.sleep(0.01)
+    consumer.join(0.5)  # time to send what it must not
     assert len(executor.sent) == BEHIND * AHEAD * WORKERS
     assert not programs
     first, its_outcomes = executor.sent[0]
     first.set_result(its_outcomes)
-    consumer.join(30)
+    consumer.join(120)
     assert len(programs) == 10_000
 
 
@@ -90,7 +94,7 @@ def test_no_more_is_under_way_than_the_workers_can_take(outcomes_of):
         nonlocal most
         for number in itertools.count():
             while len(executor.sent) <= number and number < 50:
-                pass
+                time.sleep(0)  # let the other thread send
             if number == 50:
                 return
             most = max(most, len(executor.sent) - number)

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import signal
-import subprocess
-import threading
-import time
-from pathlib import Path
 
+import psutil
 import pytest
 
-from eta_utils.execution import JudgeSettings, judge
+from eta_utils.execution import JudgeSettings, dispatch, judge
+from eta_utils.sandbox import pool
 from eta_utils.sandbox.pool import Worker
 from tests.conftest import ADD
 
 
 def processes_of(worker):
     return {process.pid for process in worker.processes}
+
+
+def processes_below():
+    """How many processes this one has started, and these in turn; no neighbour's count."""
+    return len(psutil.Process().children(recursive=True))
 
 
 def test_closing_a_worker_leaves_no_process_and_no_folder(rung):
@@ -31,31 +34,34 @@ def test_closing_a_worker_leaves_no_process_and_no_folder(rung):
             os.kill(pid, 0)
 
 
+def kill_our_examiners():
+    """Kill those of this process alone, since others may judge here; say how many."""
+    killed = 0
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has just ended
+            if "eta_utils.sandbox.examiner" in child.cmdline():
+                child.kill()
+                killed += 1
+    return killed
+
+
 def test_workers_that_are_killed_mid_batch_lose_nothing():
+    workers = 2
+    # A program at which two workers die is given up.  So many outcomes after the first
+    # kill, all programs that were under way then are judged, however slow the machine: no
+    # more are taken ahead, but for the batch that reaches the bound.
+    apart = dispatch.BATCH * (dispatch.AHEAD * dispatch.BEHIND * workers + 1)
     samples = [
         {"task_id": "add", "completion": f"    x = {number}\n    return a + b\n"}
-        for number in range(1_500)
+        for number in range(apart + 500)
     ]
-    killed = []
-
-    def kill_all_workers():
-        for _ in range(3):
-            time.sleep(0.9)  # longer than a worker takes to start
-            children = subprocess.run(
-                # Ours alone: other judges may be at work here.
-                ["pgrep", "-P", str(os.getpid()), "-f", "eta_utils.sandbox.examiner"],
-                capture_output=True,
-                text=True,
-            )
-            for pid in map(int, children.stdout.split()):
-                os.kill(pid, signal.SIGKILL)
-                killed.append(pid)
-
-    killer = threading.Thread(target=kill_all_workers)
-    killer.start()
-    outcomes = list(judge(samples, {"add": ADD}, JudgeSettings(workers=2), cache=False))
-    killer.join()
-    assert killed
+    outcomes = []
+    for outcome in judge(
+        samples, {"add": ADD}, JudgeSettings(workers=workers), cache=False
+    ):
+        outcomes.append(outcome)
+        if len(outcomes) in (100, 100 + apart):
+            assert kill_our_examiners() >= workers
     assert [outcome.sample for outcome in outcomes] == samples
     assert {outcome.status for outcome in outcomes} == {"passed"}
 
@@ -73,10 +79,11 @@ def test_a_thousand_programs_leave_no_process_file_or_descriptor():
         judge(samples[:50], {"add": ADD}, JudgeSettings(workers=2), cache=False)
     )  # workers are up
     descriptors = len(os.listdir("/proc/self/fd"))
-    before = len(os.listdir("/proc"))
+    before = processes_below()
     outcomes = list(judge(samples, {"add": ADD}, JudgeSettings(workers=2), cache=False))
     assert {outcome.status for outcome in outcomes} == {"passed"}
     assert len(os.listdir("/proc/self/fd")) == descriptors
-    assert abs(len(os.listdir("/proc")) - before) < 10
-    for scratch in Path("/tmp").glob("eta-sandbox-*/scratch"):
-        assert len(list(scratch.iterdir())) <= 1
+    # Each of the two zygotes may have a candidate ready for the next program, or not yet.
+    assert before >= 4 and abs(processes_below() - before) <= 2
+    for worker in pool._workers:  # of this process alone
+        assert len(list((worker.site.folder / "scratch").iterdir())) <= 1
