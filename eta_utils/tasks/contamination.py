@@ -9,6 +9,12 @@ Two tasks are alike when one of these is the same:
 - the reference solutions, whatever the names in them;
 - `WORDS` words in a row of their docstrings, as in Brown et al. 2020 (arXiv 2005.14165).
 
+Docstrings that number steps, as those of `pipelines` do, are made of a few phrases, so
+words in a row say nothing about them.  For these it is instead
+
+- the sequence of operations, whatever their numbers and letters;
+- the operations, in whatever order, which is less.
+
 What a pretrained model has read before, nobody can look up here.
 """
 
@@ -16,6 +22,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -23,6 +30,7 @@ from eta_utils.tasks.task import Task
 
 WORDS = 13  # as Brown et al. chose; shorter runs are often common phrases
 _DOCSTRING = re.compile(r'"""(.*?)"""', re.DOTALL)
+_CONSTANT = re.compile(r'\d+|"[^"]*"')  # a number or a letter in the phrase of a step
 
 
 class Overlap(NamedTuple):
@@ -36,7 +44,7 @@ class Overlap(NamedTuple):
 def overlaps(trained: Mapping[str, Task], tested: Mapping[str, Task]) -> list[Overlap]:
     """For each tested task that is like a trained one, which and why, in order.
 
-    Of several reasons the first in the list above is named, with the first trained task
+    Of several reasons the first in the lists above is named, with the first trained task
     that it holds for.
     """
     known: dict[Hashable, str] = {}  # mark -> the first trained task that has it
@@ -58,9 +66,31 @@ def _marks(task: Task) -> Iterator[tuple[str, Hashable]]:
         yield "the same solution", _nameless(task.prompt + task.canonical_solution)
     # Without a docstring, the whole prompt.
     description = "\n".join(_DOCSTRING.findall(task.prompt)) or task.prompt
+    operations = _numbered(description)
+    if operations:
+        # A tuple and a set, so that one kind of mark is never equal to the other.
+        yield "the same sequence of operations", tuple(operations)
+        counts = frozenset(Counter(operations).items())
+        yield "the same operations in another order", counts
+        return
     words = re.findall(r"\w+", description.lower())
     for start in range(len(words) - WORDS + 1):
         yield f"{WORDS} words in a row", tuple(words[start : start + WORDS])
+
+
+def _numbered(description: str) -> list[str]:
+    """The phrases of a description that is a list of numbered steps, without constants.
+
+    Empty for any other.
+    """
+    lines = [line.strip() for line in description.strip().splitlines()]
+    starts = [f"{number}. " for number in range(1, len(lines) + 1)]
+    if not all(map(str.startswith, lines, starts)):
+        return []
+    return [
+        _CONSTANT.sub("_", line.removeprefix(start))
+        for line, start in zip(lines, starts, strict=True)
+    ]
 
 
 class _Nameless(ast.NodeTransformer):
