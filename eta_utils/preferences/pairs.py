@@ -83,9 +83,7 @@ def make_pairs(
     return pairs
 
 
-def fill(
-    pairs: Sequence[dict], spare: Sequence[dict], count: int, seed: str
-) -> list[dict]:
+def fill(pairs: Sequence[dict], spare: Sequence[dict], count: int, seed: str) -> list[dict]:
     """`count` pairs: a random part of `pairs`, or all of them and as many more as it takes.
 
     The others are drawn from `spare`, pairs of the same samples.  Each pair of either kind
@@ -97,14 +95,18 @@ def fill(
     rng = random.Random(seed)
     if len(pairs) >= count:
         return [pairs[place] for place in sorted(rng.sample(range(len(pairs)), count))]
-    filled, known = list(pairs), {(pair["chosen"], pair["rejected"]) for pair in pairs}
-    others = [pair for pair in spare if (pair["chosen"], pair["rejected"]) not in known]
+    filled, known = list(pairs), {_texts(pair) for pair in pairs}
+    others = [pair for pair in spare if _texts(pair) not in known]
     every = [*pairs, *others]
     while every and len(filled) < count:
         wanted = others or every
         filled += rng.sample(wanted, min(len(wanted), count - len(filled)))
         others = []  # from here on, pairs are taken again
     return filled
+
+
+def _texts(pair: dict) -> tuple[str, str, str]:
+    return pair["prompt"], pair["chosen"], pair["rejected"]
 
 
 def sharing_prefix(outcomes: Iterable[Outcome]) -> list[Outcome]:

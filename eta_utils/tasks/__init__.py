@@ -31,10 +31,19 @@ from pathlib import Path
 
 from eta_utils.common.errors import BadInput
 from eta_utils.tasks.contamination import Overlap, overlaps
+from eta_utils.tasks.misconceptions import misconceived
 from eta_utils.tasks.sets import SETS, TaskSet, recognised, rows_of
 from eta_utils.tasks.task import Task, at_token_boundary
 
-__all__ = ["SETS", "Overlap", "Task", "at_token_boundary", "load_tasks", "overlaps"]
+__all__ = [
+    "SETS",
+    "Overlap",
+    "Task",
+    "at_token_boundary",
+    "load_tasks",
+    "misconceived",
+    "overlaps",
+]
 
 
 def load_tasks(source: str | Path) -> dict[str, Task]:

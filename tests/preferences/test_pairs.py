@@ -6,7 +6,13 @@ import pytest
 
 from eta_utils.common.errors import BadInput
 from eta_utils.execution.records import Outcome
-from eta_utils.preferences import ORDERINGS, PairSettings, make_pairs
+from eta_utils.preferences import (
+    ORDERINGS,
+    PairSettings,
+    fill,
+    make_pairs,
+    sharing_prefix,
+)
 from eta_utils.preferences.orderings import LEAST_ETA, eta, tier
 from eta_utils.tasks import Task
 
@@ -201,6 +207,97 @@ def test_the_choice_of_pairs_is_seeded_and_spreads_over_programs():
             for side in ("chosen", "rejected")
         ]
         assert len(set(used)) == 8
+
+
+# --- As many pairs as another arm
+
+
+def named(*names, prompt="p"):
+    """A pair of each name, as far as `fill` looks at it."""
+    return [{"prompt": prompt, "chosen": name, "rejected": "x"} for name in names]
+
+
+def names_in(pairs):
+    return [pair["chosen"] for pair in pairs]
+
+
+@pytest.mark.parametrize("count", range(12))
+def test_a_filled_arm_has_exactly_as_many_pairs_as_are_wanted(count):
+    assert len(fill(named(*"ab"), named(*"abcd"), count, "0 1")) == count
+
+
+def test_where_there_are_enough_pairs_a_random_part_of_them_is_taken_in_their_order():
+    pairs = named(*"abcdefgh")
+    chosen = [names_in(fill(pairs, named(*"z"), 4, f"{seed}")) for seed in range(20)]
+    assert all(len(set(some)) == 4 and some == sorted(some) for some in chosen)
+    assert len(set(map(tuple, chosen))) > 10
+    assert set().union(*chosen) == set("abcdefgh")
+
+
+def test_pairs_are_filled_up_from_the_spare_ones_before_any_is_taken_again():
+    # Two pairs, three spare ones that they are not: five names, each once, then twice.
+    pairs, spare = named(*"ab"), named(*"abcde")
+    assert names_in(fill(pairs, spare, 2, "0")) == ["a", "b"]
+    four = names_in(fill(pairs, spare, 4, "0"))
+    assert four[:2] == ["a", "b"]
+    assert len(set(four[2:])) == 2 and set(four[2:]) < set("cde")
+    assert sorted(names_in(fill(pairs, spare, 5, "0"))) == list("abcde")
+    assert sorted(names_in(fill(pairs, spare, 10, "0"))) == list("aabbccddee")
+    seven = names_in(fill(pairs, spare, 7, "0"))
+    assert set(seven) == set("abcde") and max(map(seven.count, seven)) == 2
+
+
+def test_a_spare_pair_of_another_prompt_is_another_pair_though_its_texts_are_the_same():
+    filled = fill(named("a"), named("a") + named("a", prompt="q"), 2, "0")
+    assert [pair["prompt"] for pair in filled] == ["p", "q"]
+
+
+def test_pairs_are_filled_alike_for_the_same_seed_only():
+    spare = named(*"abcdefghijklmnop")
+    first = fill(named("a"), spare, 5, "0 1")
+    assert fill(named("a"), spare, 5, "0 1") == first
+    assert any(fill(named("a"), spare, 5, f"{seed} 1") != first for seed in (1, 2, 3))
+
+
+def test_without_any_pair_there_is_nothing_to_fill_with():
+    assert fill([], [], 3, "0") == []
+
+
+# --- Pairs that share a prefix
+
+
+def restarted(text, prefix=None, task="one", status="assertion"):
+    """An outcome of a program that was given its first `prefix` characters."""
+    sample = {"task_id": task, "completion": text}
+    if prefix is not None:
+        sample["prefix"] = prefix
+    return Outcome(sample, status, status == "passed", "")
+
+
+def test_of_a_prompt_with_restarted_programs_those_with_their_prefix_stay():
+    # The best of the two roots begins with `    a = 1\n`, ten characters.
+    root, astray = restarted("    a = 1\n    b\n", 0), restarted("    c = 1\n    b\n", 0)
+    suffixes = [restarted(f"    a = 1\n    {name}\n", 10) for name in "xy"]
+    assert sharing_prefix([root, astray, *suffixes]) == [root, *suffixes]
+
+
+def test_of_a_prompt_without_restarted_programs_all_stay():
+    fresh = [restarted("    a\n", 0), restarted("    b\n", 0), restarted("    c\n")]
+    assert sharing_prefix(fresh) == fresh
+
+
+def test_the_prefix_of_one_prompt_concerns_no_other():
+    one = [restarted("    a = 1\n    x\n", 10), restarted("    c\n", 0)]
+    two = [restarted("    c\n", 0, "two"), restarted("    d\n", 0, "two")]
+    assert sharing_prefix([*two, *one]) == [*two, one[0]]
+
+
+def test_pairs_of_what_shares_a_prefix_differ_behind_it_alone():
+    passing = restarted("    a = 1\n    x\n", 10, status="passed")
+    outcomes = [restarted("    c\n", 0), passing, restarted("    a = 1\n    y\n", 10)]
+    [pair] = make_pairs(sharing_prefix(outcomes), TASKS, "binary")
+    assert pair["chosen"].endswith("\n    a = 1\n    x\n")
+    assert pair["rejected"].endswith("\n    a = 1\n    y\n")
 
 
 def test_the_oracle_says_what_it_needs():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 import pytest
 
 from eta_utils.execution import judge
@@ -9,10 +12,12 @@ from eta_utils.study import tasks as families
 from eta_utils.study.settings import CorpusSettings
 from eta_utils.study.stages import Stage
 from eta_utils.study.study import Study
-from eta_utils.study.tasks import SPLITS, corpus_of, tasks_of
-from eta_utils.tasks import load_tasks
+from eta_utils.study.tasks import SPLITS, ceiling_tasks, corpus_of, round_tasks, tasks_of
+from eta_utils.tasks import load_tasks, misconceived
+from eta_utils.training.settings import CeilingSettings
 
-FEW = {"sft_tasks": 12, "test_tasks": 12, "prompts_per_round": 6, "rounds": 2}
+FEW = {"sft_tasks": 12, "test_tasks": 12, "tune_tasks": 12}
+FEW |= {"prompts_per_round": 6, "rounds": 2}
 SMALL = Study.of(FEW)
 REPAIR = Study.of(FEW | {"tasks": "repair"})
 
@@ -36,6 +41,83 @@ def test_generated_families_give_as_many_as_are_asked_for(study, split):
     tasks = tasks_of(study, split)
     assert len(tasks) == 12
     assert set(statuses(tasks, "canonical_solution")) == {"passed"}
+
+
+# --- Which tasks have misconceived operations
+
+
+def misconceived_steps(task, count=Study().family.misconceptions):
+    """How many lines of a task's docstring ask for one of the misconceived operations."""
+    wanted = [
+        re.sub(r"\\\{\w\\\}", ".+", re.escape(step.phrase)) for step in misconceived(count)
+    ]
+    steps = re.findall(r"^    \d\. (.+)$", task.prompt, re.MULTILINE)
+    assert len(steps) == task.difficulty
+    return sum(any(re.fullmatch(each, step) for each in wanted) for step in steps)
+
+
+def test_the_tasks_of_sft_use_no_misconceived_operation_and_those_of_alignment_do():
+    study = Study.of(FEW | {"sft_tasks": 40, "prompts_per_round": 20})
+    assert {misconceived_steps(task) for task in tasks_of(study, "sft").values()} == {0}
+    for split in ("align", "tune", "test"):
+        found = [misconceived_steps(task) for task in tasks_of(study, split).values()]
+        assert sum(found) >= len(found)  # 20 of 46 operations: more than one of three steps
+
+
+def test_the_tasks_of_the_ceiling_use_misconceived_operations_as_those_of_alignment_do():
+    tasks = ceiling_tasks(SMALL.family, CeilingSettings(tasks=40), SMALL.judging, 0)
+    assert len(tasks) == 40
+    found = [misconceived_steps(task) for task in tasks.values()]
+    assert sum(found) >= 40
+    assert all(task.difficulty >= SMALL.family.align_min_steps for task in tasks.values())
+
+
+def test_alignment_and_held_out_tasks_can_be_made_to_use_several_misconceptions():
+    sparse = Study.of(FEW | {"align_min_misconceptions": 2})
+    for split in ("align", "tune", "test"):
+        found = [misconceived_steps(task) for task in tasks_of(sparse, split).values()]
+        assert min(found) >= 2
+    assert {misconceived_steps(task) for task in tasks_of(sparse, "sft").values()} == {0}
+
+
+def test_without_misconceptions_no_operation_is_kept_from_sft():
+    study = Study.of(FEW | {"sft_tasks": 40, "misconceptions": 0})
+    found = [misconceived_steps(task) for task in tasks_of(study, "sft").values()]
+    assert sum(found) > 0
+
+
+def test_the_corpus_gets_misconceived_operations_wrong_at_the_rate_that_is_asked_for():
+    wrong = {}
+    for rate in (0.0, 0.7, 1.0):
+        corpus = CorpusSettings(tasks=300, noise=0.0, misconception_rate=rate)
+        rows = corpus_of(SMALL.family, corpus, None, 0)
+        kinds = [kind for row in rows for kind in row["bugs"]]
+        assert set(kinds) <= {"misconception"}
+        wrong[rate] = len(kinds)
+    assert wrong[0.0] == 0
+    assert 0.6 < wrong[0.7] / wrong[1.0] < 0.8
+
+
+# --- Seeds and rounds
+
+
+def test_held_out_tasks_do_not_depend_on_the_seed_and_those_that_are_trained_on_do():
+    other = SMALL.with_seed(1)
+    for split in ("tune", "test"):
+        assert tasks_of(other, split) == tasks_of(SMALL, split)
+    for split in ("sft", "align"):
+        assert tasks_of(other, split) != tasks_of(SMALL, split)
+
+
+def test_rounds_share_no_task_whatever_their_size():
+    def names(number, prompts=None):
+        parts = SMALL.family, SMALL.rounds, SMALL.judging, SMALL.seed
+        return list(round_tasks(*parts, number, prompts))
+
+    whole = list(tasks_of(SMALL, "align"))
+    assert names(1) + names(2) == whole
+    assert [name for number in (1, 2, 3, 4) for name in names(number, 3)] == whole
+    assert names(3) == names(1)  # a family without more tasks is gone through again
 
 
 def test_what_is_to_be_repaired_fails_and_the_prompt_says_how():
@@ -64,8 +146,9 @@ def test_repairs_share_no_prompt_with_what_is_trained_on():
 
 
 def test_the_corpus_of_repairs_has_buggy_fixes_as_common_as_the_noise():
-    corpus = CorpusSettings(tasks=400)
-    rows = corpus_of(REPAIR.family, corpus, REPAIR.judging, REPAIR.seed)
+    corpus = CorpusSettings(tasks=400, noise=0.35)
+    family = replace(REPAIR.family, misconceptions=0)
+    rows = corpus_of(family, corpus, REPAIR.judging, REPAIR.seed)
     assert len(rows) > 300  # the others' bugs do not show
     clean = sum(not row["bugs"] for row in rows) / len(rows)
     assert 0.2 < clean < 0.5  # 0.65 to the power of 1 to 5 steps: 0.35 on average
