@@ -2,11 +2,11 @@
 
 >>> tasks = generate("test", 240, steps=(3, 5))
 >>> print(next(iter(tasks.values())).prompt)
-def solve(text):
+def solve(nums):
     """
-    1. skip the first 3 letters
-    2. write in capitals
-    3. cut to 6 letters
+    1. keep the numbers above 1
+    2. keep the odd numbers
+    3. turn each number into text
     """
 
 Everything is drawn from a seed.  Difficulty is the number of steps.  Visible tests are for
