@@ -185,7 +185,10 @@ class Study:
                     f"rounds x prompts_per_round = {self.rounds.prompts}, so this arm "
                     "could not execute as many programs as DPO"
                 )
-        if self.branch.roots >= self.rounds.samples_per_prompt:
+        restarts = any(
+            arm.method == "branching" or arm.has("prefix") for arm in self.arms.all
+        )
+        if restarts and self.branch.roots >= self.rounds.samples_per_prompt:
             raise BadInput(
                 f"parameter branch_roots: {self.branch.roots} leaves none of "
                 f"samples_per_prompt = {self.rounds.samples_per_prompt} to restart"
@@ -278,7 +281,7 @@ class Study:
         """What a notebook takes, in one sentence, before it takes it."""
         profile = self.profile
         if profile not in MINUTES:
-            return f"{notebook}: the time depends on the model of profile {profile}."
+            return f"{notebook}: how long profile {profile} takes was not measured."
         minutes = MINUTES[profile][notebook]
         took = f"{minutes:g} min" if minutes > 1 else f"{60 * minutes:.0f} s"
         return (
@@ -394,7 +397,6 @@ PROFILES: dict[str, dict] = {
         "tune_tasks": 10,
         "test_samples": 2,
         "curve_samples": 2,
-        "cool_samples": 2,
         "gate_samples": 8,
         "gate": "print",
         "limit": 8,
@@ -423,7 +425,6 @@ PROFILES: dict[str, dict] = {
         "temperature": 0.8,
         "max_new_tokens": 256,
         "step_budget": 0,
-        "prompts_per_round": 64,
         "grpo_learning_rate": 1e-5,
         "grpo_minibatch": 32,
         "rm_batch": 4,

@@ -8,11 +8,11 @@ from dataclasses import replace
 
 import pytest
 
+from eta_utils.analysis.contrasts import HYPOTHESES, SECONDARY
 from eta_utils.common.errors import BadInput
 from eta_utils.common.settings import parameters_of
 from eta_utils.preferences.orderings import ORDERINGS
-from eta_utils.study.alignment import ppo_updates
-from eta_utils.study.settings import GENERATED
+from eta_utils.study.settings import GENERATED, TRAINED_ARMS
 from eta_utils.study.study import (
     PROFILES,
     Study,
@@ -21,6 +21,7 @@ from eta_utils.study.study import (
     parts,
     read_study,
 )
+from eta_utils.tasks import misconceived
 from tests.conftest import ROOT
 
 
@@ -76,8 +77,8 @@ def test_a_parameter_like_no_other_is_named_with_where_to_look():
         ("dpo_learning_rate", "1e-4"),
         ("dpo_learning_rate", "true"),
         ("dpo_learning_rate", True),
-        ("dpo_arms", 3),
-        ("dpo_arms", ["eta", "steps"]),
+        ("arms", 3),
+        ("arms", ["grpo", "credit"]),
         ("temperature", [1.0]),
     ],
 )
@@ -112,7 +113,9 @@ def test_nan_and_infinity_are_refused_by_name(begin, name, value):
 
 
 @pytest.mark.parametrize(
-    "name", ["sft_tasks", "temperature", "max_new_tokens", "dpo_batch", "ppo_prompts"]
+    "name",
+    ["sft_tasks", "tune_tasks", "temperature", "max_new_tokens", "dpo_batch"]
+    + ["ppo_prompts", "grpo_prompts", "ceiling_epochs", "cool_samples", "branch_roots"],
 )
 def test_zero_is_refused_where_it_means_nothing(begin, name):
     with pytest.raises(
@@ -124,12 +127,31 @@ def test_zero_is_refused_where_it_means_nothing(begin, name):
 def test_zero_is_taken_where_it_means_something(begin):
     study = begin(seed=0, limit=0, workers=0, ppo_kl=0.0, dpo_nll_weight=0, corpus_noise=0)
     assert study.dpo.nll_weight == 0
+    study = begin("plain", misconceptions=0, grpo_kl=0.0, credit_penalty=0.0, eta_rm=0)
+    assert (study.family.misconceptions, study.credit.penalty) == (0, 0)
 
 
 def test_more_noise_than_1_is_refused(begin):
     with pytest.raises(BadInput, match=r"parameter corpus_noise: 1\.5 is not at most 1"):
         begin(corpus_noise=1.5)
     assert begin(corpus_noise=1).corpus.noise == 1
+
+
+def test_more_misconceptions_than_there_are_are_refused(begin):
+    with pytest.raises(BadInput, match=r"parameter misconceptions: 31 is not at most 30"):
+        begin(misconceptions=31)
+    assert misconceived(begin(misconceptions=30).family.misconceptions)
+    with pytest.raises(BadInput):
+        misconceived(31)  # the limit is where they end
+
+
+def test_tasks_cannot_have_more_misconceived_steps_than_operations_are_misconceived(begin):
+    with pytest.raises(
+        BadInput, match=r"parameter align_min_misconceptions: 1 is above mi"
+    ):
+        begin(misconceptions=0, align_min_misconceptions=1)
+    with pytest.raises(BadInput, match=r"parameter align_min_misconceptions: .*max_steps"):
+        begin(align_min_misconceptions=6)
 
 
 @pytest.mark.parametrize("changed", [{"align_min_steps": 6}, {"max_steps": 2}])
@@ -143,10 +165,25 @@ def test_more_steps_than_the_tiny_models_context_holds_are_refused(begin):
         begin(max_steps=6)
 
 
-def test_settings_with_which_ppo_could_not_execute_as_much_as_dpo_are_refused(begin):
+@pytest.mark.parametrize("name", ["ppo_prompts", "grpo_prompts"])
+def test_settings_with_which_an_arm_could_not_execute_as_much_as_dpo_are_refused(
+    begin, name
+):
     # 3 rounds x 320 prompts = 960 prompts are no multiple of 50.
-    with pytest.raises(BadInput, match=r"parameter ppo_prompts: 50 does not divide .*960"):
-        begin(rounds=3, prompts_per_round=320, ppo_prompts=50)
+    with pytest.raises(BadInput, match=rf"parameter {name}: 50 does not divide .*960"):
+        begin(rounds=3, prompts_per_round=320, **{name: 50})
+
+
+def test_as_many_roots_as_samples_are_refused_because_none_could_restart(begin):
+    with pytest.raises(BadInput, match=r"parameter branch_roots: 8 leaves none of samples"):
+        begin(branch_roots=8, samples_per_prompt=8)
+    assert begin(branch_roots=7, samples_per_prompt=8).branch.roots == 7
+    for arms in ("grpo", "dpo-binary", "dpo-binary+prefix"):
+        if "prefix" in arms:
+            with pytest.raises(BadInput, match="parameter branch_roots"):
+                begin(branch_roots=8, arms=arms)
+        else:  # nothing restarts, so roots mean nothing
+            assert begin(branch_roots=8, arms=arms).branch.roots == 8
 
 
 @pytest.mark.parametrize(
@@ -163,9 +200,36 @@ def test_a_profile_that_does_not_exist_is_refused_with_those_that_do(begin):
         begin(profile="large")
 
 
-def test_an_ordering_that_does_not_exist_is_refused_at_once(begin):
-    with pytest.raises(BadInput, match="parameter dpo_arms"):
-        begin(dpo_arms="eta stesp")
+@pytest.mark.parametrize(
+    ("arms", "reason"),
+    [
+        ("grpo dpo-stesp", "there is no dpo-stesp; there are rft, ppo, "),
+        ("grpo sft", "every study has sft; leave it out"),
+        ("grpo base", "every study has base; leave it out"),
+        ("grpo+filled", "grpo\\+filled: only arms of DPO have options"),
+        ("dpo-eta+fulled", "there is no option fulled; there are filled, fresh, prefix"),
+        ("dpo-eta+fresh+fresh", "an option is repeated"),
+        ("grpo credit grpo", "grpo is named twice"),
+    ],
+)
+def test_an_arm_that_cannot_be_is_refused_at_once(begin, tmp_path, arms, reason):
+    with pytest.raises(BadInput, match=f"parameter arms: .*{reason}") as caught:
+        begin(arms=arms)
+    assert str(caught.value).count("arm ") == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_arms_come_in_the_order_of_all_tables_however_they_are_typed(begin):
+    arms = begin(arms="ceiling dpo-eta dpo-binary+filled dpo-binary credit grpo").arms
+    assert [arm.name for arm in arms.all] == [
+        *("grpo", "credit", "dpo-binary", "dpo-binary+filled", "dpo-eta", "ceiling")
+    ]
+    assert [arm.name for arm in arms.by("grpo", "sft")] == ["grpo", "credit", "ceiling"]
+    assert arms.has("dpo-binary+filled") and not arms.has("dpo-steps")
+
+
+def test_a_study_without_arms_is_one_of_sft_alone(begin):
+    assert begin(arms="").arms.all == ()
 
 
 # --- What is remembered
@@ -206,7 +270,7 @@ def test_an_override_that_is_none_is_not_one(begin):
 
 
 def test_study_json_is_whole_and_what_the_next_begin_gives(begin, tmp_path):
-    study = begin(profile="smoke", dpo_beta=0.5, dpo_arms="eta")
+    study = begin(profile="smoke", dpo_beta=0.5, arms="dpo-eta")
     expected = set(all_parameters()) - {"run", "seed", "outputs"}
     assert set(kept(tmp_path)) == expected
     assert kept(tmp_path) == read_study(study.run_folder)
@@ -258,15 +322,27 @@ def test_every_profiles_values_are_good_and_written_as_they_are(begin, profile):
     for name, value in PROFILES[profile].items():
         assert values[name] == value
         assert usual[name] != value  # only what differs from small is named
-    assert {arm.ordering for arm in study.arms.dpo} <= set(ORDERINGS)
+    assert {arm.ordering for arm in study.arms.by("dpo")} <= set(ORDERINGS)
 
 
-def test_ppo_executes_as_many_programs_as_dpo(begin, profile):
-    study = begin(profile=profile)
-    rounds, updates = study.rounds, ppo_updates(study.rounds, study.ppo)
-    dpo = rounds.rounds * rounds.prompts_per_round * rounds.samples_per_prompt
-    assert updates * study.ppo.prompts * rounds.samples_per_prompt == dpo
-    assert rounds.programs == dpo
+def test_every_profile_has_the_arms_of_the_hypotheses(begin, profile):
+    """Tables, figures and the answer are about these; branching is left out on real models
+    and in runs on rarity, which ask nothing about it."""
+    names = {arm.name for arm in begin(profile=profile).arms.all}
+    assert {"grpo", "credit", "dpo-binary+filled", "dpo-eta"} <= names
+    if profile in ("smoke", "small", "full"):
+        assert {"branching", "ceiling"} <= names
+
+
+def test_the_published_study_has_every_arm_that_there_is(begin):
+    plain = {arm.plain for arm in begin(profile="full").arms.all}
+    assert plain == set(TRAINED_ARMS)
+
+
+def test_the_published_study_has_the_arms_of_all_contrasts(begin):
+    names = {"sft", *(arm.name for arm in begin(profile="full").arms.all)}
+    for contrast in (*HYPOTHESES, *SECONDARY):
+        assert {contrast.arm, contrast.other} <= names
 
 
 def test_profile_small_is_the_defaults(begin):
@@ -283,7 +359,8 @@ def test_profile_small_is_the_defaults(begin):
         ("sft_tasks", "64", 64),
         ("dpo_beta", "1e-3", 1e-3),
         ("dpo_beta", "1", 1.0),
-        ("dpo_arms", "eta steps", "eta steps"),
+        ("arms", "grpo dpo-eta", "grpo dpo-eta"),
+        ("gate", "print", "print"),
         ("model", "gpt2", "gpt2"),
     ],
 )
@@ -300,6 +377,7 @@ def test_text_of_the_command_line_becomes_a_value_of_the_parameters_type(name, t
         ("sft_tasks", "6.5", "a whole number"),
         ("sft_tasks", "", "a whole number"),
         ("dpo_beta", "0,1", "a number"),
+        ("gate", "go", "stop or print"),
     ],
 )
 def test_text_that_is_no_such_value_is_refused_by_name(name, text, wanted):
@@ -325,9 +403,11 @@ def test_the_defaults_are_within_their_own_limits():
     Study().check()
 
 
-def test_every_profile_says_what_each_notebook_costs(begin, profile):
-    depends = "model" in PROFILES[profile]
-    known = "time depends" if depends else "about"
+def test_every_profile_says_what_each_notebook_costs_where_that_was_measured(
+    begin, profile
+):
+    measured = profile in ("smoke", "small", "full")
+    known = "about" if measured else "was not measured"
     for path in sorted((ROOT / "notebooks").glob("0[1-4]_*.py")):
         said = begin(run=profile, profile=profile).cost(path.stem)
         assert profile in said
