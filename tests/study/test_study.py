@@ -114,8 +114,8 @@ def test_nan_and_infinity_are_refused_by_name(begin, name, value):
 
 @pytest.mark.parametrize(
     "name",
-    ["sft_tasks", "tune_tasks", "temperature", "max_new_tokens", "dpo_batch"]
-    + ["ppo_prompts", "grpo_prompts", "ceiling_epochs", "cool_samples", "branch_roots"],
+    "sft_tasks tune_tasks temperature max_new_tokens dpo_batch ppo_prompts grpo_prompts "
+    "ceiling_epochs cool_samples branch_roots".split(),
 )
 def test_zero_is_refused_where_it_means_nothing(begin, name):
     with pytest.raises(
