@@ -32,7 +32,6 @@ from eta_utils.execution.records import Outcome, from_raw
 from eta_utils.sandbox.isolation import choose_rung
 from eta_utils.sandbox.jail import RUNGS
 from eta_utils.tasks import Task
-from eta_utils.tracing.alignment import Trace
 
 # Budgets count steps, not seconds, so that a verdict depends neither on the machine nor on
 # its load.  One assert may take 4 times what the reference takes for all of them: a right
@@ -86,14 +85,17 @@ class JudgeSettings(Settings):
     )
 
 
+# The parts of a reference's trace that those of other programs are compared with (see
+# `sandbox.examination.Examination`).
+_COMPARED = ("states", "answers", "writes", "ends")
+
+
 @dataclass(frozen=True)
 class Reference:
-    """What a canonical solution that passes did: states, answers and ends by call (see
-    `sandbox.examination`), and steps."""
+    """What a canonical solution that passes did: the `_COMPARED` parts of its trace, as a
+    worker reports them, and its steps."""
 
-    states: Trace
-    answers: Trace
-    ends: Mapping[tuple[int, int], tuple[str, int]]
+    trace: dict[str, list]
     steps: int
 
 
@@ -253,13 +255,8 @@ class _References(dict):
         while name in self._solved:
             task_id, raw = next(self._coming)
             if raw["status"] == "passed":
-                states, answers = (
-                    _by_call(raw["trace"][kind]) for kind in ("states", "answers")
-                )
-                ends = {
-                    (unit, call): tuple(end) for unit, call, *end in raw["trace"]["ends"]
-                }
-                self[task_id] = Reference(states, answers, ends, raw["steps"])
+                trace = {kind: raw["trace"][kind] for kind in _COMPARED}
+                self[task_id] = Reference(trace, raw["steps"])
             if task_id == name:
                 break
         return self[name]
@@ -281,18 +278,18 @@ class _Descriptions(dict):
         told = {"prompt": task.prompt, "test": task.test, "entry_point": task.entry_point}
         compared = listed = None
         if reference:
-            packed = {"states": reference.states, "answers": reference.answers}
-            compared = packed | {"ends": reference.ends}
-            # JSON, of which the digest is made, has neither tuples as keys nor bytes.
-            listed = [
-                [kind, *call, states.hex()]
-                for kind, trace in packed.items()
-                for call, states in trace.items()
-            ] + [[*call, *end] for call, end in reference.ends.items()]
+            listed = reference.trace
+            compared = {kind: _by_call(rows) for kind, rows in listed.items()}
         self[name] = told | {"reference": compared}, key_of(told, listed).hex()
         return self[name]
 
 
-def _by_call(listed: list) -> Trace:
-    """A worker's list of [assert, call, states in hex] as (assert, call) -> states."""
-    return {(unit, call): bytes.fromhex(packed) for unit, call, packed in listed}
+def _by_call(rows: list[list]) -> dict[tuple[int, int], bytes | list]:
+    """A worker's rows of (assert, call, what was recorded) as (assert, call) -> that.
+
+    What is packed came as a text in hex.
+    """
+    return {
+        (unit, call): bytes.fromhex(what) if isinstance(what, str) else what
+        for unit, call, what in rows
+    }

@@ -42,6 +42,8 @@ STATUSES = (
 )
 
 
+# The parts of a trace that are by call (see `_readable`).
+_BY_CALL = ("states", "answers", "words", "lines", "writes", "ends", "raised")
 # Lines as Python counts them, with their ends: `str.splitlines` also breaks at form feeds.
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")
 
@@ -161,8 +163,7 @@ class Outcome:
             # JSON made line numbers, which are keys, text, and tuples lists.
             hits = {int(line): count for line, count in trace["hits"].items()}
             trace |= {"hits": hits} | {
-                name: [tuple(row) for row in trace[name]]
-                for name in ("states", "answers", "words", "lines", "ends", "raised")
+                name: [tuple(row) for row in trace[name]] for name in _BY_CALL
             }
         return cls(sample=sample, trace=trace, **own)
 
@@ -192,27 +193,31 @@ def _readable(trace: dict) -> dict:
       fingerprints of its states or marks of its answer);
     - `words`: for each call (assert, call, its states as [line, variable, value in words]);
     - `lines`: for each call (assert, call, the line that wrote each of its states);
+    - `writes`: the same with idle lines between, negative (see `tracing.departure`);
     - `ends`: for each call (assert, call, how it ended, the line that tells of it), as
       `tracing.departure.Call`; `raised`: of those that raised (assert, call, line).
     """
-    hits = {int(line): count for line, count in trace["hits"].items()}
-    as_listed = {name: [*map(tuple, trace[name])] for name in ("words", "lines", "ends")}
-    raised = [
-        (unit, call, line)
-        for unit, call, end, line in as_listed["ends"]
-        if end == "raised" and line
-    ]
-    return (
-        {"hits": hits, "asserts": trace["asserts"], "raised": raised}
-        | as_listed
-        | {
-            name: [
-                (unit, call, list(unpack(bytes.fromhex(packed))))
-                for unit, call, packed in trace[name]
-            ]
-            for name in ("states", "answers")
-        }
-    )
+    ends = [(unit, call, *end) for unit, call, end in trace["ends"]]
+    return {
+        "hits": {int(line): count for line, count in trace["hits"].items()},
+        "asserts": trace["asserts"],
+        "words": [tuple(row) for row in trace["words"]],
+        "writes": [tuple(row) for row in trace["writes"]],
+        "lines": [
+            (unit, call, [line for line in writes if line > 0])
+            for unit, call, writes in trace["writes"]
+        ],
+        "ends": ends,
+        "raised": [
+            (unit, call, line) for unit, call, end, line in ends if end == "raised" and line
+        ],
+    } | {
+        name: [
+            (unit, call, list(unpack(bytes.fromhex(packed))))
+            for unit, call, packed in trace[name]
+        ]
+        for name in ("states", "answers")
+    }
 
 
 def _result(raw: dict) -> str:
@@ -251,13 +256,13 @@ def departure_from(outcome: Outcome, reference: Outcome) -> Departure | None:
 
 def _calls(trace: dict) -> Calls:
     """What `departure` compares, from a trace as `_readable` gives it."""
-    states, lines = (
+    states, writes = (
         {(unit, call): listed for unit, call, listed in trace[name]}
-        for name in ("states", "lines")
+        for name in ("states", "writes")
     )
     return {
         (unit, call): Call(
-            states.get((unit, call), []), lines.get((unit, call), []), end, line
+            states.get((unit, call), []), writes.get((unit, call), []), end, line
         )
         for unit, call, end, line in trace["ends"]
     }

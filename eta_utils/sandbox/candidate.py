@@ -99,7 +99,7 @@ class Host:
 
     A report is a tuple: what was raised (type, message, line) or None; the value with the
     arguments after the call, or None; hits of each counter; whether one was used up; the
-    states; the line that wrote each; the states in words; what tampering was noticed.
+    states; the lines that wrote them; the states in words; what tampering was noticed.
     """
 
     current: Host | None = None  # of this process, for the audit hook
@@ -147,7 +147,7 @@ class Host:
         ):
             self.tampering = self.tampering or "builtins"
         recorder = self.recorder
-        trace = *recorder.hits(), recorder.states(), recorder.lines, recorder.words
+        trace = *recorder.hits(), recorder.states(), recorder.writes, recorder.words
         return encode((raised, value, *trace, self.tampering))[0]
 
 

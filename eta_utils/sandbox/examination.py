@@ -102,9 +102,10 @@ def failure_of(error: BaseException) -> Failure:
 class Examination:
     """The conversation with one candidate.
 
-    `trace`, `lines`, `ends`, `answers` and `words` are by call: (number of the assert,
-    number of the call within it), both from 0.  `lines` has the line that wrote each state
-    of `trace`.  `ends` has how a call ended and at which line, as `tracing.departure.Call`.
+    `trace`, `writes`, `ends`, `answers` and `words` are by call: (number of the assert,
+    number of the call within it), both from 0.  `writes` has the lines that wrote the
+    states of `trace`, as `Recorder.writes`.  `ends` has how a call ended and at which line,
+    as `tracing.departure.Call`.
     """
 
     job: dict
@@ -116,7 +117,7 @@ class Examination:
     failure: Failure | None = None
     passed_units: list[bool] = field(default_factory=list)
     trace: Trace = field(default_factory=dict)
-    lines: dict[tuple[int, int], list[int]] = field(default_factory=dict)
+    writes: dict[tuple[int, int], list[int]] = field(default_factory=dict)
     ends: dict[tuple[int, int], tuple[str, int]] = field(default_factory=dict)
     answers: Trace = field(default_factory=dict)
     words: dict[tuple[int, int], list] = field(default_factory=dict)
@@ -249,12 +250,12 @@ class Examination:
 
     def _open(self, answer: tuple) -> object:
         """Book a report's trace, then return its value or raise its exception."""
-        raised, value, hits, used_up, states, lines, words, tampering = answer
+        raised, value, hits, used_up, states, writes, words, tampering = answer
         self._tampering = self._tampering or tampering
         if self.job["traced"]:
             if self.job["keep_trace"] and len(self.words) < TRACED_CALLS:
                 self._keep(words)
-            self._book(hits, used_up, states, lines, raised[2] if raised else None)
+            self._book(hits, used_up, states, writes, raised[2] if raised else None)
         if raised:
             raise as_exception(*raised)
         return value
@@ -274,7 +275,7 @@ class Examination:
         hits: list[int],
         used_up: bool,
         states: bytes,
-        lines: list[int],
+        writes: list[int],
         raised: int | None,
     ) -> None:
         """Add up the steps and keep the states of a call.  Raises Stop over the budget.
@@ -293,7 +294,7 @@ class Examination:
         call = len(self.passed_units), self._calls
         if states and len(self.trace) < TRACED_CALLS:
             self.trace[call] = states
-            self.lines[call] = lines
+            self.writes[call] = writes
             self.truncated |= len(states) >= 8 * STATES_PER_CALL  # eight bytes each
         # Also of calls without states.  The module level is no call, unless it was the end.
         at_end = stopped or raised is not None
@@ -360,20 +361,22 @@ def _is_report(answer: object, counters: list[int]) -> bool:
     """
     if type(answer) is not tuple or len(answer) != 8:
         return False
-    raised, _, hits, _, states, lines, words, tampering = answer
+    raised, _, hits, _, states, writes, words, tampering = answer
     if raised is not None and (
         type(raised) is not tuple or [*map(type, raised)] != [str, str, int]
     ):
         return False
-    kinds = type(hits), type(states), type(lines), type(words), type(tampering)
+    kinds = type(hits), type(states), type(writes), type(words), type(tampering)
     return (
         kinds == (list, bytes, list, list, str)
         and len(hits) == len(counters)
         and all(type(count) is int for count in hits)
-        and len(states) == 8 * len(lines) <= 8 * STATES_PER_CALL
-        and all(type(line) is int for line in lines)
+        and len(writes) <= 2 * STATES_PER_CALL
+        and all(type(line) is int for line in writes)
+        # Negative ones wrote no state.  Eight bytes are a state.
+        and len(states) == 8 * sum(line > 0 for line in writes) <= 8 * STATES_PER_CALL
         # Each statement that gives a variable a value has a counter on its line.
-        and set(counters).issuperset(lines)
+        and set(counters).issuperset(map(abs, writes))
     )
 
 

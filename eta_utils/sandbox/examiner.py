@@ -150,8 +150,8 @@ def _remote(exam: Examination, name: str) -> Callable:
 def _outcome(exam: Examination, units: int, reference: dict | None) -> dict:
     """The raw outcome of an examination that is over.
 
-    `reference` has the `states`, `answers` and `ends` of the reference solution, if it has
-    one.
+    `reference` has the `states`, `answers`, `writes` and `ends` of the reference solution,
+    if it has one.
     """
     report = _report(exam.failure, exam.passed_units if exam.loaded else None, units)
     if exam.failure is None:
@@ -165,8 +165,9 @@ def _outcome(exam: Examination, units: int, reference: dict | None) -> dict:
             report["prefix"] = round(prefix(exam.trace, states), 6)
             report["closeness"] = round(closeness(exam.answers, answers), 6)
             report["constant"] = is_constant(exam.answers, answers)
-            ours = _calls(exam.trace, exam.lines, exam.ends)
-            if departs := departure(ours, _calls(states, {}, reference["ends"])):
+            ours = _calls(exam.trace, exam.writes, exam.ends)
+            theirs = _calls(states, reference["writes"], reference["ends"])
+            if departs := departure(ours, theirs):
                 report |= {"departure": departs.line, "departure_kind": departs.kind}
     report["truncated"] = exam.truncated or exam.stopped is not None
     if exam.job["keep_trace"]:
@@ -175,8 +176,8 @@ def _outcome(exam: Examination, units: int, reference: dict | None) -> dict:
             "hits": exam.hits_by_line(),
             "asserts": exam.passed_units,
             "words": [[*call, words] for call, words in exam.words.items()],
-            "lines": [[*call, lines] for call, lines in exam.lines.items()],
-            "ends": [[*call, *end] for call, end in exam.ends.items()],
+            "writes": [[*call, lines] for call, lines in exam.writes.items()],
+            "ends": [[*call, end] for call, end in exam.ends.items()],
         } | {
             name: [[*call, packed.hex()] for call, packed in trace.items()]
             for name, trace in traces.items()
@@ -186,15 +187,12 @@ def _outcome(exam: Examination, units: int, reference: dict | None) -> dict:
 
 def _calls(
     states: Trace,
-    lines: dict[tuple[int, int], list[int]],
+    writes: dict[tuple[int, int], list[int]],
     ends: dict[tuple[int, int], tuple[str, int]],
 ) -> Calls:
-    """What `departure` compares, from what an examination keeps of each call.
-
-    A reference needs no lines.
-    """
+    """What `departure` compares, from what an examination keeps of each call."""
     return {
-        call: Call(unpack(states.get(call, b"")), lines.get(call, ()), *end)
+        call: Call(unpack(states.get(call, b"")), writes.get(call, ()), *end)
         for call, end in ends.items()
     }
 

@@ -47,7 +47,8 @@ class Batch:
     A job: `task_id, program`; `budget`, `total_budget` and `budget_after_failure`, steps
     for one assert, for all, and for those after the first that fails; `processor_seconds`
     and `wall_seconds`; `traced`, `keep_trace`; `trusted`: run it where the tests run.  A
-    task: `prompt, test, entry_point, reference` (its `states, answers, ends`, or None).
+    task: `prompt, test, entry_point, reference` (its `states`, `answers`, `writes` and
+    `ends`, or None).
     """
 
     rung: str

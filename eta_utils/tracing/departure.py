@@ -1,7 +1,7 @@
 """Where does a failing program leave the execution of one that passes?
 
->>> right = Call([1, 2, 3], [], "returned")
->>> wrong = Call([1, 7, 8], [4, 5, 6], "returned")       # states, and their lines
+>>> right = Call([1, 2, 3], [4, 5, 6], "returned")       # states, and the lines of each
+>>> wrong = Call([1, 7, 8], [4, 5, 6], "returned")
 >>> departure({(0, 0): wrong}, {(0, 0): right})
 Departure(line=5, kind='value', followed=1)
 
@@ -16,12 +16,18 @@ names of variables.  A call departs at the first of these that holds:
     missing     it returned with fewer states than the          of its last state; without
                 reference, or where the reference raised        any: the first that ran
 
+A variable that is given the value that it has already makes no state.  So a line that
+wrongly changes nothing would go unseen, and the next one be named.  Hence such *idle* lines
+between the last state that agrees and the next are counted.  Where the program has more of
+them than the reference, the first beyond the reference's number is named: there the
+reference went on.
+
 The program's departure is the earliest of these lines over all calls.  Within one assert
 only the first call that departs counts: what is asked after it may depend on its answer.
 
-It names the line where a difference *shows*, which need not be the line to repair, and says
-nothing where the two go different ways: a reference that uses other intermediate values
-departs at once.  It finds no line
+It is the line where a difference *shows*, which need not be the one to repair: a wrong
+condition shows at the next state of the wrong branch.  It says nothing where the two go
+different ways: a program with other intermediate values departs at once.  No line is found
 
 - where all recorded states agree and yet an assert fails.  Fingerprints see the first items
   of a long list, and nothing of objects of the program's own classes; only the first
@@ -29,8 +35,9 @@ departs at once.  It finds no line
 - of a call that sent no report, because a clock stopped it or its process died;
 - in the bodies of generators, which run when their items are taken, after the call.
 
-A variable that is given the value that it has already makes no state.  So a line that
-wrongly changes nothing departs at the next line that does change something.
+The names of variables have one effect: whether a line is idle.  A program that uses one
+name in two functions, or for two things, has a state less where the two have the same
+value.
 """
 
 from __future__ import annotations
@@ -49,14 +56,14 @@ ENDS = ("returned", "raised", "stopped", "cut")
 class Call(NamedTuple):
     """What one call of a program left behind.
 
-    `states` are fingerprints and `lines` the lines that wrote them.  `end` is one of
-    `ENDS`.  `line`, 0 where it is not known: for a call that raised, where; for one that
-    was stopped, the line that ran most often in it; for one without states, the first line
-    that ran.
+    `states` are fingerprints; `writes` are the lines that wrote them, and negative the idle
+    ones between them, as `Recorder.writes`.  `end` is one of `ENDS`.  `line`, 0 where it is
+    not known: for a call that raised, where; for one that was stopped, the line that ran
+    most often in it; for one without states, the first line that ran.
     """
 
     states: Sequence[int]
-    lines: Sequence[int]
+    writes: Sequence[int]
     end: str
     line: int = 0
 
@@ -89,7 +96,7 @@ def departure(calls: Calls, reference: Calls) -> Departure | None:
         followed += agreeing
         if kind := _kind(ours, theirs, agreeing):
             departed = place[0]
-            if line := _line(ours, kind, agreeing):
+            if line := _line(ours, theirs, kind, agreeing):
                 found.append((line, kind))
     if not found:
         return None
@@ -122,13 +129,26 @@ def _kind(ours: Call, theirs: Call, agreeing: int) -> str | None:
     return "missing" if theirs.end == "raised" else None
 
 
-def _line(call: Call, kind: str, agreeing: int) -> int:
+def _line(ours: Call, theirs: Call, kind: str, agreeing: int) -> int:
     """The line of a departure; 0 where it is not known."""
+    if kind == "stopped" or (kind == "raise" and ours.line):
+        return ours.line
+    idle = _idle(ours.writes, agreeing)
+    expected = len(_idle(theirs.writes, agreeing))
+    if len(idle) > expected:
+        return idle[expected]
+    wrote = [line for line in ours.writes if line > 0]
     if kind == "value":
-        return call.lines[agreeing]
-    if kind != "missing" and call.line:
-        return call.line
-    if kind == "stopped":
-        return 0
+        return wrote[agreeing]
     # Also of a call that raised outside of the program's text, over its answer for one.
-    return call.lines[-1] if call.lines else call.line
+    return wrote[-1] if wrote else ours.line
+
+
+def _idle(writes: Sequence[int], agreeing: int) -> list[int]:
+    """The idle lines between state number `agreeing`, from 1, and the next."""
+    states, idle = 0, []
+    for line in writes:
+        states += line > 0
+        if states == agreeing and line < 0:
+            idle.append(-line)
+    return idle

@@ -99,7 +99,9 @@ class Recorder:
         self._names = [*_NAMES[:counters], *more]
         self._before = [0] * counters  # hits under earlier budgets
         self._states: list[int] = []
-        self.lines: list[int] = []  # of the program, that wrote each state
+        # The line that wrote each state, in their order.  Between them and negative: idle
+        # lines, which gave a variable the value that it had already and left no state.
+        self.writes: list[int] = []
         self._in_words = in_words
         self.words: list[tuple[int, str, str]] = []  # (line, variable, value) of each state
         self._last: dict[str, int] = {}  # the last state of each variable
@@ -124,7 +126,7 @@ class Recorder:
             self._before, _ = self.hits()
             self._allow(budget)
         self._states.clear()
-        self.lines.clear()
+        self.writes.clear()
         self.words.clear()
         self._last.clear()
         self._namespace["_eta_see"] = self._see
@@ -139,11 +141,13 @@ class Recorder:
         if self._last.get(name) != mark:
             self._last[name] = mark
             self._states.append(mark)
-            self.lines.append(line)
+            self.writes.append(line)
             if self._in_words:
                 self.words.append((line, name, describe(value)))
             if len(self._states) >= STATES_PER_CALL:  # enough: see nothing more
                 self._namespace["_eta_see"] = is_
+        elif len(self.writes) - len(self._states) < STATES_PER_CALL:
+            self.writes.append(-line)
 
     def states(self) -> bytes:
         """The states of the current call, eight bytes each."""
