@@ -50,6 +50,7 @@ import time
 import types
 import warnings
 from collections.abc import Callable, Collection, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -266,6 +267,40 @@ class Trainer(GRPOTrainer):
         elif model is not self.ref_model:
             self.entropies = entropies
         return logprobs, entropies, None
+
+    # --- One optimiser step
+
+    def compute_loss(
+        self, model: PreTrainedModel, inputs: dict[str, Tensor], *_: object, **__: object
+    ) -> Tensor:
+        """TRL's loss of a minibatch, by micro-batches: memory holds one of them at a time.
+
+        Each is TRL's mean over its tokens, weighted by its share of the minibatch's tokens.
+        All but the last have gone backward already when this returns.  So the result has
+        the value of the whole and the gradients of the last.
+        """
+        tokens = (inputs["completion_mask"] * inputs.get("tool_mask", 1)).sum(1)  # (B,)
+        lengths = inputs["prompt_mask"].sum(1) + inputs["completion_mask"].sum(1)
+        parts = ppo.micro_batches(lengths.tolist(), self.token_limit)
+        weights = [tokens[rows].sum() / tokens.sum().clamp(min=1) for rows in parts]
+        done = torch.zeros((), device=tokens.device)
+        for rows, weight in zip(parts, weights, strict=True):
+            part = {
+                name: value[rows] if isinstance(value, Tensor) and value.dim() else value
+                for name, value in inputs.items()
+            }
+            last = rows is parts[-1]
+            # Processes exchange gradients once, with the last micro-batch.
+            with nullcontext() if last else self.accelerator.no_sync(model):
+                loss = super().compute_loss(model, part) * weight
+                if not last:
+                    self.accelerator.backward(loss)
+                    done += loss.detach()
+        clipped = self._metrics["train"]["clip_ratio/region_mean"]
+        clipped[-len(parts) :] = [
+            sum(float(w) * c for w, c in zip(weights, clipped[-len(parts) :], strict=True))
+        ]
+        return loss + done
 
     # --- History
 
