@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from eta_utils.common.errors import BadInput
 from eta_utils.study.alignment import align
+from eta_utils.study.near import near_duplicates
 from eta_utils.study.reward_model import NAME as REWARD_MODEL
 from eta_utils.study.reward_model import judge_eta_rm, train_eta_rm
-from eta_utils.study.near import near_duplicates
 from eta_utils.study.rollouts import (
     SPLITS,
     draw,

@@ -245,8 +245,11 @@ def read_statuses(study: Study) -> pd.DataFrame:
 
 
 def copy_runs_beside(study: Study) -> None:
-    """Copy what the runs named in `beside` have kept, so that this run's folder has all that
-    its tables are made from.  A run that is not there is left out."""
+    """Copy what the runs named in `beside` have kept.
+
+    This run's folder then has all that its tables are made from.  A run that is not there
+    is left out.
+    """
     for name in study.arms.beside.split():
         kept = Path(study.place.outputs) / name / SCORES
         if kept.exists():

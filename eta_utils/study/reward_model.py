@@ -11,7 +11,7 @@ from eta_utils.analysis.tables import write_results
 from eta_utils.execution import JudgeSettings, Outcome
 from eta_utils.preferences import PairSettings, make_pairs
 from eta_utils.preferences.orderings import tier
-from eta_utils.study.rollouts import SAMPLED, draw, evaluate, judged_once, read_outcomes
+from eta_utils.study.rollouts import WARM, draw, evaluate, judged_once, read_outcomes
 from eta_utils.study.settings import HeldOutSettings, RoundSettings, TaskSettings
 from eta_utils.study.stages import Stage, made
 from eta_utils.study.study import Study
@@ -95,7 +95,7 @@ def _judge(
     test: Stage,
 ) -> dict:
     tasks = held_out_tasks(family, held_out, judging)
-    outcomes = [o for o in read_outcomes(test) if o.sample["mode"] == SAMPLED]
+    outcomes = [o for o in read_outcomes(test) if o.sample["temperature"] == WARM]
     with stage.clock("evaluation"):
         samples = [outcome.sample for outcome in outcomes]
         visible = judged_once(samples, tasks, judging)
