@@ -123,10 +123,10 @@ def _kind(ours: Call, theirs: Call, agreeing: int) -> str | None:
     as_far = agreeing == len(theirs.states)
     if ours.end == "raised":
         return None if as_far and theirs.end == "raised" else "raise"
-    # It returned.  Where the recording ended early, the states after it are not known.
-    if not as_far:
-        return "missing" if agreeing < STATES_PER_CALL else None
-    return "missing" if theirs.end == "raised" else None
+    # It returned.  Behind the last state that is recorded nothing is known.
+    if agreeing == STATES_PER_CALL or (as_far and theirs.end != "raised"):
+        return None
+    return "missing"
 
 
 def _line(ours: Call, theirs: Call, kind: str, agreeing: int) -> int:
