@@ -8,6 +8,8 @@ An ordering sees the visible tests; the hidden ones say who is right.  Every pai
 distinct programs for one prompt counts, not only the few that are trained on.  It is done
 before any training: an ordering that mislabels pairs teaches the wrong thing.
 
+What a trace says of the place is audited apart: `count_departures` and `departures`.
+
 An argument `prompts` maps the task of each prompt to its `Programs`.  A matrix (N, N)
 compares program i (rows) with program j (columns) of one prompt.
 """
@@ -43,6 +45,13 @@ SHARES = {
     "padded": ("padded", "made"),
 }
 COUNTS = sorted({name for share in SHARES.values() for name in share})
+# The same for the audit of departing lines: "failing" are programs that compile and fail.
+DEPARTURE_SHARES = {
+    "departure found": ("found", "failing"),
+    "is the raising line": ("raising", "found"),
+    "is the first differing line": ("differing", "found"),
+}
+DEPARTURE_COUNTS = sorted({name for share in DEPARTURE_SHARES.values() for name in share})
 
 
 # --- Programs, judged by visible and by hidden tests
@@ -235,6 +244,70 @@ def tied(
                 pair = programs.outcomes[winner], programs.outcomes[loser]
                 widest[kind] = (most, name, *pair)
     return {kind: widest[kind][1:] for kind in ("right", "wrong") if kind in widest}
+
+
+# --- Departing lines
+
+
+def count_departures(
+    outcomes: Iterable[Outcome], tasks: Mapping[str, Task]
+) -> pd.DataFrame:
+    """One row for each task: `task_id` and `DEPARTURE_COUNTS` of its distinct programs.
+
+    These counts are all that `departures` needs.  Programs that pass or do not compile, and
+    tasks without a reference that passes, are left out.
+    """
+    counts: dict[str, dict[str, int]] = {}
+    seen: set[tuple[str, str]] = set()
+    for outcome in outcomes:
+        task = tasks[outcome.task_id]
+        program = task.program(outcome.sample)
+        compiles = outcome.passed is False and outcome.status != "syntax"
+        has_reference = outcome.progress is not None
+        if not (compiles and has_reference) or (task.task_id, program) in seen:
+            continue
+        seen.add((task.task_id, program))
+        row = counts.setdefault(task.task_id, dict.fromkeys(DEPARTURE_COUNTS, 0))
+        row["failing"] += 1
+        if outcome.departure is not None:
+            reference = task.prompt + task.canonical_solution
+            row["found"] += 1
+            row["raising"] += outcome.departure == outcome.line
+            row["differing"] += outcome.departure == _first_difference(program, reference)
+    rows = [{"task_id": name} | row for name, row in counts.items()]
+    return pd.DataFrame(rows, columns=["task_id", *DEPARTURE_COUNTS])
+
+
+def departures(counts: pd.DataFrame) -> pd.DataFrame:
+    """How often the trace names a line, and whether it was needed for that: one row.
+
+    Each fraction has `low` and `high`, the ends of its interval over tasks; a task under
+    several seeds counts as several.
+
+    Of the `failing` programs that compile, `departure found` is the fraction in which a
+    departing line is found (see `tracing.departure`).  Of these lines, `is the raising
+    line` is the fraction that the first failing line alone, a traceback's, would name
+    without any trace.  `is the first differing line` is the fraction that a comparison of
+    the texts with the reference's would name.  That says something only of programs that
+    are written line by line as the reference is, as the built-in family's are.
+    """
+    row: dict[str, object] = {"failing": int(counts["failing"].sum())}
+    for share, (some, whole) in DEPARTURE_SHARES.items():
+        row |= ratio_interval(counts[some], counts[whole]).named(share)
+    return pd.DataFrame([row])
+
+
+def _first_difference(program: str, reference: str) -> int | None:
+    """The first line, from 1, of a program's text that is not the reference's there.
+
+    Blanks at the ends of lines do not count.  None where all lines of the program are.
+    """
+    # As Python counts lines: `splitlines` also breaks at form feeds.
+    ours, theirs = (text.rstrip().split("\n") for text in (program, reference))
+    for number, line in enumerate(ours, 1):
+        if number > len(theirs) or line.rstrip() != theirs[number - 1].rstrip():
+            return number
+    return None
 
 
 def _count(programs: Programs, ordering: Ordering) -> dict[str, int]:

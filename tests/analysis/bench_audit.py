@@ -7,27 +7,37 @@ HumanEval samples will do) by the first half of each task's asserts and by the s
 eta's weights to the even-numbered tasks alone.  Prints the audit of each ordering on the
 even-numbered tasks, on the odd-numbered ones, which nothing was chosen on, and on all.
 Then does the same with all of HumanEval's asserts visible, and 40 of HumanEval+'s inputs
-hidden.
+hidden.  Prints how often a failing program's departing line is found, and how often that is
+the line where it raised.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from scipy.optimize import minimize
 
-from eta_utils.analysis.audit import Programs, audit_table, by_halves, by_hidden, count
+from eta_utils.analysis.audit import (
+    Programs,
+    audit_table,
+    by_halves,
+    by_hidden,
+    count,
+    count_departures,
+    departures,
+)
 from eta_utils.analysis.tables import joined
 from eta_utils.common.files import read_jsonl
 from eta_utils.execution import judge
 from eta_utils.execution.records import Outcome
 from eta_utils.preferences.orderings import tier
-from eta_utils.tasks import load_tasks
+from eta_utils.tasks import Task, load_tasks
 from eta_utils.tasks.asserts import counted
 from tests.conftest import ROOT
 
@@ -57,7 +67,10 @@ def main() -> None:
     counts = count(programs, NAMES)
     for title, part in (("even-numbered", even), ("odd-numbered", odd), ("all", programs)):
         show(f"{title} tasks", counts[counts["task_id"].isin(part)])
-    plus = against_humaneval_plus(samples)
+    tasks = load_tasks("humaneval")
+    outcomes = list(judge(samples, tasks, progress=True))
+    show_departures(outcomes, tasks)
+    plus = against_humaneval_plus(outcomes, tasks)
     show("HumanEval+ hidden, all tasks", count(plus, NAMES))
     odd = {name: some for name, some in plus.items() if _number(name) % 2}
     show("HumanEval+ hidden, odd-numbered tasks", count(odd, NAMES))
@@ -71,16 +84,24 @@ def show(title: str, counts: pd.DataFrame) -> None:
     )
 
 
+def show_departures(outcomes: Sequence[Outcome], tasks: Mapping[str, Task]) -> None:
+    """Print the audit of departing lines, and how many there are of each kind."""
+    table = joined(departures(count_departures(outcomes, tasks)))
+    print(f"\ndeparting lines, all asserts visible\n{table.to_string(index=False)}")
+    kinds = Counter(outcome.departure_kind for outcome in outcomes if outcome.departure)
+    print(", ".join(f"{kind} {number:,}" for kind, number in kinds.most_common()))
+
+
 def read_samples(path: Path) -> list[dict]:
     """The distinct programs of a file of HumanEval samples."""
     rows = ((row["task_id"], row["completion"]) for _, row in read_jsonl(path))
     return [{"task_id": name, "completion": text} for name, text in dict.fromkeys(rows)]
 
 
-def against_humaneval_plus(samples: list[dict]) -> dict[str, Programs]:
+def against_humaneval_plus(
+    outcomes: Sequence[Outcome], tasks: Mapping[str, Task]
+) -> dict[str, Programs]:
     """Programs by all of HumanEval's asserts, and by HumanEval+'s inputs as hidden ones."""
-    tasks = load_tasks("humaneval")
-    outcomes = list(judge(samples, tasks, progress=True))
     hidden = {name: counted(task) for name, task in load_tasks("humaneval+").items()}
     return by_hidden(outcomes, hidden, tasks, progress=True)
 

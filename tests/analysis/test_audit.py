@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,8 @@ from eta_utils.analysis.audit import (
     by_margin,
     by_prompt,
     count,
+    count_departures,
+    departures,
     hidden_fractions,
     tied,
 )
@@ -170,3 +173,66 @@ def test_where_the_tests_are_tied_the_surest_right_and_wrong_pairs_are_found():
     _, winner, loser = examples["wrong"]
     assert (winner.steps, loser.steps) == (20, 5)
     assert tied({"one": many}, "fraction") == {}
+
+
+# --- Departing lines
+
+REFERENCE = Task(
+    "one", "def one():\n", "one", "", "    a = 1\n    b = 2\n    return a + b\n"
+)
+
+
+def failing(text, departure=None, line=None, **fields):
+    """A failing program of a task with a reference."""
+    status = "assertion" if line is None else "exception"
+    kinds = {"departure_kind": departure and "value", "progress": 0.5}
+    return outcome(
+        1, text=text, status=status, departure=departure, line=line, **kinds | fields
+    )
+
+
+def departing(*outcomes, task=REFERENCE):
+    [row] = departures(count_departures(outcomes, {"one": task})).to_dict("records")
+    return row
+
+
+def test_departing_lines_are_counted_among_failing_programs_that_compile():
+    row = departing(
+        failing("    a = 1\n    b = 3\n    return a + b\n", 3),
+        failing("    a = 1\n    return 3\n", 2),
+        failing("    a = x\n", 2, line=2),
+        failing("    return []\n"),  # none is found
+        outcome(4, text="    return 3\n", progress=1.0),
+        outcome(0, text="    return (\n", status="syntax", progress=0.0),
+        outcome(0, text="    judge\n", status="judge_error"),
+    )
+    assert row["failing"] == 4
+    assert row["departure found"] == 3 / 4
+    assert row["is the raising line"] == pytest.approx(1 / 3)
+    # Lines 3, 3 and 2 are the first that differ; 3, 2 and 2 depart.
+    assert row["is the first differing line"] == pytest.approx(2 / 3)
+
+
+def test_departures_of_one_text_count_once():
+    wrong = failing("    a = 1\n    b = 3\n", 3)
+    assert departing(wrong, wrong)["failing"] == 1
+
+
+def test_tasks_without_a_reference_are_no_failure_to_find_a_line():
+    row = departing(failing("    return 1\n", progress=None))
+    assert row["failing"] == 0
+    assert math.isnan(row["departure found"])
+
+
+def test_a_program_that_ends_early_differs_in_none_of_its_lines():
+    # What is missing is the reference's last line; the departure names the one before.
+    row = departing(failing("    a = 1\n    b = 2  \n", 3))
+    assert row["is the first differing line"] == 0
+
+
+def test_intervals_of_departures_are_over_tasks():
+    tasks = {name: replace(REFERENCE, task_id=name) for name in ("one", "two")}
+    found = [failing(f"    return {n}\n", 2, task="one") for n in range(40)]
+    lost = [failing(f"    return {n}\n", task="two") for n in range(40)]
+    [row] = departures(count_departures(found + lost, tasks)).to_dict("records")
+    assert [row[f"departure found{end}"] for end in ("", " low", " high")] == [0.5, 0, 1]
