@@ -23,7 +23,9 @@ methods allow for that:
   interval.
 
 With one seed, either speaks about tasks alone.  `python -m tests.analysis.bench_coverage`
-prints how often each holds the truth in simulated studies.
+prints how often each holds the truth in simulated studies: `crossed_t` in 94 to 97 % with
+four seeds or twelve, the bootstrap in 85 % with four seeds that differ much and in 98 % and
+more where the rest dominates, and a plain t over seeds in 89 % and less where tasks matter.
 """
 
 from __future__ import annotations
@@ -270,14 +272,13 @@ def _variance(
     by_seed: tuple[float, int], by_task: tuple[float, int], rest: tuple[float, int]
 ) -> tuple[float, float]:
     """The variance of one deviation of the mean, and its degrees of freedom."""
-    # By chance MS_seed or MS_task can be below MS_rest.  The difference would then count a
-    # component as negative, which no variance is: the estimate could even be 0.  So it is
-    # never below the larger of the two.  That one alone is then the estimate, and has its
-    # own degrees of freedom.
-    larger = max(by_seed, by_task)
-    sum_of_both = by_seed[0] + by_task[0] - rest[0]
+    # By chance MS_seed or MS_task can be below MS_rest.  Their sum less MS_rest would then
+    # count a component as negative, which no variance is: the estimate could even be 0.
+    # So that component is taken as 0, and the estimate is never below the largest of the
+    # mean squares.  That one alone is then the estimate, with its own degrees of freedom.
     if min(by_seed[0], by_task[0]) <= rest[0]:
-        return larger[0], larger[1]
+        return max(by_seed, by_task, rest)
+    sum_of_both = by_seed[0] + by_task[0] - rest[0]
     terms = sum(square**2 / free for square, free in (by_seed, by_task, rest))
     return sum_of_both, sum_of_both**2 / terms
 

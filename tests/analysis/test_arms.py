@@ -17,10 +17,10 @@ def test_an_arm_without_options_is_its_entry_in_the_registry():
 
 
 def test_options_stand_behind_plus_signs_and_change_the_line_not_the_colour():
-    arm = parse_arm("dpo-eta+matched")
+    arm = parse_arm("dpo-eta+filled")
     assert (arm.ordering, arm.method, arm.plain) == ("eta", "dpo", "dpo-eta")
-    assert arm.has("matched") and not arm.has("ungated")
-    assert arm.label == "ETA-DPO, matched"
+    assert arm.has("filled") and not arm.has("fresh")
+    assert arm.label == "ETA-DPO, filled"
     assert arm.colour == ARMS["dpo-eta"].colour
     assert arm.line != ARMS["dpo-eta"].line
 
@@ -35,16 +35,16 @@ def test_every_arm_can_be_made():
         assert arm.method in {"base", "sft", *METHODS}
         assert not arm.ordering or arm.ordering in ORDERINGS
         assert bool(arm.ordering) == (arm.method == "dpo")
-        assert bool(arm.reward) == (arm.method in ("ppo", "rloo"))
+        assert bool(arm.reward) == (arm.method in ("rft", "ppo", "grpo", "branching"))
 
 
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("dpo-stesp", "there is no arm dpo-stesp; there are base, sft, ppo"),
-        ("dpo-eta+lines", "there is no option lines; there are matched, ungated"),
-        ("dpo-eta+matched+matched", "repeated"),
-        ("ppo+matched", "only arms of DPO have options"),
+        ("dpo-stesp", "there is no arm dpo-stesp; there are base, sft, rft, ppo"),
+        ("dpo-eta+lines", "there is no option lines; there are filled, fresh"),
+        ("dpo-eta+filled+filled", "repeated"),
+        ("ppo+filled", "only arms of DPO have options"),
     ],
 )
 def test_a_wrong_name_is_named_with_what_there_is(name, said):

@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
+import itertools
+
 import matplotlib
 import pandas as pd
 import pytest
+from matplotlib.text import Text
 
 from eta_utils.analysis import figures
 from eta_utils.analysis.arms import ARMS
 from eta_utils.analysis.figures import display
 from eta_utils.analysis.statistics import Interval
+from eta_utils.analysis.tables import best, temperature_table
 from eta_utils.execution.records import Outcome
+from tests.analysis import made
 from tests.conftest import ADD
 
 matplotlib.use("agg")
 
-SCORES = pd.DataFrame(
-    [
-        {"seed": 0, "arm": arm, "programs": programs, "task_id": task, "samples": 4,
-         "passed": task, "greedy": 1}
-        for arm, programs in (("sft", 0), ("ppo", 128), ("ppo", 256), ("dpo-eta", 256))
-        for task in range(4)
-    ]
-)  # fmt: skip
+
+def level(passed):
+    """A model that passes so many of 8 on half of the tasks, whatever the temperature."""
+    return lambda seed, task, t: passed * (task % 2)
+
+
+SCORES = made.scores(
+    {
+        ("sft", 0): lambda seed, task, t: 4 if t == 0.5 else 2,
+        ("ppo", 128): level(4),
+        ("ppo", 256): level(8),
+        ("dpo-eta", 256): level(8),
+        ("ceiling", 0): lambda seed, task, t: 8,
+    },
+    seeds=(0, 1),
+)
+AT_BEST = best(SCORES)
 
 
 @pytest.fixture
@@ -34,17 +48,96 @@ def shown(monkeypatch):
 
 
 def test_learning_curves_begin_at_the_sft_model_and_end_at_the_last_program():
-    [axis] = figures.learning_curves(SCORES).axes
+    [axis] = figures.learning_curves(AT_BEST).axes
     [ppo] = [curve for curve in axis.containers if curve.get_label() == "PPO"]
     assert list(ppo.lines[0].get_xdata()) == pytest.approx([0, 128, 256], abs=4)
+    assert list(ppo.lines[0].get_ydata()) == pytest.approx([0.5, 0.25, 0.5])
+
+
+def test_arms_that_execute_nothing_are_level_lines():
+    [axis] = figures.learning_curves(AT_BEST).axes
+    dashed = [line for line in axis.lines if line.get_linestyle() == "--"]
+    assert [line.get_ydata()[0] for line in dashed] == [0.5, 1.0]
+    assert all(len(set(line.get_ydata())) == 1 for line in dashed)
+
+
+def test_every_curve_is_named_beside_it_and_no_name_covers_another():
+    # PPO, ETA-DPO and SFT end at the same height.
+    figure = figures.learning_curves(AT_BEST)
+    figure.canvas.draw()
+    names = [text for text in figure.axes[0].texts if text.get_text()]
+    assert {text.get_text() for text in names} == {"SFT", "PPO", "ETA-DPO", "ceiling"}
+    # Of the text alone: an annotation's own extent has the line to the curve in it.
+    boxes = sorted((Text.get_window_extent(text) for text in names), key=lambda box: box.y0)
+    assert all(below.y1 <= above.y0 + 1 for below, above in itertools.pairwise(boxes))
+    assert all(box.x1 <= figure.bbox.x1 for box in boxes)
+
+
+def test_temperatures_show_each_arm_beside_sft_and_its_maximum():
+    figure = figures.temperature(temperature_table(SCORES))
+    panels = {axis.get_title(): axis for axis in figure.axes if axis.get_title()}
+    assert set(panels) == {"PPO", "ETA-DPO", "ceiling"}
+    for axis in panels.values():
+        best_of_sft, sft, arm, star = axis.lines
+        assert set(best_of_sft.get_ydata()) == {0.5}
+        assert best_of_sft.get_linestyle() == "--"
+        assert list(sft.get_xdata()) == list(arm.get_xdata()) == [0, 0.3, 0.5, 0.7, 1]
+        assert list(sft.get_ydata()) == [0, 0.25, 0.5, 0.25, 0.25]
+        assert list(star.get_xdata()) == [1]  # equal everywhere, so the highest
+    assert list(panels["PPO"].lines[2].get_ydata()) == [0.5] * 5
+
+
+@pytest.mark.parametrize("others", [1, 5, 7])
+def test_temperatures_have_a_panel_for_any_number_of_arms(others):
+    names = [arm for arm in ARMS if arm != "sft"][:others]
+    table = temperature_table(SCORES)
+    ppo = table[table["arm"] == "ppo"]
+    rows = [table[table["arm"] == "sft"], *(ppo.assign(arm=arm) for arm in names)]
+    figure = figures.temperature(pd.concat(rows))
+    figure.canvas.draw()
+    shown = [axis for axis in figure.axes if axis.get_visible()]
+    assert [axis.get_title() for axis in shown] == [ARMS[arm].label for arm in names]
+    # The lowest panel of each column says which temperatures these are.
+    for axis in shown[-5:]:
+        assert any(tick.get_text() == "0.3" for tick in axis.get_xticklabels())
 
 
 def test_pass_and_fail_add_up_to_one():
-    [axis] = figures.pass_fail(SCORES).axes
+    [axis] = figures.pass_fail(AT_BEST).axes
     widths = [patch.get_width() for patch in axis.patches]
     passing, failing = widths[0::2], widths[1::2]
     assert all(ours + theirs == 1 for ours, theirs in zip(passing, failing, strict=True))
-    assert passing[0] == pytest.approx((0 + 1 + 2 + 3) / 16)
+    assert passing[0] == 0.5  # SFT at its best temperature, not at 1
+
+
+def test_a_gain_that_is_not_shown_is_hollow():
+    rows = [
+        {"family": "hypotheses", "name": name, "contrast": "credit - GRPO"}
+        | {"programs": programs, "tasks": "all", "value": 0.1, "low": 0.0, "high": 0.2}
+        | {"holm": holm, "by seed": [0.05, None, 0.15]}
+        for name, programs, holm in (("H2 end", "all", 0.04), ("H2 third", "a third", 0.06))
+    ]
+    [axis] = figures.gains(pd.DataFrame(rows)).axes
+    dots = [line for line in axis.lines if line.get_marker() == "o"]
+    assert [dot.get_markerfacecolor() for dot in dots] == ["#0072B2", "white"]
+    seeds = [line for line in axis.lines if line.get_marker() == "."]
+    assert [list(line.get_xdata()) for line in seeds] == [[0.05, 0.15]] * 2
+    names = [tick.get_text() for tick in axis.get_yticklabels()]
+    assert names == ["H2 end: credit - GRPO", "H2 third: credit - GRPO"]
+
+
+def test_rarity_draws_each_run_at_its_share_of_all_fail_prompts():
+    rows = [
+        {"run": run, "contrast": contrast, "programs": programs, "all fail": share}
+        | {"value": value, "low": value - 0.1, "high": value + 0.2}
+        for contrast, programs in (("credit - GRPO", "all"), ("credit - GRPO", "a third"))
+        for run, share, value in (("dense", 0.4, 0.0), ("sparse", 0.8, 0.1))
+    ]
+    end, third = figures.rarity(pd.DataFrame(rows)).axes
+    assert list(end.containers[0].lines[0].get_xdata()) == [0.4, 0.8]
+    assert list(end.containers[0].lines[0].get_ydata()) == [0.0, 0.1]
+    assert [text.get_text() for text in end.texts] == ["dense", "sparse"]
+    assert third.get_title() == "credit - GRPO\nafter a third of the programs"
 
 
 def test_model_written_text_is_escaped(shown):
@@ -58,7 +151,7 @@ def test_model_written_text_is_escaped(shown):
 
 
 def test_a_figure_is_shown_over_its_caption_and_described_by_its_beginning(shown):
-    figures.show(figures.pass_fail(SCORES), "Bars of arms. Longer is better.")
+    figures.show(figures.pass_fail(AT_BEST), "Bars of arms. Longer is better.")
     [picture, caption] = shown
     assert picture.alt == "Bars of arms"
     assert picture.data.startswith(b"\x89PNG")
@@ -71,33 +164,17 @@ def test_a_value_and_its_interval_are_one_column():
     assert str(Interval(0.5, 0.4, 0.6)) in html and "low" not in html
 
 
-def crossed(run, steps, sft, value):
-    row = {"run": run, "steps": steps, "contrast": "ETA-DPO - PPO", "sft": sft}
-    row["programs"] = "all rounds"
-    ends = {"value": value, "low": value - 0.1, "high": value + 0.1}
-    return row | {"silent": 1 - sft} | ends
-
-
-def test_the_crossover_draws_runs_against_strength_and_against_all_fail_tasks():
-    rows = [crossed("a", "all", 0.1, 0.2), crossed("b", "all", 0.5, -0.1)]
-    rows += [crossed("a", "3", 0.2, 0.1)]
-    left, right = figures.crossover(pd.DataFrame(rows)).axes
-    assert list(left.containers[0].lines[0].get_xdata()) == [0.1, 0.5]
-    assert list(left.containers[0].lines[0].get_ydata()) == [0.2, -0.1]
-    assert list(right.containers[0].lines[0].get_xdata()) == [0.9, 0.5]
-    assert list(left.containers[1].lines[0].get_xdata()) == [0.2]
-
-
 def test_drift_shows_the_models_score_and_the_true_rate():
     history = pd.DataFrame({"programs": [128, 256], "objective/scores": [0.0, 1.0]})
-    left, right = figures.drift(history, SCORES[SCORES["arm"] == "ppo"]).axes
+    left, right = figures.drift(history, AT_BEST[AT_BEST["arm"] == "ppo"]).axes
     assert list(left.lines[0].get_ydata()) == [0.0, 1.0]
     assert list(right.containers[0].lines[0].get_xdata()) == [128, 256]
+    assert list(right.containers[0].lines[0].get_ydata()) == [0.25, 0.5]
 
 
 def test_a_figure_can_be_kept_as_a_file(shown, tmp_path):
     file = tmp_path / "figures" / "rates.png"
-    figures.show(figures.pass_fail(SCORES), "Rates by arm.", file)
+    figures.show(figures.pass_fail(AT_BEST), "Rates by arm.", file)
     assert shown[0].data == file.read_bytes()
 
 

@@ -6,20 +6,23 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import t, ttest_1samp
 
 from eta_utils.analysis.statistics import (
     Interval,
-    bootstrap_p,
+    _rest,
+    crossed,
+    crossed_t,
     holm,
     improvement,
-    mcnemar,
     mean_interval,
     paired_difference,
+    paired_t,
     pass_at_k,
     ratio_interval,
     resampled,
-    smallest_difference,
 )
+from tests.analysis import bench_coverage
 
 
 def width(interval):
@@ -243,25 +246,6 @@ def test_holm_multiplies_the_smallest_by_all_and_never_turns_the_order_round():
     assert holm([]) == []
 
 
-def test_mcnemar_is_the_sign_test_of_the_pairs_that_disagree():
-    ours = np.array([[1, 1, 1, 1, 1, 0, 1, 0]])
-    theirs = np.array([[0, 0, 0, 0, 0, 1, 1, 0]])
-    # 5 wins, 1 loss: 2 (C(6,0) + C(6,1)) / 2^6
-    assert mcnemar(ours, theirs) == pytest.approx(14 / 64)
-    assert mcnemar(ours, ours) == 1.0
-
-
-def test_the_bootstraps_p_value_says_what_its_interval_says():
-    rng = np.random.default_rng(0)
-    for shift in (0.0, 0.02, 0.05, 0.1):
-        theirs = rng.random((1, 200))
-        ours = theirs + rng.normal(shift, 0.3, (1, 200))
-        excludes = paired_difference(ours, theirs).excludes_zero
-        assert (bootstrap_p(ours, theirs) < 0.05) == excludes
-    assert bootstrap_p(theirs, theirs) == 1.0
-    assert bootstrap_p(theirs + 1, theirs) == pytest.approx(2 / 10_000)
-
-
 def test_improvement_counts_ties_half():
     ours, theirs = np.array([[1.0, 0.5, 0.2, 0.0]]), np.array([[0.0, 0.5, 0.3, 0.0]])
     assert improvement(ours, theirs).value == (1 + 0.5 + 0 + 0.5) / 4
@@ -269,18 +253,131 @@ def test_improvement_counts_ties_half():
     assert improvement(np.array([[1.0], [0.0]]), np.array([[0.5], [0.5]])).value == 0.5
 
 
+# --- Student's t with seeds and tasks crossed
+
+# By hand: seeds' means 2 and 5, tasks' 2, 3 and 5.5, all 3.5.  MS_seed = 3 (1.5^2 + 1.5^2)
+# = 13.5 with 1 degree of freedom.  MS_task = 2 (1.5^2 + 0.5^2 + 2^2) / 2 = 6.5 with 2.  The
+# rest is 0.5, 0.5, -1 and its negative: MS_rest = 3 / 2 with 2.
+WORKED = np.array([[1.0, 2.0, 3.0], [3.0, 4.0, 8.0]])
+NOTHING = np.zeros((2, 3))
+
+
+def test_the_crossed_t_is_that_of_the_mean_squares_worked_out_by_hand():
+    test = crossed_t(WORKED, NOTHING)
+    assert test.value == 3.5
+    # 18.5^2 / (13.5^2 / 1 + 6.5^2 / 2 + 1.5^2 / 2)
+    assert test.df == pytest.approx(342.25 / 204.5)
+    error = math.sqrt(18.5 / 6)
+    wide = t.ppf(0.975, test.df)
+    assert test.high - test.value == pytest.approx(wide * error)
+    assert test.value - test.low == pytest.approx(wide * error)
+    assert test.p == pytest.approx(2 * t.sf(3.5 / error, test.df))
+    assert test.smallest == pytest.approx((wide + t.ppf(0.8, test.df)) * error)
+
+
+def test_seeds_and_tasks_have_the_same_part_in_it():
+    assert crossed(WORKED) == pytest.approx(crossed(WORKED.T))
+
+
+def test_p_is_below_five_percent_where_the_interval_excludes_zero():
+    rng = np.random.default_rng(0)
+    for shift in (0.0, 0.02, 0.05, 0.1):
+        test = crossed(rng.normal(shift, 0.3, (4, 60)))
+        assert (test.p < 0.05) == test.interval.excludes_zero
+
+
+def test_a_mean_square_below_the_rest_makes_no_variance_negative():
+    # Both seeds have the same mean and both tasks, too: MS_seed = MS_task = 0.  MS_rest is
+    # 4 x 0.5^2 = 1, so the textbook's variance would be -1/4.
+    test = crossed(np.array([[1.0, 2.0], [2.0, 1.0]]))
+    assert test.value == 1.5 and test.df == 1
+    assert test.high - test.value == pytest.approx(t.ppf(0.975, 1) * math.sqrt(1 / 4))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_variance_is_never_below_that_of_seeds_alone_or_of_tasks_alone(seed):
+    scores = np.random.default_rng(seed).normal(0, 1, (3, 5))
+    test = crossed(scores)
+    error = (test.high - test.value) / t.ppf(0.975, test.df)
+    assert error >= scores.mean(1).std(ddof=1) / math.sqrt(3) - 1e-12
+    assert error >= scores.mean(0).std(ddof=1) / math.sqrt(5) - 1e-12
+
+
+def test_one_seed_is_a_t_test_over_its_tasks():
+    test = crossed(WORKED[:1])
+    plain = ttest_1samp(WORKED[0], 0)
+    assert test.p == pytest.approx(plain.pvalue)
+    assert test.df == 2
+    assert (test.low, test.high) == pytest.approx(plain.confidence_interval())
+
+
+def test_holes_do_not_count_and_a_task_without_any_score_changes_nothing():
+    holes = np.array([[1.0, np.nan, 3.0], [3.0, 4.0, np.nan]])
+    assert crossed(holes).value == 11 / 4
+    wider = np.column_stack([WORKED, [np.nan, np.nan]])
+    assert crossed(wider) == crossed(WORKED)
+
+
+def test_with_holes_the_rest_is_that_of_least_squares():
+    scores = np.random.default_rng(0).normal(0, 1, (4, 6))
+    scores[0, 1] = scores[2, 3] = scores[3, 5] = np.nan
+    there = ~np.isnan(scores)
+    rows, columns = np.nonzero(there)
+    effects = np.column_stack([np.eye(4)[rows], np.eye(6)[columns]])
+    fitted, _, rank, _ = np.linalg.lstsq(effects, scores[there], rcond=None)
+    left = scores[there] - effects @ fitted
+    square, free = _rest(np.where(there, scores - scores[there].mean(), 0), there)
+    assert free == there.sum() - rank == 21 - 9
+    assert square == pytest.approx((left**2).sum() / free)
+
+
+def test_differences_that_are_all_the_same_leave_nothing_open():
+    same = crossed(np.full((3, 4), 0.25))
+    assert same[:4] == (0.25, 0.25, 0.25, 0.0)
+    assert crossed(np.zeros((3, 4))).p == 1.0
+
+
+@pytest.mark.parametrize("scores", [[[0.5]], [[0.5, np.nan]]])
+def test_a_single_score_says_nothing_of_any_other(scores):
+    test = crossed(scores)
+    assert test.value == 0.5 and test.p == 1 and math.isinf(test.high)
+
+
+def test_the_plain_t_is_scipys_over_the_seeds_means():
+    scores = np.random.default_rng(0).normal(0.1, 1, (5, 20))
+    test, plain = paired_t(scores, 0 * scores), ttest_1samp(scores.mean(1), 0)
+    assert test.p == pytest.approx(plain.pvalue)
+    assert (test.low, test.high) == pytest.approx(plain.confidence_interval())
+    assert paired_t(scores[:1], 0 * scores[:1]) == crossed(scores[:1])
+
+
 def test_the_smallest_difference_is_shown_four_times_of_five():
     rng = np.random.default_rng(1)
-    noise = rng.normal(0, 0.3, (1, 200))
-    smallest = smallest_difference(noise, np.zeros((1, 200)))
-    # (1.960 + 0.842) x 0.3 / sqrt(200), within the noise of one draw
-    assert smallest == pytest.approx(2.802 * 0.3 / 200**0.5, rel=0.15)
-    nothing = np.zeros((1, 200))
-    shows = [
-        paired_difference(rng.normal(smallest, 0.3, (1, 200)), nothing).excludes_zero
-        for _ in range(200)
-    ]
+    smallest = np.mean([crossed(rng.normal(0, 0.3, (6, 200))).smallest for _ in range(50)])
+    shows = [crossed(rng.normal(smallest, 0.3, (6, 200))).p < 0.05 for _ in range(200)]
     assert 0.7 < np.mean(shows) < 0.9
+
+
+COVERED = [
+    setting for setting in bench_coverage.SETTINGS if "two seeds" not in setting.about
+]
+
+
+@pytest.mark.parametrize("setting", COVERED, ids=lambda setting: setting.about)
+def test_the_crossed_t_covers_the_truth_as_often_as_it_says(setting):
+    share = bench_coverage.coverage(setting, bench_coverage.by_crossed_t, 1_500)
+    assert 0.93 <= share <= 0.975
+
+
+def test_the_bootstrap_and_the_plain_t_are_known_to_cover_too_little():
+    # Few seeds that differ much: the bootstrap multiplies their variance by (S - 1) / S and
+    # takes a normal's quantile for a t's.
+    [few] = [row for row in bench_coverage.SETTINGS if "that dominate" in row.about]
+    assert bench_coverage.coverage(few, paired_difference, 400) < 0.90
+    assert bench_coverage.coverage(few, bench_coverage.by_crossed_t, 1_000) > 0.93
+    # Tasks that differ much: a t over seeds takes them as given.
+    many = bench_coverage.SETTINGS[0]
+    assert bench_coverage.coverage(many, bench_coverage.by_paired_t, 1_000) < 0.92
 
 
 # --- The record
