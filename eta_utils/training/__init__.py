@@ -17,6 +17,7 @@ _NAMES = {
     "train_dpo": "dpo",
     "train_ppo": "ppo",
     "train_grpo": "grpo",
+    "train_credit": "credit",
     "train_reward_model": "reward_model",
     "PassReward": "rewards",
     "EtaReward": "rewards",

@@ -123,6 +123,8 @@ class Trainer(GRPOTrainer):
     completion.
     """
 
+    columns = COLUMNS
+
     def __init__(
         self,
         policy: PreTrainedModel,
@@ -196,7 +198,7 @@ class Trainer(GRPOTrainer):
     def _calculate_rewards(self, *inputs: object) -> Tensor:
         """TRL's: the rewards of all processes, (B, 1), nan where one is None."""
         start = time.perf_counter()
-        rewards = super()._calculate_rewards(*inputs)
+        rewards = self.rewards = super()._calculate_rewards(*inputs)
         self.measured["seconds/reward"] = time.perf_counter() - start
         groups = rewards.view(-1, self.run.samples_per_prompt)
         judged = ~groups.isnan()
@@ -224,7 +226,12 @@ class Trainer(GRPOTrainer):
         for name, values in (("kl", kl), ("entropy", self.entropies * mask)):
             mean = self.accelerator.gather(values.sum(1)).mean().item()
             self.measured[f"objective/{name}"] = mean
+        output["advantages"] = self.advantages(output)
         return output
+
+    def advantages(self, output: dict[str, Tensor]) -> Tensor:
+        """What the episodes learn from: TRL's (B,), or a subclass's (B, T)."""
+        return output["advantages"]
 
     @torch.no_grad()
     def evaluated(self, model: PreTrainedModel, output: dict[str, Tensor]) -> Tensor:
@@ -319,7 +326,7 @@ class Trainer(GRPOTrainer):
             - row["seconds/sampling"]
             - row["seconds/reward"],
         }
-        self.history.append({name: row.get(name) for name in COLUMNS})
+        self.history.append({name: row.get(name) for name in self.columns})
         self.measured, self.update_started = {}, now
         if not self.accelerator.is_main_process:
             return

@@ -34,15 +34,20 @@ LEAST_FAILING_ETA, MOST_FAILING_ETA = -1.6, 2.6
 class PassReward:
     """1.0 for a completion whose program passes the task's tests, else 0.0.
 
-    The program is the task's own prompt and the completion.  It runs in the sandbox.
+    The program is the task's own prompt and the completion.  It runs in the sandbox.  The
+    outcomes of the last call stay in `outcomes`, with their traces if `keep_trace`.
     """
 
     __name__ = "passes"  # TRL's trainers name their metrics after it
 
     def __init__(
-        self, tasks: Mapping[str, Task], settings: JudgeSettings = JudgeSettings()
+        self,
+        tasks: Mapping[str, Task],
+        settings: JudgeSettings = JudgeSettings(),
+        keep_trace: bool = False,
     ) -> None:
-        self.tasks, self.settings = tasks, settings
+        self.tasks, self.settings, self.keep_trace = tasks, settings, keep_trace
+        self.outcomes: list[Outcome] = []
 
     def __call__(
         self,
@@ -59,7 +64,10 @@ class PassReward:
             {"task_id": name, "completion": answer_of(completion)}
             for name, completion in zip(task_id, completions, strict=True)
         ]
-        return self.score(list(judge(samples, self.tasks, self.settings)))
+        self.outcomes = list(
+            judge(samples, self.tasks, self.settings, keep_trace=self.keep_trace)
+        )
+        return self.score(self.outcomes)
 
     def score(self, outcomes: Sequence[Outcome]) -> list[float | None]:
         """One reward per outcome."""
