@@ -34,6 +34,7 @@ names ignored) and in the loss, which is that of `grpo`.  It needs what pass/fai
 does not: solutions.  "sibling" is ours and needs tests alone.  "mask" and "penalty" are its
 halves, the controls that tell which of them does it.  StepCoder (2402.01391) leaves out
 lines that were not executed; the first departing line is narrower.
+"""
 
 from __future__ import annotations
 
