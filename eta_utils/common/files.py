@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import gzip
+import io
 import json
 import os
 import tempfile
@@ -85,7 +86,8 @@ def write_jsonl(path: str | Path) -> Iterator[Callable[[dict], None]]:
 def write_whole(path: str | Path, binary: bool = False) -> Iterator[IO]:
     """Open a temporary file that replaces `path` when the block ends well.
 
-    It takes text unless `binary`, and compresses what goes to a `.gz`.  In a process that
+    It takes text unless `binary`, and compresses what goes to a `.gz`: the same content
+    gives the same bytes, for neither name nor time is kept in the file.  In a process that
     has joined a group and is not its first, everything written is discarded.  Raises
     BadInput when `path` cannot be written.
     """
@@ -105,8 +107,14 @@ def write_whole(path: str | Path, binary: bool = False) -> Iterator[IO]:
     except OSError as error:
         raise BadInput(f"{path}: cannot be written ({error.strerror})") from None
     try:
-        opener = gzip.open if path.suffix == ".gz" else open
-        with opener(name, mode, encoding=encoding) as file:
+        with contextlib.ExitStack() as stack:
+            if path.suffix == ".gz":
+                raw = stack.enter_context(open(name, "wb"))
+                file: IO = stack.enter_context(gzip.GzipFile("", "wb", 9, raw, mtime=0))
+                if not binary:
+                    file = stack.enter_context(io.TextIOWrapper(file, encoding))
+            else:
+                file = stack.enter_context(open(name, mode, encoding=encoding))
             yield file
         os.chmod(name, 0o666 & ~_umask())
         os.replace(name, path)

@@ -243,7 +243,7 @@ def align_by_ppo(study: Study, sft: Stage, arm: Arm) -> list[Stage]:
 
 
 def align_by_grpo(study: Study, sft: Stage, arm: Arm) -> list[Stage]:
-    """One training by GRPO, likewise, with the arm's reward and its credit if it has one."""
+    """One training by GRPO, likewise, with the arm's reward and credit if it has one."""
     own = [study.grpo, study.credit] if arm.credit else [study.grpo]
     return _with_snapshots(
         study, arm, _credit if arm.credit else _grpo, study.grpo, own, [sft]

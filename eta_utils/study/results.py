@@ -10,9 +10,9 @@ absent (see `missing_arms`).
 
 from __future__ import annotations
 
-import gzip
+import functools
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -23,7 +23,7 @@ from eta_utils.common.errors import BadInput
 from eta_utils.common.files import read_json, read_jsonl, write_whole
 from eta_utils.execution import Outcome
 from eta_utils.study.rollouts import EXAMPLES, SPLITS
-from eta_utils.study.stages import Stage
+from eta_utils.study.stages import Stage, digest_of
 from eta_utils.study.study import Study
 
 SCORES, BESIDE = "scores", "beside"  # folders in a run's
@@ -43,13 +43,16 @@ def evaluations(study: Study, name: str = "test") -> list[dict]:
     `name` is the split that the models were evaluated on.
 
     They come by seed, then in the order of `ARMS`.  Evaluations made with other parameters
-    than the run now has are left out.
+    than the run now has are left out, and so are those of models made from others than are
+    there now.
     """
     rows = []
     for folder in seed_folders(study):
+        current = _currency(study, folder)
         for path in sorted(folder.glob(f"**/{name}/done.json")):
-            done, model = read_json(path), path.parent.parent / "done.json"
-            if not model.exists() or not _current(study, done, read_json(model)):
+            model = path.parent.parent / "done.json"
+            stages = [each.parent.relative_to(folder).as_posix() for each in (path, model)]
+            if not model.exists() or not all(map(current, stages)):
                 continue
             rows.append(
                 {
@@ -57,7 +60,7 @@ def evaluations(study: Study, name: str = "test") -> list[dict]:
                     "arm": path.relative_to(folder).parts[0],
                     "programs": read_json(model)["metrics"].get("programs", 0),
                     "folder": path.parent,
-                    "metrics": done["metrics"],
+                    "metrics": read_json(path)["metrics"],
                 }
             )
     places = {arm: place for place, arm in enumerate(ARMS)}
@@ -82,14 +85,29 @@ def _is_arm(name: str) -> bool:
     return True
 
 
-def _current(study: Study, *records: dict) -> bool:
-    now = study.flat()
-    return all(
-        now[name] == value
-        for record in records
-        for name, value in record["parameters"].items()
-        if name in now and name != "seed"
-    )
+def _currency(study: Study, folder: Path) -> Callable[[str], bool]:
+    """A function that says of a seed's stage, by its name, whether it still counts.
+
+    It must have been made with the parameters that the run has now, and from the stages
+    that are there now.  Of one that is gone nothing is known.
+    """
+    now = {name: value for name, value in study.flat().items() if name != "seed"}
+
+    @functools.cache
+    def current(name: str) -> bool:
+        done = read_json(folder / name / "done.json")
+        for parameter, value in done["parameters"].items():
+            if now.get(parameter, value) != value:
+                return False
+        for other, digest in done["inputs"].items():
+            path = folder / other / "done.json"
+            if path.exists() and not (
+                digest_of(read_json(path)) == digest and current(other)
+            ):
+                return False
+        return True
+
+    return current
 
 
 def read_results(study: Study) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
@@ -165,31 +183,26 @@ def _gate(study: Study, seed: int) -> pd.DataFrame:
 
 
 def _seconds(study: Study, row: dict) -> float | None:
-    """Seconds that an arm took to its end, sampling and judging included; not to evaluate.
+    """Seconds that a model took, from the SFT model on: sampling and judging included, not
+    its evaluation.
 
-    None for a model on the way there.  The first round's samples, which arms share, count
-    for each that used them.
+    None for a model saved within a training that went on.  What several arms share, as the
+    first round's samples, counts for each that used it.
     """
     root = study.with_seed(row["seed"]).folder
-    dones = [read_json(path) for path in (root / row["arm"]).glob("**/done.json")]
-    if row["programs"] < max(done["metrics"].get("programs", 0) for done in dones):
-        return None
-    shared = {
-        name
-        for done in dones
-        for name in done["inputs"]
-        if row["arm"] != "sft" and name.startswith("sft/")
-    }
-    dones += [read_json(root / name / "done.json") for name in shared]
-    return round(
-        sum(
-            seconds
-            for done in dones
-            for kind, seconds in done["seconds"].items()
-            if kind != "evaluation"
-        ),
-        1,
-    )
+    start = row["folder"].parent.relative_to(root).as_posix()
+    wanted, done = [start], {}
+    while wanted:
+        name = wanted.pop()
+        path = root / name / "done.json"
+        if name in done or (name in ("base", "sft") and name != start):
+            continue
+        if not path.exists() or (name == row["arm"] != start):
+            return None
+        done[name] = read_json(path)
+        wanted += done[name]["inputs"]
+    spent = [seconds for each in done.values() for seconds in each["seconds"].values()]
+    return round(sum(spent), 1)
 
 
 def _kept(study: Study, seed: int) -> dict[str, pd.DataFrame]:
@@ -220,9 +233,8 @@ def _file(study: Study, name: str, seed: int) -> Path:
 def _keep(path: Path, rows: pd.DataFrame) -> None:
     """Write a table, compressed: the same rows give the same bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = rows.to_csv(index=False, float_format="%.6g", lineterminator="\n")
-    with write_whole(path, binary=True) as file:
-        file.write(gzip.compress(text.encode(), compresslevel=9, mtime=0))
+    with write_whole(path) as file:
+        rows.to_csv(file, index=False, float_format="%.6g", lineterminator="\n")
 
 
 def read_statuses(study: Study) -> pd.DataFrame:

@@ -54,6 +54,13 @@ def made(
     return stage
 
 
+def digest_of(record: Mapping[str, object]) -> str:
+    """The digest of the stage whose identity, or `done.json`, this is."""
+    identity = {part: record[part] for part in ("parameters", "inputs")}
+    text = json.dumps(identity, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
 class Stage:
     """A folder of a run, and what decides what is in it."""
 
@@ -83,8 +90,7 @@ class Stage:
     @property
     def digest(self) -> str:
         """A checksum of the parameters, its own and those of all that it was made from."""
-        text = json.dumps(self.identity, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return digest_of(self.identity)
 
     @property
     def metrics(self) -> dict:

@@ -34,6 +34,15 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
     assert os.listdir(tmp_path) == ["rows.jsonl"]
 
 
+def test_the_same_rows_give_the_same_bytes_whenever_and_wherever_they_are_written(
+    tmp_path, monkeypatch
+):
+    one = written(tmp_path / "one.jsonl.gz").read_bytes()
+    monkeypatch.setattr("time.time", lambda: 10**9)
+    assert written(tmp_path / "two.jsonl.gz").read_bytes() == one
+    assert gzip.decompress(one) == b'{"a": 1}\n'
+
+
 def test_blank_lines_are_skipped_and_lines_keep_their_numbers(tmp_path):
     path = tmp_path / "rows.jsonl"
     path.write_text('\n{"a": 1}\n\n{"a": 2}\n')
