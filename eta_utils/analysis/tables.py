@@ -179,7 +179,7 @@ def results_table(at_best: pd.DataFrame, against: str = "sft") -> pd.DataFrame:
             **pass_rate(rates).named("pass@1"),
         }
         gain = Interval(*[float("nan")] * 3)
-        if arm != against and against in set(ends["arm"]):
+        if arm not in ("base", against) and against in set(ends["arm"]):
             gain = crossed_t(*same_seeds(ends, arm, against)).interval
         apart = of_arm[of_arm["near"] == 0]
         row |= gain.named("gain") | {

@@ -1,4 +1,4 @@
-"""The published run and those that repeat it: all tables follow from what is committed."""
+"""The published run: its tables, its report and what is written of it follow from it."""
 
 from __future__ import annotations
 
@@ -6,24 +6,33 @@ import pytest
 from bs4 import BeautifulSoup
 
 from eta_utils.analysis import figures
-from eta_utils.analysis.contrasts import answer
+from eta_utils.analysis.arms import parse_arm
+from eta_utils.analysis.contrasts import HYPOTHESES, answer
 from eta_utils.analysis.recompute import tables_of
-from eta_utils.analysis.tables import load_table
+from eta_utils.analysis.tables import best, final, label, read_folder
 from eta_utils.cli import main
+from tests.analysis import quoted
 from tests.conftest import ROOT
 
 FOLDER = ROOT / "outputs" / "reference"
-AGAIN = ROOT / "outputs" / "replication"
-MADE = (
-    *("results", "contrasts", "difficulty", "crossover"),
-    *("audit", "accuracy", "best_of_n", "reliability"),
+DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "findings.md")
+LARGEST = 20_000_000  # bytes of all files together
+
+pytestmark = pytest.mark.skipif(
+    not (FOLDER / "scores").exists(),
+    reason="outputs/reference/scores does not exist yet: the run is not published",
 )
-LARGEST = 3_000_000  # bytes of all files together
 
 
 @pytest.fixture(scope="module")
 def tables():
-    return tables_of(FOLDER / "scores.csv.gz")
+    return tables_of(FOLDER)
+
+
+@pytest.fixture(scope="module")
+def at_best():
+    scores, models, _ = read_folder(FOLDER)
+    return best(scores, models)
 
 
 @pytest.fixture(scope="module")
@@ -38,49 +47,103 @@ def rows_of(page):
     }
 
 
+# --- The tables
+
+
 def test_one_command_computes_all_its_tables_anew(tmp_path, capsys):
-    command = ["table", str(FOLDER / "scores.csv.gz"), "--out", str(tmp_path)]
-    assert main(command) == 0
+    assert main(["recompute", str(FOLDER), "--out", str(tmp_path)]) == 0
     capsys.readouterr()
-    assert {path.stem for path in tmp_path.iterdir()} == set(MADE)
-    for path in tmp_path.iterdir():
-        assert path.read_text() == (FOLDER / path.name).read_text(), path.name
+    made = sorted(path.name for path in tmp_path.iterdir())
+    assert {"results.csv", "contrasts.csv", "temperature.csv", "gate.csv"} <= set(made)
+    for name in made:
+        assert (tmp_path / name).read_bytes() == (FOLDER / name).read_bytes(), name
 
 
-@pytest.mark.parametrize("run", ["full", "noise45"])
-def test_the_tables_of_its_replication_follow_from_the_scores_too(run, tmp_path, capsys):
-    assert main(["table", str(AGAIN / run / "scores.csv.gz"), "--out", str(tmp_path)]) == 0
-    capsys.readouterr()
-    for name in ("results.csv", "contrasts.csv", "difficulty.csv"):
-        assert (tmp_path / name).read_text() == (AGAIN / run / name).read_text(), name
+def test_every_hypothesis_was_tested(tables):
+    asked = tables["contrasts"].query("family == 'hypotheses'")
+    assert list(asked["name"]) == [hypothesis.name for hypothesis in HYPOTHESES]
 
 
-@pytest.mark.parametrize("name", ["results", "contrasts", "crossover", "audit", "accuracy"])
-def test_its_report_shows_these_tables(name, tables, report):
-    table = tables[name].drop(columns=["by seed", "in words"], errors="ignore")
-    if name == "crossover":
-        table = table[table["steps"] == "all"].drop(columns="steps")
-    html = BeautifulSoup(figures.table(table).to_html(), "html.parser")
-    assert len(rows_of(html)) == len(table)
-    assert rows_of(html) <= rows_of(report)
-
-
-def test_its_report_says_what_the_contrasts_say(tables, report):
-    text = " ".join(report.text.split())
-    contrasts = tables["contrasts"]
-    assert answer(contrasts, load_table(FOLDER / "scores.csv.gz")) in text
-    for sentence in contrasts.loc[contrasts["family"] == "primary", "in words"]:
-        assert sentence in text
-
-
-def test_it_has_five_seeds_and_every_arm_executed_the_same_number_of_programs(tables):
-    results = tables["results"].set_index("arm")
-    assert (results["seeds"] == 5).all()
-    aligned = results.drop(index=["base", "SFT"])
-    assert len(aligned) == 11
+def test_every_arm_that_executes_programs_executed_the_same_number(at_best):
+    ends = final(at_best)
+    aligned = ends[[parse_arm(arm).aligned for arm in ends["arm"]]]
     assert aligned["programs"].nunique() == 1
+
+
+def test_the_gate_held_for_every_seed(tables, at_best):
+    gate = tables["gate"]
+    assert (gate["holds"] == "yes").all()
+    assert set(gate["seed"]) == set(at_best["seed"])
+
+
+def test_sft_at_its_best_temperature_is_below_every_arm_that_claims_a_gain(tables):
+    rates = tables["results"].set_index("arm")
+    gains = tables["contrasts"].query("family == 'gain' and holm < 0.05 and value > 0")
+    claimed = [text.removesuffix(f" - {label('sft')}") for text in gains["contrast"]]
+    assert label("grpo") in claimed
+    assert (rates.loc[claimed, "pass@1"] > rates.loc[label("sft"), "pass@1 high"]).all()
+
+
+def test_the_ceiling_is_above_all(tables):
+    rates = tables["results"].set_index("arm")["pass@1"]
+    assert rates.idxmax() == label("ceiling")
 
 
 def test_it_is_small():
     files = [path for path in FOLDER.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) < LARGEST
+
+
+# --- The report
+
+
+@pytest.mark.parametrize("name", ["results", "contrasts", "gate"])
+def test_its_report_shows_these_tables(name, tables, report):
+    table = tables[name].drop(columns=["by seed", "in words"], errors="ignore")
+    html = BeautifulSoup(figures.table(table).to_html(), "html.parser")
+    assert rows_of(html) <= rows_of(report)
+
+
+def test_its_report_says_what_the_contrasts_say(tables, at_best, report):
+    text = " ".join(report.text.split())
+    contrasts = tables["contrasts"]
+    assert answer(contrasts, at_best) in text
+    for sentence in contrasts.loc[contrasts["family"] == "hypotheses", "in words"]:
+        assert sentence in text
+
+
+# --- README.md and docs/findings.md
+
+
+@pytest.fixture(scope="module")
+def written():
+    return [document.read_text(encoding="utf-8") for document in DOCUMENTS]
+
+
+def test_tables_that_are_quoted_are_the_published_ones(written):
+    published = [quoted.tables_in(table)[0] for table in quoted.quoted(FOLDER).values()]
+    by_heading = {table[0]: table for table in published}
+    found = [table for text in written for table in quoted.tables_in(text)]
+    for table in found:
+        if table[0] in by_heading:
+            assert set(table) <= set(by_heading[table[0]])
+    assert {table[0] for table in found} >= set(by_heading)
+
+
+def test_the_readme_has_every_hypothesis(written):
+    [hypotheses] = quoted.tables_in(quoted.quoted(FOLDER)["hypotheses"])
+    assert hypotheses in quoted.tables_in(written[0])
+
+
+def test_differences_that_are_quoted_are_those_of_contrasts(written, tables):
+    known = set(quoted.differences(FOLDER)["text"])
+    # A half is rounded from all digits in the sentences, and from six in the files.
+    for sentence in tables["contrasts"]["in words"]:
+        known.update(quoted.DIFFERENCE.findall(sentence))
+    for text in written:
+        for difference in quoted.DIFFERENCE.findall(" ".join(text.split())):
+            assert difference in known
+
+
+def test_the_findings_are_short(written):
+    assert len(written[1].split()) <= 1_200
