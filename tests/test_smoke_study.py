@@ -147,12 +147,12 @@ def _interrupt_when(started, outputs):
         # A shell that runs the tests in the background has them ignore Ctrl-C.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + 900
     while not started.exists() and process.poll() is None:
         assert time.monotonic() < deadline, f"{started} was never begun"
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    _, printed = process.communicate(timeout=120)
+    _, printed = process.communicate(timeout=300)
     assert process.returncode == 130, printed
     assert "--resume smoke" in printed
 

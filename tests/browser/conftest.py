@@ -21,7 +21,9 @@ def chromium():
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox"]
+            executable_path=CHROMIUM,
+            args=["--no-sandbox"],
+            timeout=120_000,  # milliseconds: other tests may run beside these
         )
         yield browser
         browser.close()

@@ -211,7 +211,7 @@ def said_by(*words, **variables):
         env=clean | variables,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -305,7 +305,7 @@ def train(outputs, *launcher):
         text=True,
         # Of torch's threads each process has one, so that sums are taken alike.
         env=os.environ | {"OMP_NUM_THREADS": "1", "ETA_CACHE": f"{outputs}.sqlite"},
-        timeout=300,
+        timeout=900,
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
     return outputs / "smoke" / "seed0", done.stdout
@@ -316,6 +316,7 @@ def both(tmp_path_factory):
     """The folders of one study by one process and by two, and what these said."""
     place = tmp_path_factory.mktemp("processes")
     launch = "-m accelerate.commands.launch --multi_gpu --num_processes 2".split()
+    launch += ["--main_process_port", "0"]  # a free one: the usual may be a neighbour's
     one, _ = train(place / "one", sys.executable)
     two, said = train(place / "two", sys.executable, *launch)
     assert "2 process(es)" in said

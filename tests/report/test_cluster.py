@@ -70,7 +70,7 @@ def test_a_worker_that_is_killed_loses_nothing(client):
     os.kill(min(before.values()), signal.SIGKILL)
     outcomes += there
     assert outcomes == here
-    client.wait_for_workers(2, timeout=60)  # the nanny has started another
+    client.wait_for_workers(2, timeout=300)  # the nanny has started another
     assert set(client.run(os.getpid).values()) != set(before.values())
 
 
@@ -155,7 +155,7 @@ def joined(client, **environment):
     more = {"env": os.environ | environment, "cwd": environment.get("PYTHONPATH")}
     worker = subprocess.Popen([*command, "--no-dashboard", "--no-nanny"], **quiet, **more)
     try:
-        client.wait_for_workers(before + 1, timeout=60)
+        client.wait_for_workers(before + 1, timeout=300)
         yield
     finally:
         worker.terminate()

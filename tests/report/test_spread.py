@@ -62,7 +62,8 @@ def test_a_study_runs_on_a_cluster_and_survives_a_worker(tmp_path, capfd):
                 [busy] = [name for name, keys in client.processing().items() if keys]
                 os.kill(client.run(os.getpid)[busy], signal.SIGKILL)
 
-        killer = threading.Thread(target=kill_the_worker_of_the_base)
+        # A daemon: where the base is never begun, the test fails and the thread is left.
+        killer = threading.Thread(target=kill_the_worker_of_the_base, daemon=True)
         killer.start()
         assert main([*words, "--dask", address, "-p", f"outputs={tmp_path}"]) == 0
         killer.join()
