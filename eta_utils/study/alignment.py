@@ -83,10 +83,8 @@ def align_by_dpo(study: Study, sft: Stage, arm: Arm) -> list[Stage]:
     rounds = study.rounds.prompts // (prompts or study.rounds.prompts_per_round)
     policy, stages = sft, []
     for number in range(1, rounds + 1):
-        if arm.has("prefix"):
-            drawn = draw_restarted(study, policy, number)
-        else:
-            drawn = draw(study, policy, number, prompts)
+        written = draw_restarted if arm.has("prefix") else draw
+        drawn = written(study, policy, number, prompts)
         policy = made(
             study.folder,
             f"{arm}/round{number}",
@@ -100,8 +98,8 @@ def align_by_dpo(study: Study, sft: Stage, arm: Arm) -> list[Stage]:
         )
         stages.append(policy)
     # Of many rounds, those after as many programs as the other arms' rounds end with.
-    step = max(1, rounds // study.rounds.rounds)
-    return stages[step - 1 :: step] if rounds % step == 0 else stages[-1:]
+    step, rest = divmod(rounds, study.rounds.rounds)
+    return stages[-1:] if rest else stages[step - 1 :: step]
 
 
 def _dpo_round(

@@ -68,10 +68,9 @@ def draw(study: Study, policy: Stage, number: int, prompts: int | None = None) -
         study.model.narrowed(ModelSettings),
         study.sampling,
     ]
-    kind = "samples" if prompts is None else f"samples-of-{prompts}-"
     return made(
         study.folder,
-        f"{policy.name}/{kind}{number}",
+        f"{policy.name}/samples{_of(prompts)}{number}",
         study.seed,
         _draw,
         parts,
@@ -103,7 +102,14 @@ def _draw(
     return {"programs": len(outcomes), **summary(outcomes)}
 
 
-def draw_restarted(study: Study, policy: Stage, number: int) -> Stage:
+def _of(prompts: int | None) -> str:
+    """The part of a stage's name that tells rounds of another size apart."""
+    return "" if prompts is None else f"-of-{prompts}-"
+
+
+def draw_restarted(
+    study: Study, policy: Stage, number: int, prompts: int | None = None
+) -> Stage:
     """As `draw`, but where no fresh program passes the others restart from the best one."""
     parts = [
         study.family,
@@ -115,12 +121,13 @@ def draw_restarted(study: Study, policy: Stage, number: int) -> Stage:
     ]
     return made(
         study.folder,
-        f"{policy.name}/restarted{number}",
+        f"{policy.name}/restarted{_of(prompts)}{number}",
         study.seed,
         _draw_restarted,
         parts,
         [policy],
         number=number,
+        prompts=prompts,
     )
 
 
@@ -134,8 +141,9 @@ def _draw_restarted(
     branch: BranchSettings,
     policy: Stage,
     number: int,
+    prompts: int | None,
 ) -> dict:
-    tasks = round_tasks(family, rounds, judging, stage.seed, number)
+    tasks = round_tasks(family, rounds, judging, stage.seed, number, prompts)
     learner, tokenizer = model_of(policy, model, model.precision)
     with stage.clock("sampling"):  # the first programs are judged within it
         samples = restarted(
