@@ -71,7 +71,7 @@ profile: str = None  # named set of parameters: small, smoke, full, ...
 seed: int = 0  # seed of every random draw
 outputs: str = None  # folder that holds all runs
 misconceptions: int = None  # operations that the corpus mostly gets wrong
-corpus_noise: float = None  # probability that a step in the corpus has a random bug
+corpus_noise: float = None  # probability that a corpus step has a random bug
 sft_tasks: int = None  # number of tasks, each with a correct solution
 sft_learning_rate: float = None  # peak learning rate of a cosine schedule
 

@@ -61,7 +61,7 @@ seed: int = 0  # seed of every random draw
 outputs: str = None  # folder that holds all runs
 arms: str = None  # arms beside base and sft, as in grpo dpo-binary+filled
 grpo_learning_rate: float = None  # learning rate; it stays constant
-credit_penalty: float = None  # PENALTY
+credit_penalty: float = None  # reward lost on the blamed line where all fail
 
 # %%
 study = Study.begin(

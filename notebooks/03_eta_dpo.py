@@ -19,9 +19,9 @@
 #
 # - `dpo-eta`: the winner got further, by its asserts and the closeness of its
 #   answers;
-# - `dpo-binary+filled`: the winner passes, and the loser fails. Where this gives
-#   fewer pairs than `eta`, more of the same kind are taken, so that both arms
-#   learn from as many pairs.
+# - `dpo-binary+filled`: the winner passes, and the loser fails. Where this
+#   gives fewer pairs than `eta`, more of the same kind are taken, so that both
+#   arms learn from as many pairs.
 #
 # `dpo-steps` prefers the program that executed more steps before it failed. It
 # is the rule of the founding experiment. All arms execute the same number of
@@ -222,8 +222,8 @@ for ordering in ("eta", "alignment"):
 #
 # Options of an arm stand behind plus signs. `filled` takes as many pairs as
 # `eta` makes of the same samples: more of its own kind, or fewer. `fresh` draws
-# samples anew as often as GRPO does. `prefix` makes pairs of programs that share
-# their first lines, because one restarted from the other.
+# samples anew as often as GRPO does. `prefix` makes pairs of programs that
+# share their first lines, because one restarted from the other.
 #
 # In the table, `by passing` counts the pairs whose winner passes.
 

@@ -21,9 +21,10 @@
 # - **GRPO** is reinforcement learning on the pass/fail bit;
 # - **credit** is the same, but blames a failing program's wrong line alone: the
 #   first one where its trace departs from that of a passing program;
-# - **branching** is the same, but restarts programs where they were still right;
-# - **binary DPO** learns from pairs of a passing and a failing program; *filled*
-#   means that it gets as many pairs as ETA-DPO;
+# - **branching** is the same, but restarts programs where they were still
+#   right;
+# - **binary DPO** learns from pairs of a passing and a failing program;
+#   *filled* means that it gets as many pairs as ETA-DPO;
 # - **ETA-DPO** also learns from pairs of failing programs. It prefers the one
 #   that got further.
 #
@@ -169,8 +170,8 @@ figures.table(tables["gate"])
 others = found[~asked & (found["tasks"] == "all")]
 figures.show(
     figures.gains(others[others["family"] == "secondary"]),
-    "The secondary contrasts, at the best temperature. Dots and lines are those "
-    "of the first figure.",
+    "The secondary contrasts, at the best temperature. Dots and lines are as "
+    "in the first figure.",
     pictures / "controls.png",
 )
 

@@ -121,7 +121,7 @@ class CorpusSettings(Settings):
     tasks: int = setting(26_000, "number of programs in the corpus", at_least=1)
     noise: float = setting(
         0.06,
-        "probability that a step in the corpus has a random bug",
+        "probability that a corpus step has a random bug",
         at_least=0,
         at_most=1,
     )

@@ -205,7 +205,7 @@ class CreditSettings(Settings):
 
     prefix = "credit_"
     penalty: float = setting(
-        0.15, "reward that the blamed line of an all-fail group's program loses", at_least=0
+        0.15, "reward lost on the blamed line where all fail", at_least=0
     )
 
 
