@@ -2,7 +2,8 @@
 
 >>> pass_at_k([(100, 37), (100, 0)])
 {1: 0.185, 10: 0.4963, 100: 0.5}  (rounded here)
->>> crossed_t(grpo_scores, sft_scores)         # estimate, interval, p: the study's test
+>>> crossed_t(grpo_scores, sft_scores)           # estimate, interval, p: the study's test
+>>> planned(grpo_scores, sft_scores, seeds=12)   # what would twelve seeds show?
 >>> paired_difference(grpo_scores, sft_scores)   # the two-level bootstrap, beside it
 
 Most functions take a matrix of scores (S, T): S seeds of one arm on the same T tasks.  A
@@ -232,19 +233,45 @@ def crossed(scores: np.ndarray) -> TTest:
     scores = np.atleast_2d(np.asarray(scores, float))
     there = ~np.isnan(scores)
     scores = scores[there.any(1)][:, there.any(0)]
-    there = ~np.isnan(scores)
-    (seeds, tasks), count = scores.shape, int(there.sum())
+    count = int(there.sum())
     if count < 2:  # one score says nothing about any other
         value = float(scores.mean()) if count else float("nan")
         return TTest(value, -np.inf, np.inf, 1.0, 0.0, np.inf)
-    mean = scores[there].mean()
-    deviations = np.where(there, scores - mean, 0.0)
-    # Each as (mean square, degrees of freedom).  A sum over T tasks is T times their mean,
-    # so without holes these are the T sum_s (mean_s - mean)^2 / (S - 1) of the textbooks.
+    return _test(float(np.nanmean(scores)), *_variance(*_mean_squares(scores)), count)
+
+
+def planned(ours: np.ndarray, theirs: np.ndarray, seeds: int) -> float:
+    """The smallest difference that `crossed_t` would show with so many seeds.
+
+    It is shown with probability `POWER`, on as many tasks as ours and theirs (S, T) have.
+    How much seeds, tasks and the rest vary is estimated from these two, so from two seeds
+    roughly: for planning, before the seeds that count.
+    """
+    differences = _differences(ours, theirs)
+    had, tasks = differences.shape
+    (of_seed, _), (of_task, _), (rest, _) = _mean_squares(differences)
+    # Expected mean squares: a seed's effect is in T scores, a task's in one of each seed.
+    by_task = rest + max(0.0, of_task - rest) / had * seeds
+    variance, df = _variance(
+        (max(of_seed, rest), seeds - 1),
+        (by_task, tasks - 1),
+        (rest, (seeds - 1) * (tasks - 1)),
+    )
+    return _test(0.0, variance, df, seeds * tasks).smallest
+
+
+def _mean_squares(
+    scores: np.ndarray,
+) -> tuple[tuple[float, int], tuple[float, int], tuple[float, int]]:
+    """Of seeds, tasks and the rest, each as (mean square, degrees of freedom)."""
+    there = ~np.isnan(scores)
+    (seeds, tasks), count = scores.shape, int(there.sum())
+    deviations = np.where(there, scores - np.nanmean(scores), 0.0)
+    # A sum over T tasks is T times their mean, so without holes these are the textbooks'
+    # T sum_s (mean_s - mean)^2 / (S - 1), and the same by task.
     by_seed = _mean_square(deviations.sum(1), count), seeds - 1
     by_task = _mean_square(deviations.sum(0), count), tasks - 1
-    rest = _rest(deviations, there)
-    return _test(float(mean), *_variance(by_seed, by_task, rest), count)
+    return by_seed, by_task, _rest(deviations, there)
 
 
 def _mean_square(sums: np.ndarray, count: int) -> float:

@@ -19,6 +19,7 @@ from eta_utils.analysis.statistics import (
     paired_difference,
     paired_t,
     pass_at_k,
+    planned,
     ratio_interval,
     resampled,
 )
@@ -356,6 +357,16 @@ def test_the_smallest_difference_is_shown_four_times_of_five():
     smallest = np.mean([crossed(rng.normal(0, 0.3, (6, 200))).smallest for _ in range(50)])
     shows = [crossed(rng.normal(smallest, 0.3, (6, 200))).p < 0.05 for _ in range(200)]
     assert 0.7 < np.mean(shows) < 0.9
+
+
+def test_a_plan_takes_the_variances_of_few_seeds_to_many():
+    # From WORKED: a seed's variance (13.5 - 1.5) / 3 = 4, a task's (6.5 - 1.5) / 2 = 2.5.
+    # Twelve seeds expect MS_seed = 13.5, MS_task = 1.5 + 12 x 2.5 = 31.5, MS_rest = 1.5.
+    variance = 13.5 + 31.5 - 1.5
+    df = variance**2 / (13.5**2 / 11 + 31.5**2 / 2 + 1.5**2 / 22)
+    smallest = (t.ppf(0.975, df) + t.ppf(0.8, df)) * math.sqrt(variance / 36)
+    assert planned(WORKED, NOTHING, seeds=12) == pytest.approx(smallest)
+    assert planned(WORKED, NOTHING, seeds=2) == pytest.approx(crossed(WORKED).smallest)
 
 
 COVERED = [
