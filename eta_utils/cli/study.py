@@ -361,7 +361,9 @@ def run_recompute(options: argparse.Namespace) -> None:
         write_results(Path(options.out), **tables)
     with pd.option_context("display.width", 200, "display.max_columns", None):
         for name, table in tables.items():
-            print(f"{name}\n{joined(table).round(3).to_string(index=False)}\n")
+            numbers = table.drop(columns=["by seed", "in words"], errors="ignore")
+            print(f"{name}\n{joined(numbers).round(3).to_string(index=False)}\n")
+    print("\n".join(tables["contrasts"]["in words"]))
 
 
 def add_report(commands: argparse._SubParsersAction) -> None:
