@@ -40,7 +40,6 @@ from __future__ import annotations
 
 import codecs
 import functools
-import statistics
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -312,17 +311,13 @@ class Trainer(grpo.Trainer):
         return advantages.to(output["advantages"].device)
 
     def deviation(self) -> float:
-        """That of the update's rewards, by which TRL divides them.
+        """At least that of a single pass among all programs of the update.
 
-        It is at least that of a single pass among all programs.  Where none passes it would
-        be 0, and the penalty without bound.
+        Where none passes it would be 0, and the penalty without bound.
         """
-        rewards = self.rewards[~self.rewards.isnan()].tolist()
-        if len(rewards) < 2:
-            return 1.0
-        single = statistics.stdev([1.0] + [0.0] * (len(rewards) - 1))
-        # TRL adds the small number, so that its quotient stays finite.
-        return max(statistics.stdev(rewards), single) + 1e-4
+        single = torch.zeros(len(self.rewards))
+        single[0] = 1.0
+        return max(super().deviation(), single.std().item() + 1e-4)
 
 
 def _mean(values: Sequence[float]) -> float:

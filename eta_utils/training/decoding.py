@@ -43,12 +43,16 @@ def decode(
     temperature: float,
     max_new_tokens: int,
     generator: torch.Generator,
+    limits: Sequence[int] | None = None,
 ) -> list[list[list[int]]]:
     """For each prompt (token ids) the ids of `n` completions, end of text included.
 
     Temperature 0 is greedy.  Prompt and completion together must fit the model's context.
+    `limits` are those of each prompt, where some may write less than `max_new_tokens`.
     """
     end = model.config.eos_token_id
+    limits = [max_new_tokens] * len(prompts) if limits is None else limits
+    room = torch.tensor(limits)  # (all prompts,)
     batch = _Batch(model, prompts, n, max_new_tokens)
     written = torch.full((len(prompts), n, max_new_tokens), end)  # (all prompts, n, T)
     ended = torch.zeros(len(prompts), n, dtype=torch.bool)
@@ -58,7 +62,7 @@ def decode(
         ids = _draw(batch.logits, temperature, generator)  # (P, n)
         # A sample that has ended goes on with its prompt's others; `_until` cuts the rest.
         written[places, :, step] = ids.cpu()
-        ended[places] |= ids.cpu() == end
+        ended[places] |= (ids.cpu() == end) | (step + 1 >= room[places])[:, None]
         if step % RETIRE_EVERY == 0:
             going = ~ended[places].all(1)  # (P,): prompts with a sample that goes on
             if not going.any():
@@ -68,7 +72,10 @@ def decode(
                 batch.keep(going)
         if step + 1 < max_new_tokens:  # the last token needs no successor
             batch.append(ids)
-    return [[_until(end, row) for row in rows] for rows in written.tolist()]
+    return [
+        [_until(end, row[:limit]) for row in rows]
+        for rows, limit in zip(written.tolist(), limits, strict=True)
+    ]
 
 
 def _draw(logits: Tensor, temperature: float, generator: torch.Generator) -> Tensor:
@@ -132,7 +139,9 @@ class _Batch:
         """Take one more token (P, n) for each sample; set `logits` (P, n, V)."""
         body = self.model.transformer
         # GPT-2 normalises what goes into attention and MLP, and adds what comes out.
-        hidden = body.wte(ids) + body.wpe(self.positions + self.length)  # (P, n, HD)
+        # A prompt at its limit stays for some steps more, which may leave the context.
+        position = (self.positions + self.length).clamp(max=body.wpe.num_embeddings - 1)
+        hidden = body.wte(ids) + body.wpe(position)  # (P, n, HD)
         for number, block in enumerate(body.h):
             hidden = hidden + self._attention(block, number, block.ln_1(hidden))
             hidden = hidden + block.mlp(block.ln_2(hidden))

@@ -275,6 +275,14 @@ class Trainer(GRPOTrainer):
             self.entropies = entropies
         return logprobs, entropies, None
 
+    def deviation(self) -> float:
+        """That of the update's rewards, by which TRL divides their advantages.
+
+        TRL adds the small number, so that its quotient stays finite.
+        """
+        rewards = self.rewards[~self.rewards.isnan()]
+        return (rewards.std().item() if len(rewards) > 1 else 0.0) + 1e-4
+
     # --- One optimiser step
 
     def compute_loss(

@@ -78,16 +78,17 @@ class PassReward:
 
 
 class EtaReward(PassReward):
-    """The pass reward; on all-fail prompts, up to `most` by how far a program got.
+    """The dense reward: that for passing, and on all-fail prompts up to `most` by `eta`.
 
-    All completions of a task in one call count as the samples of one prompt.  The dense
-    reward is paid only where none of them passes: beside passing programs it would pay for
-    nearly passing.  (G-RA, arXiv 2508.10548, and P-GRPO gate the other way round: they pay
-    for the process only where the outcome is right.)  A program that was stopped or that
-    tampered with its test gets nothing.
+    All completions of a task in one call count as the samples of one prompt.  Where none of
+    them passes, the pass reward teaches GRPO nothing; then how far a program got is paid
+    (VeRPO, arXiv 2601.03525, and RL-ZVP, 2509.21880, too, give such groups a signal).
+    Beside passing programs it would pay for nearly passing.  (G-RA, 2508.10548, and P-GRPO,
+    2508.05170, gate the other way round: they pay for the process only where the outcome is
+    right.)  A program that was stopped or that tampered with its test gets nothing.
     """
 
-    __name__ = "eta"
+    __name__ = "dense"
     most = 0.5  # half of a pass: failing well must never pay as much as passing
 
     def score(self, outcomes: Sequence[Outcome]) -> list[float | None]:

@@ -60,6 +60,7 @@ def sample_completions(
     batch_size: int = 256,
     cut_prompts: bool = False,
     share_out: bool = False,
+    begun: Sequence[Sequence[int]] | None = None,
 ) -> list[list[Sampled]]:
     """`n` completions of each prompt, in the order of the prompts.
 
@@ -70,6 +71,9 @@ def sample_completions(
     A batch has at most `batch_size` rows, and caches of at most `CACHE_BYTES`.  With
     `share_out` the processes of a training sample different batches and exchange them.
     Each then returns the samples that a single process would have drawn.
+
+    `begun` are the ids, for each prompt, with which all its completions begin (branching).
+    They count for `max_new_tokens`, and are part of the completion.
 
     Raises BadInput for a prompt that leaves no room for `max_new_tokens` in the model's
     context.  With `cut_prompts` such a prompt loses its start instead.
@@ -84,23 +88,32 @@ def sample_completions(
     longest_prompt = max(map(len, ids))
     check_context(model.config, longest_prompt, max_new_tokens)
     rows = _rows_at_once(model, longest_prompt + max_new_tokens, batch_size)
-    settings = {"temperature": temperature, "max_new_tokens": max_new_tokens}
+    begun = [()] * len(ids) if begun is None else begun
+    given = [[*prompt_ids, *first] for prompt_ids, first in zip(ids, begun, strict=True)]
+    limits = [max_new_tokens - len(first) for first in begun]
     written: dict[int, list[list[int]]] = {}  # ids of the completions, by prompt
-    for number, batch in enumerate(_batches(ids, max(1, rows // n))):
+    for number, batch in enumerate(_batches(given, max(1, rows // n))):
         if share_out and number % processes.count() != processes.rank():
             continue
         # A seed for each batch, so that it does not matter which process draws it.  The two
         # numbers are not added: batch 1 of seed 0 would repeat batch 0 of seed 1.
         batch_seed = random.Random(f"{seed} {number}").getrandbits(31)
-        given = [ids[prompt] for prompt in batch]
-        completions = _complete(model, tokenizer, given, n, batch_seed, **settings)
+        completions = _complete(
+            model,
+            tokenizer,
+            [given[prompt] for prompt in batch],
+            n,
+            batch_seed,
+            temperature=temperature,
+            limits=[limits[prompt] for prompt in batch],
+        )
         written |= zip(batch, completions, strict=True)
     if share_out:
         written = processes.gathered(written)
     return [
         [
             Sampled(prompt_ids, row, _text(tokenizer, row, newlines[prompt]))
-            for row in written[prompt]
+            for row in ([*begun[prompt], *own] for own in written[prompt])
         ]
         for prompt, prompt_ids in enumerate(ids)
     ]
@@ -140,16 +153,23 @@ def _complete(
     prompts: list[list[int]],
     n: int,
     seed: int,
-    **settings: float,
+    *,
+    temperature: float,
+    limits: list[int],
 ) -> list[list[list[int]]]:
     """As `decoding.decode`, by the sampler that suits the model."""
-    if isinstance(model, Engine):
-        return model.complete(prompts, n, seed, **settings)
+    settings = {"temperature": temperature, "max_new_tokens": max(limits)}
     if isinstance(model, GPT2LMHeadModel):
         generator = torch.Generator(model.device).manual_seed(seed)
-        return decode(model, prompts, n, generator=generator, **settings)
-    set_seed(seed)  # generate draws from the global generator
-    return generate(model, tokenizer, prompts, n, **settings)
+        return decode(model, prompts, n, generator=generator, limits=limits, **settings)
+    if isinstance(model, Engine):
+        written = model.complete(prompts, n, seed, **settings)
+    else:
+        set_seed(seed)  # generate draws from the global generator
+        written = generate(model, tokenizer, prompts, n, **settings)
+    return [
+        [row[:limit] for row in rows] for rows, limit in zip(written, limits, strict=True)
+    ]
 
 
 @torch.inference_mode()

@@ -3,9 +3,10 @@
 >>> history = train_base(model, tokenizer, corpus, BaseSettings(), folder)
 >>> history = train_sft(model, tokenizer, examples, SFTSettings(), folder, seed=1)
 
-Both minimise the mean negative log-likelihood of the completions' tokens for one epoch, and
-train in place.  SFT is TRL's trainer; the base takes transformers' own, because TRL's
-metrics of every batch cost a tiny model a quarter of its time.
+Both minimise the mean negative log-likelihood of the completions' tokens, for one epoch
+unless the settings have `epochs`, and train in place.  SFT is TRL's trainer; the base takes
+transformers' own, because TRL's metrics of every batch cost a tiny model a quarter of its
+time.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ def train_sft(
     seed: int = 0,
     bf16: bool = False,
 ) -> list[dict]:
-    """One epoch over examples with `prompt` and `completion`; returns what was logged.
+    """Train on examples with `prompt` and `completion`; returns what was logged.
 
     Examples longer than the model's context are left out, and a line counts them.
     Raises BadInput where no example fits.
