@@ -50,6 +50,7 @@ def add_run(commands: argparse._SubParsersAction) -> None:
             "  python -m eta_utils run\n"
             "  python -m eta_utils run --profile smoke\n"
             "  python -m eta_utils run --run warm --seeds 0 1 2 -p temperature=1.2\n"
+            '  python -m eta_utils run --run mine -p arms="grpo credit ceiling"\n'
             "  python -m eta_utils run --resume warm\n"
             f"\nparameters for -p, with the values of profile {DEFAULT_PROFILE}:\n"
             f"{_parameters_help()}"
@@ -234,7 +235,7 @@ def add_train(commands: argparse._SubParsersAction) -> None:
         "--arms",
         nargs="+",
         metavar="ARM",
-        help="sft, rm, ppo, dpo-eta, ... (all that the study has)",
+        help="sft, rm, grpo, credit, dpo-eta, ... (all that the study has)",
     )
     parser.set_defaults(command=run_training)
 

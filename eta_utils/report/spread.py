@@ -7,7 +7,7 @@ the jobs that it needs are done, and arms run in parallel.  Then notebooks 01 to
 after the other, and find every stage made.  Notebook 04 comes last, after all seeds.
 
 A job is `python -m eta_utils train` in a process of its own, so that a worker keeps none of
-its memory or random state.  Its output is in the run's folder, such as `seed0/ppo.log`.
+its memory or random state.  Its output is in the run's folder, such as `seed0/grpo.log`.
 Dask repeats the job of a lost worker; the repeated job reuses the stages that are finished.
 """
 

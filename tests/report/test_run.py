@@ -213,6 +213,8 @@ def test_a_seed_that_fails_beside_another_is_one_sentence(study, capfd):
         (["-p", "profile=full"], "-p profile=full: is given with --profile"),
         (["--profile", "tiny"], "parameter profile: there is no tiny; there are smoke"),
         (["-p", "eta_rm=2"], "parameter eta_rm: 2 is not 0 or 1"),
+        (["-p", "arms=grpo rloo"], "parameter arms: there is no rloo; there are rft, "),
+        (["-p", "gate=skip"], "parameter gate: 'skip' is not stop or print"),
         (["--seeds", "0", "-1"], "seeds: -1 is negative"),
         (["--seeds", "1", "2", "1"], "seeds: 1 2 1 names one twice"),
         (["--resume", "x", "--run", "y"], "--resume names the run; leave out --run"),
@@ -246,7 +248,7 @@ def test_a_resumed_run_keeps_its_profile(study, capsys):
 
 def test_the_recorded_command_makes_the_same_study(tmp_path):
     outputs = str(tmp_path / "with space")
-    given = {"sft_learning_rate": 3e-5, "dpo_arms": "eta steps", "test_tasks": 320}
+    given = {"sft_learning_rate": 3e-5, "arms": "dpo-eta dpo-steps", "test_tasks": 320}
     study = Study.begin("a-run", "full", outputs=outputs, **given)
     words = shlex.split(command_for(study, [4, 5]))
     options = _parser().parse_args(words[words.index("run") :])

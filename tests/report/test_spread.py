@@ -18,16 +18,20 @@ from eta_utils.study.study import Study
 
 SMALL = (
     "corpus_tasks=1600 sft_tasks=32 rounds=1 prompts_per_round=16 test_tasks=8 limit=4 "
-    "dpo_arms=eta"
+    "tune_tasks=6"
 ).split()
+SMALL.append("arms=grpo dpo-eta")
 
 
 def test_each_arm_is_a_job_and_comes_after_the_jobs_that_it_needs(tmp_path):
-    arms = {"rl_arms": "ppo ppo-rm", "dpo_arms": "eta binary", "eta_rm": 0}
+    arms = {"arms": "ceiling dpo-eta ppo-rm grpo dpo-binary+filled", "eta_rm": 0}
     study = Study.planned("it", "smoke", outputs=str(tmp_path), **arms)
     names = jobs.names_of(study)
-    assert names == ("sft", "rm", "ppo", "ppo-rm", "dpo-eta", "dpo-binary")
+    assert names == (
+        *("sft", "rm", "ppo-rm", "grpo", "dpo-binary+filled", "dpo-eta", "ceiling"),
+    )
     assert jobs.needs(study, "sft") == ()
+    assert jobs.needs(study, "ceiling") == jobs.needs(study, "grpo") == ("sft",)
     assert jobs.needs(study, "ppo-rm") == ("sft", "rm")
     for place, name in enumerate(names):
         assert set(jobs.needs(study, name)) <= set(names[:place])
@@ -37,7 +41,10 @@ def test_an_arm_that_is_not_in_the_study_is_named(tmp_path, capsys):
     words = ["train", "--profile", "smoke", "--arms", "dpo-fraction"]
     assert main([*words, "-p", f"outputs={tmp_path / 'o'}"]) == 2
     errors = capsys.readouterr().err
-    assert "--arms dpo-fraction: this study has no such arm; it has sft, rm, ppo" in errors
+    assert (
+        "--arms dpo-fraction: this study has no such arm; it has sft, rm, ppo, grpo"
+        in errors
+    )
     assert not (tmp_path / "o").exists()
 
 
@@ -70,14 +77,14 @@ def test_a_study_runs_on_a_cluster_and_survives_a_worker(tmp_path, capfd):
     printed = capfd.readouterr().out
     done = [line.split(":")[0] for line in printed.splitlines() if ", seed 0: " in line]
     assert done[0] == "sft, seed 0"
-    assert sorted(done[1:4]) == ["dpo-eta, seed 0", "ppo, seed 0", "rm, seed 0"]
+    assert sorted(done[1:4]) == ["dpo-eta, seed 0", "grpo, seed 0", "rm, seed 0"]
     assert done[4:] == ["01_sft, seed 0", "02_ppo, seed 0", "03_eta_dpo, seed 0"]
-    for name in ("sft", "ppo", "rm", "dpo-eta"):  # each job has a log file of its own
+    for name in ("sft", "grpo", "rm", "dpo-eta"):  # each job has a log file of its own
         assert "seed 0" in (base.parent / f"{name}.log").read_text()
     for notebook in ("01_sft", "02_ppo", "03_eta_dpo"):
         text = (base.parent / f"{notebook}.ipynb").read_text()
         assert "reuse sft: same parameters" in text
         assert "recompute" not in text and "steps/s" not in text
     table = pd.read_csv(tmp_path / "smoke" / "results.csv")
-    assert list(table["arm"]) == ["base", "SFT", "PPO", "ETA-DPO"]
+    assert list(table["arm"]) == ["base", "SFT", "GRPO", "ETA-DPO"]
     assert (tmp_path / "smoke" / "report.html").exists()

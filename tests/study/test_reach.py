@@ -50,7 +50,8 @@ def gpt2(data, tmp_path):
 
 
 def test_the_founding_experiment_runs_at_gpt2s_vocabulary_within_6_gib(run, gpt2):
-    fewer = "rounds=2 samples_per_prompt=2 test_samples=2 max_new_tokens=64".split()
+    fewer = "rounds=2 samples_per_prompt=2 test_samples=2 cool_samples=1 "
+    fewer = [*fewer.split(), "max_new_tokens=64", "gate_samples=2", "curve_samples=1"]
     options = [word for each in fewer for word in ("-p", each)]
     folder, said = run(
         "--profile", "gpt2", "-p", f"model={gpt2}", "-p", "limit=10", *options
@@ -59,7 +60,7 @@ def test_the_founding_experiment_runs_at_gpt2s_vocabulary_within_6_gib(run, gpt2
     assert "left out 1 of 2 examples: over 1,024 tokens" in said
     table = pd.read_csv(folder / "results.csv")
     assert list(table["arm"]) == [
-        *("base", "SFT", "PPO", "binary DPO", "raw-steps DPO", "ETA-DPO")
+        *("base", "SFT", "GRPO", "credit", "binary DPO, filled", "ETA-DPO")
     ]
     assert (table["pass@1"] == 0).all()  # of random weights
     assert set(table["programs"]) == {0, 16}  # 2 rounds of 4 prompts and 2 samples
@@ -80,15 +81,16 @@ def qwen(data, tmp_path, monkeypatch):
 def test_profile_gpu_runs_on_a_processor_when_it_may(run, qwen):
     """In bf16, with adapters, trained on MBPP and evaluated on HumanEval with HumanEval+'s
     tests; vLLM is left out where it is not installed."""
-    fewer = "rounds=1 samples_per_prompt=2 test_samples=1 max_new_tokens=32 dpo_arms=eta"
-    given = f"model={qwen} device=auto lora_rank=4 limit=4 {fewer}".split()
+    fewer = "rounds=1 samples_per_prompt=2 test_samples=1 cool_samples=1 gate_samples=2"
+    given = f"model={qwen} device=auto lora_rank=4 limit=4 max_new_tokens=32 {fewer}"
+    given = [*given.split(), "arms=grpo dpo-eta"]
     options = [word for each in given for word in ("-p", each)]
     folder, said = run("--profile", "gpu", *options)
     assert (folder / "report.html").exists()
     table = pd.read_csv(folder / "results.csv")
-    assert list(table["arm"]) == ["base", "SFT", "PPO", "ETA-DPO"]
+    assert list(table["arm"]) == ["base", "SFT", "GRPO", "ETA-DPO"]
     assert "4 held-out tasks" in said
-    config = json.loads((folder / "seed0/ppo/model/config.json").read_text())
+    config = json.loads((folder / "seed0/grpo/model/config.json").read_text())
     assert config["model_type"] == "qwen2" and config["dtype"] == "float32"
 
 
@@ -102,7 +104,7 @@ def test_a_gpu_that_is_not_there_is_named_before_anything_is_written(run, qwen):
 def test_the_study_runs_on_repair_by_one_parameter(run):
     folder, _ = run("--profile", "smoke", "-p", "tasks=repair")
     table = pd.read_csv(folder / "results.csv")
-    assert {"PPO", "binary DPO", "ETA-DPO"} <= set(table["arm"])
+    assert {"GRPO", "credit", "branching", "ETA-DPO"} <= set(table["arm"])
     assert (folder / "report.html").exists()
     first = folder / "seed0" / "01_sft.ipynb"
     assert "# wrong: assert solve(" in first.read_text()
