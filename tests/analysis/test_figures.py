@@ -11,6 +11,7 @@ from matplotlib.text import Text
 
 from eta_utils.analysis import figures
 from eta_utils.analysis.arms import ARMS
+from eta_utils.analysis.contrasts import contrast_table
 from eta_utils.analysis.figures import display
 from eta_utils.analysis.statistics import Interval
 from eta_utils.analysis.tables import best, temperature_table
@@ -215,3 +216,16 @@ def test_the_legend_of_a_panel_does_not_cover_its_curves():
     highest = max(line.get_window_extent().y1 for line in axis.lines)
     assert covered.y0 >= highest
     assert figure.axes[1].get_legend() is None
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_run_without_arms_has_figures_all_the_same():
+    """An unfinished run has contrasts of nothing, and temperatures of SFT alone."""
+    alone = SCORES[SCORES["arm"] == "sft"]
+    for figure in (
+        figures.gains(contrast_table(best(alone))),
+        figures.temperature(temperature_table(alone)),
+        figures.learning_curves(best(alone)),
+        figures.pass_fail(best(alone)),
+    ):
+        figure.canvas.draw()

@@ -192,7 +192,8 @@ def gains(rows: pd.DataFrame) -> Figure:
             axis.plot(by_seed, [place + 0.25] * len(by_seed), ".", color="#767676", ms=4)
     axis.axvline(0, color="black", lw=1)
     axis.set_yticks(range(len(rows)), [_title(row) for row in rows.to_dict("records")])
-    axis.set(ylim=(len(rows) - 0.5, -0.5), xlabel="difference in pass@1 at T*")
+    lowest = max(1, len(rows)) - 0.5
+    axis.set(ylim=(lowest, -0.5), xlabel="difference in pass@1 at T*")
     axis.locator_params(axis="x", nbins=7)
     return figure
 
