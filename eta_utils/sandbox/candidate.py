@@ -147,7 +147,9 @@ class Host:
         ):
             self.tampering = self.tampering or "builtins"
         recorder = self.recorder
-        trace = *recorder.hits(), recorder.states(), recorder.writes, recorder.words
+        # Copies: to encode a generator runs its body, which goes on recording.
+        writes, words = recorder.writes.copy(), recorder.words.copy()
+        trace = *recorder.hits(), recorder.states(), writes, words
         return encode((raised, value, *trace, self.tampering))[0]
 
 

@@ -154,6 +154,16 @@ def test_a_departure_in_a_helper_is_found_on_its_line():
     assert (outcome.departure, outcome.departure_kind) == (3, "value")
 
 
+def test_the_body_of_a_generator_runs_after_the_call_and_leaves_no_states():
+    reference = "    for x in range(n):\n        y = 2 * x\n        yield y\n"
+    test = "def check(c):\n    assert list(c(3)) == [0, 2, 4]\n"
+    task = Task("even", "def f(n):\n", "f", test, canonical_solution=reference)
+    assert judge_one(reference, task).passed
+    outcome = judge_one(reference.replace("2 *", "3 *"), task, keep_trace=True)
+    assert (outcome.status, outcome.departure) == ("assertion", None)
+    assert outcome.trace["states"] == outcome.trace["writes"] == []
+
+
 def test_programs_that_pass_or_do_not_compile_have_none():
     # another way to the same answers departs at once, and does not count: it passes
     passes = judge_one("    return 2 * sum(xs)\n", DOUBLES)
