@@ -20,6 +20,8 @@ LONGEST = (
     "test_smoke_study.py",
     "study/test_reach.py",
     "browser/test_jupyterlab.py",
+    "report/test_spread.py",
+    "execution/test_agreement.py",
 )
 
 
