@@ -6,16 +6,15 @@ LAB := $(VENV)/etc/jupyter/labconfig
 PROFILE ?= small
 ARGS ?=
 
-.PHONY: help study reference replication lab test test-fast test-browser lint format notebooks bench doctor clean
+.PHONY: help study reference lab test test-fast test-browser lint format notebooks bench doctor clean
 
 help:
 	@echo "make study      set up .venv, run the notebooks, render outputs/small/report.html"
-	@echo "                PROFILE=smoke for a trial in minutes, ARGS='--seeds 0 1 2' for more"
-	@echo "make reference  the published run: outputs/reference/, hours"
+	@echo "                PROFILE=smoke to try the code alone, ARGS='--seeds 0 1 2' for more"
+	@echo "make reference  the published run, twelve seeds: outputs/reference/, many hours"
 	@echo "make test       set up .venv, run all tests, on all cores"
 	@echo "make test-fast  leave out those marked slow"
 	@echo "make test-browser  the tests of JupyterLab and the report, in chromium"
-	@echo "make replication  the same again with other draws: outputs/replication/, hours"
 	@echo "make lab        JupyterLab on the notebooks"
 	@echo "make lint       ruff: style and formatting"
 	@echo "make format     let ruff fix what it can"
@@ -34,31 +33,31 @@ $(BIN)/.ready: requirements.txt pyproject.toml
 study: $(BIN)/.ready
 	$(BIN)/python -m eta_utils run --profile $(PROFILE) $(ARGS)
 
-# Other strengths of the base first, then five seeds; what is finished is reused.
-reference: $(BIN)/.ready
-	for noise in 15 25 45 55; do \
-	  $(BIN)/python -m eta_utils run --profile crossover --run noise$$noise \
-	    -p corpus_noise=0.$$noise --seeds 0 1 --jobs 2 || exit; \
-	done
-	$(BIN)/python -m eta_utils run --profile full --seeds 0 1 2 3 4 --jobs 2
-	rm -rf outputs/reference
-	mkdir -p outputs/reference
-	cp -r outputs/full/*.csv outputs/full/figures outputs/reference
-	$(BIN)/python -m eta_utils report full --out outputs/reference/report.html
-	cd outputs/reference && gzip -n -9 scores.csv beside.csv labels.csv ranked.csv
+# Which arms have how many seeds: docs/hypotheses.md.  What is finished is reused, so after
+# an interruption the same command goes on.
+SEEDS := 40 41 42 43 44 45 46 47 48 49 50 51
+TRAIN := $(BIN)/python -m eta_utils train --profile full
+RARITY := $(BIN)/python -m eta_utils run --profile rarity --seeds 40 41
 
-# The published run once more, and five new seeds where it saw ETA-DPO ahead.
-replication: $(BIN)/.ready
-	$(BIN)/python -m eta_utils run --profile full --run again --seeds 0 1 2 3 4 --jobs 2
-	$(BIN)/python -m eta_utils run --profile crossover --run noise45again \
-	  -p corpus_noise=0.45 --seeds 2 3 4 5 6 --jobs 2
-	rm -rf outputs/replication
-	mkdir -p outputs/replication/full outputs/replication/noise45
-	cd outputs/again && cp scores.csv results.csv contrasts.csv difficulty.csv \
-	  ../replication/full
-	cd outputs/noise45again && cp scores.csv results.csv contrasts.csv difficulty.csv \
-	  ../replication/noise45
-	gzip -n -9 outputs/replication/*/scores.csv
+reference: $(BIN)/.ready
+	$(TRAIN) --seeds $(SEEDS) --arms sft ceiling grpo credit branching dpo-binary+filled dpo-eta
+	$(TRAIN) --seeds $(SEEDS) \
+	  --arms dpo-binary sft-references credit-mask credit-penalty credit-reference
+	$(TRAIN) --seeds 40 41 42 43 \
+	  --arms credit-both rft ppo grpo-dense dpo-binary+fresh dpo-binary+prefix \
+	  dpo-steps+filled dpo-fraction+filled dpo-tier+filled dpo-states+filled
+	$(TRAIN) --seeds 40 --arms ppo-rm
+	$(RARITY) --run sparse -p align_min_misconceptions=2
+	$(RARITY) --run sparser -p align_min_misconceptions=3 -p align_min_steps=4
+	$(RARITY) --run dense -p misconceptions=10
+	$(RARITY) --run independent -p misconceptions=0 -p corpus_noise=0.35
+	$(BIN)/python -m eta_utils run --profile full --seeds 40 -p beside="sparse sparser dense"
+	rm -rf outputs/reference
+	mkdir -p outputs/reference/independent
+	cp -r outputs/full/*.csv outputs/full/scores outputs/full/figures outputs/full/beside \
+	  outputs/reference
+	cp -r outputs/independent/scores outputs/reference/independent
+	$(BIN)/python -m eta_utils report full --out outputs/reference/report.html
 
 lab: $(BIN)/.ready
 	$(BIN)/jupyter lab --notebook-dir=. notebooks/01_sft.ipynb
