@@ -11,7 +11,7 @@ import json
 import pytest
 
 from eta_utils.execution import JudgeSettings, Outcome, departure_from, judge, line_span
-from eta_utils.tasks import Task
+from eta_utils.tasks import Task, load_tasks
 from tests.conftest import ADD, judge_one
 
 # The sum of the doubles: [1, 2, 3] -> 12, [4] -> 8.
@@ -193,6 +193,27 @@ def test_calls_that_raise_as_a_test_expects_do_not_depart():
     task = Task("divide", "def f(n):\n", "f", test, canonical_solution=reference)
     # the first unit raises on line 2 in both; the second departs on line 3
     assert where(reference.replace("return i", "return 1 + i"), task) == (3, "value")
+
+
+def test_in_real_buggy_programs_it_is_the_line_of_the_bug_or_near_it(data, monkeypatch):
+    """HumanEvalFix: the buggy line is the first that differs from the fixed program's."""
+    monkeypatch.setenv("ETA_DATA", str(data("humanevalfix.jsonl.gz").parent))
+    tasks = load_tasks("humanevalfix")
+    samples = [
+        {"task_id": name, "completion": task.buggy_solution} for name, task in tasks.items()
+    ]
+    away = []
+    for outcome in judge(samples, tasks, cache=False):
+        task = tasks[outcome.task_id]
+        fixed = (task.prompt + task.canonical_solution).split("\n")
+        buggy = task.program(outcome.sample).split("\n")
+        pairs = enumerate(zip(buggy, fixed, strict=False), 1)
+        bug = next(number for number, (ours, theirs) in pairs if ours != theirs)
+        if outcome.departure is not None:
+            away.append(abs(outcome.departure - bug))
+    assert len(samples) == 164
+    # docs/judge.md names these numbers
+    assert (away.count(0), sum(lines <= 2 for lines in away)) == (125, 148)
 
 
 # --- From another program that passes
