@@ -338,8 +338,8 @@ def _grpo(
     arm: Arm,
 ) -> dict:
     tasks = alignment_tasks(family, rounds, judging, stage.seed)
-    reward = _reward(arm, tasks, judging, None)
-    return _train(stage, rounds, model, sampling, grpo, sft, tasks, train_grpo, reward)
+    reward, rows = _reward(arm, tasks, judging, None), _rows(tasks)
+    return _train(stage, rounds, model, sampling, grpo, sft, rows, train_grpo, reward)
 
 
 def _credit(
@@ -361,7 +361,8 @@ def _credit(
         "credit": arm.credit,
         "credit_settings": credit,
     }
-    return _train(stage, rounds, model, sampling, grpo, sft, tasks, train_credit, **own)
+    rows = _rows(tasks)
+    return _train(stage, rounds, model, sampling, grpo, sft, rows, train_credit, **own)
 
 
 def _branching(
@@ -378,7 +379,8 @@ def _branching(
 ) -> dict:
     tasks = alignment_tasks(family, rounds, judging, stage.seed)
     own = {"tasks": tasks, "judging": judging, "branch": branch}
-    return _train(stage, rounds, model, sampling, grpo, sft, tasks, train_branching, **own)
+    rows = _rows(tasks)
+    return _train(stage, rounds, model, sampling, grpo, sft, rows, train_branching, **own)
 
 
 def _train(
@@ -388,7 +390,7 @@ def _train(
     sampling: SamplingSettings,
     grpo: GRPOSettings,
     sft: Stage,
-    tasks: Mapping[str, Task],
+    rows: list[dict],
     train: Callable,
     *reward: Callable,
     **own: object,
@@ -399,7 +401,7 @@ def _train(
         train(
             policy,
             tokenizer,
-            _rows(tasks),
+            rows,
             *reward,
             settings=grpo,
             folder=stage.folder,

@@ -248,7 +248,7 @@ def test_a_resumed_run_keeps_its_profile(study, capsys):
 
 def test_the_recorded_command_makes_the_same_study(tmp_path):
     outputs = str(tmp_path / "with space")
-    given = {"sft_learning_rate": 3e-5, "arms": "dpo-eta dpo-steps", "test_tasks": 320}
+    given = {"sft_learning_rate": 3e-5, "arms": "dpo-eta dpo-steps", "test_tasks": 240}
     study = Study.begin("a-run", "full", outputs=outputs, **given)
     words = shlex.split(command_for(study, [4, 5]))
     options = _parser().parse_args(words[words.index("run") :])
