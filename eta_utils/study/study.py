@@ -459,6 +459,8 @@ PROFILES: dict[str, dict] = {
     },
     # The published study.
     "full": {
+        "ceiling_tasks": 3_072,
+        "ceiling_epochs": 4,
         "prompts_per_round": 256,
         "test_tasks": 240,
         "tune_tasks": 120,

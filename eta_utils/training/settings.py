@@ -47,7 +47,7 @@ class SamplingSettings(Settings):
     """How completions are sampled (`sampling`)."""
 
     temperature: float = setting(
-        1.0, "sampling temperature, in training and evaluation", above=0
+        1.0, "sampling temperature in training", above=0
     )
     max_new_tokens: int = setting(96, "longest completion, in tokens", at_least=1)
 
@@ -113,6 +113,7 @@ class CeilingSettings(SupervisedSettings):
     """The ceiling: SFT on clean solutions of tasks with all operations."""
 
     prefix = "ceiling_"
+    learning_rate: float = setting(1e-3, "peak learning rate of a cosine schedule", above=0)
     tasks: int = setting(1536, "tasks whose clean solutions it learns from", at_least=1)
 
 

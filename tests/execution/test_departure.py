@@ -195,6 +195,7 @@ def test_calls_that_raise_as_a_test_expects_do_not_depart():
     assert where(reference.replace("return i", "return 1 + i"), task) == (3, "value")
 
 
+@pytest.mark.slow
 def test_in_real_buggy_programs_it_is_the_line_of_the_bug_or_near_it(data, monkeypatch):
     """HumanEvalFix: the buggy line is the first that differs from the fixed program's."""
     monkeypatch.setenv("ETA_DATA", str(data("humanevalfix.jsonl.gz").parent))
