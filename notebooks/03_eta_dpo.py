@@ -57,6 +57,7 @@ from eta_utils.study import (
     judge_eta_rm,
     pairs_of,
     pretrain,
+    read_outcomes,
     read_results,
     tasks_of,
     train_eta_rm,
@@ -168,7 +169,8 @@ figures.browse(pairs, seen)
 # %%
 programs = hidden_programs(study, drawn)
 labels = audit.count(programs, names)
-write_results(study.folder, labels=labels)
+lines = audit.count_departures(read_outcomes(drawn), tasks)
+write_results(study.folder, labels=labels, departures=lines)
 figures.table(audit.audit_table(labels))
 
 # %% [markdown]
@@ -180,6 +182,15 @@ figures.table(audit.audit_table(labels))
 # winners had to be stopped. `padded` winners ran over four times the loser's
 # steps without passing more hidden tests.
 #
+# Traces also say *where* a program went wrong; `credit` in
+# [02](02_ppo.ipynb) uses that. In how many failing programs is the departing
+# line found? How often would something cheaper have named the same line: the
+# line that raised, or the first line whose text differs from the reference's?
+
+# %%
+figures.table(audit.departures(lines))
+
+# %% [markdown]
 # The next table splits the pairs that `eta` decides into thirds, by the
 # difference of their keys: the margin.
 

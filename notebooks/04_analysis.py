@@ -270,6 +270,15 @@ if "audit" in tables:
     display(figures.table(tables["audit"]))
 
 # %% [markdown]
+# And the lines that credit blames? The departing line of a failing program was
+# found in the fraction `departure found`. The other columns say how often a
+# cheaper rule would have named the same line.
+
+# %%
+if "departure" in tables:
+    display(figures.table(tables["departure"]))
+
+# %% [markdown]
 # ## Was the reward model right?
 #
 # ETA-RM is a reward model trained on ETA's pairs. It scores the SFT models'

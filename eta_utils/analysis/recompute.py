@@ -2,9 +2,9 @@
 
 >>> tables_of(Path("outputs/reference"))["contrasts"]
 
-`scores/` in the run's folder has the scores, models and gate of each seed (`tables`).  Two
-more may lie there or beside it, `labels` (counts of pairs) and `ranked` (scores of the
-reward model).  Runs on rarer and more frequent passes have folders of their own in
+`scores/` in the run's folder has the scores, models and gate of each seed (`tables`).
+Three more may lie there or beside it: `labels` (counts of pairs), `departures` (counts of
+lines) and `ranked` (scores of the reward model).  Runs on rarer and more frequent passes have folders of their own in
 `beside/`.  Each adds its tables.
 """
 
@@ -15,7 +15,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from eta_utils.analysis.audit import COUNTS, audit_table
+from eta_utils.analysis.audit import (
+    COUNTS,
+    DEPARTURE_COUNTS,
+    audit_table,
+    departures,
+)
 from eta_utils.analysis.contrasts import contrast_table, rarity
 from eta_utils.analysis.ranking import SAMPLES, accuracy, best_of, reliability
 from eta_utils.analysis.tables import (
@@ -28,9 +33,11 @@ from eta_utils.analysis.tables import (
     temperature_table,
 )
 
+THIS_RUN = "this run"  # beside others; its folder may be copied under another name
 # By name: the columns that it must have, and the tables that follow from it.
 MADE_FROM: dict[str, tuple[list[str], dict[str, Callable]]] = {
     "labels": (["seed", "ordering", "task_id", *COUNTS], {"audit": audit_table}),
+    "departures": (["seed", "task_id", *DEPARTURE_COUNTS], {"departure": departures}),
     "ranked": (
         SAMPLES,
         {
@@ -56,7 +63,7 @@ def tables_of(folder: Path) -> dict[str, pd.DataFrame]:
         "difficulty": by_difficulty(at_best),
         "gate": gate_table(scores, gate),
     }
-    runs, gates = {folder.resolve().name: at_best}, {folder.resolve().name: gate}
+    runs, gates = {THIS_RUN: at_best}, {THIS_RUN: gate}
     for other in sorted(folder.glob("beside/*/")):
         scores, _, gates[other.name] = read_folder(other)
         runs[other.name] = best(scores)

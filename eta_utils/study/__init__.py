@@ -33,6 +33,7 @@ _NAMES = {
     "evaluate_rounds": "rollouts",
     "evaluate_on_humaneval": "rollouts",
     "hidden_programs": "rollouts",
+    "read_outcomes": "rollouts",
     "near_duplicates": "near",
     "read_near": "near",
     "read_results": "results",

@@ -39,7 +39,7 @@ def test_the_tables_are_those_of_the_scores(run):
 def test_runs_beside_give_the_gain_by_rarity(run):
     made.write(run / "beside" / "sparse", SCORES, made.gate(5, 5, 1, 64))
     table = tables_of(run)["rarity"]
-    assert list(table["run"]) == ["run", "sparse"]
+    assert list(table["run"]) == ["this run", "sparse"]
     assert list(table["all fail"]) == pytest.approx([0.6, 1.0])
 
 
