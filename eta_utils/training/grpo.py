@@ -46,11 +46,11 @@ from __future__ import annotations
 
 import copy
 import random
+import sys
 import time
 import types
 import warnings
 from collections.abc import Callable, Collection, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -293,28 +293,33 @@ class Trainer(GRPOTrainer):
         Each is TRL's mean over its tokens, weighted by its share of the minibatch's tokens.
         All but the last have gone backward already when this returns.  So the result has
         the value of the whole and the gradients of the last.
+
+        Several processes take their shares of a minibatch whole: they meet in each of TRL's
+        metrics, and may not have equally many micro-batches.
         """
         tokens = (inputs["completion_mask"] * inputs.get("tool_mask", 1)).sum(1)  # (B,)
         lengths = inputs["prompt_mask"].sum(1) + inputs["completion_mask"].sum(1)
-        parts = ppo.micro_batches(lengths.tolist(), self.token_limit)
-        weights = [tokens[rows].sum() / tokens.sum().clamp(min=1) for rows in parts]
+        alone = self.accelerator.num_processes == 1
+        limit = self.token_limit if alone else sys.maxsize
+        parts = ppo.micro_batches(lengths.tolist(), limit)
+        # One divisor for all processes, whose gradients are averaged.
+        every = self.accelerator.reduce(tokens.sum().float(), reduction="mean")
+        weights = [tokens[rows].sum() / every.clamp(min=1) for rows in parts]
         done = torch.zeros((), device=tokens.device)
         for rows, weight in zip(parts, weights, strict=True):
             part = {
                 name: value[rows] if isinstance(value, Tensor) and value.dim() else value
                 for name, value in inputs.items()
             }
-            last = rows is parts[-1]
-            # Processes exchange gradients once, with the last micro-batch.
-            with nullcontext() if last else self.accelerator.no_sync(model):
-                loss = super().compute_loss(model, part) * weight
-                if not last:
-                    self.accelerator.backward(loss)
-                    done += loss.detach()
+            loss = super().compute_loss(model, part) * weight
+            if rows is not parts[-1]:
+                self.accelerator.backward(loss)
+                done += loss.detach()
+        # TRL has noted the fraction of each part: as one fraction of the minibatch.
         clipped = self._metrics["train"]["clip_ratio/region_mean"]
-        clipped[-len(parts) :] = [
-            sum(float(w) * c for w, c in zip(weights, clipped[-len(parts) :], strict=True))
-        ]
+        if alone:
+            own = zip(weights, clipped[-len(parts) :], strict=True)
+            clipped[-len(parts) :] = [sum(float(weight) * part for weight, part in own)]
         return loss + done
 
     # --- History

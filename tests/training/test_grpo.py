@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import copy
 import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 from torch.nn.utils import parameters_to_vector
 
 from eta_utils.common.errors import BadInput
+from eta_utils.common.processes import leave
 from eta_utils.tasks import pipelines
 from eta_utils.training import grpo, ppo
 from eta_utils.training.grpo import train_grpo
 from eta_utils.training.models import load_model
 from eta_utils.training.settings import GRPOSettings, SamplingSettings
+from tests.conftest import ROOT
+from tests.training import test_ppo
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -240,3 +247,53 @@ def test_settings_that_cannot_work_are_refused_by_name(
 ):
     with pytest.raises(BadInput, match=named):
         trained(tiny_folder, tmp_path, settings=settings, sampling=sampling)
+
+
+def run_by_prompt(folder):
+    """Three updates of one minibatch each, in small micro-batches, some unjudged."""
+
+    def reward(prompts, completions, number, **columns):
+        scores = test_ppo.fraction_of_x(prompts, completions)
+        return [None if k == 0 else score for k, score in zip(number, scores, strict=True)]
+
+    grpo.sample_completions, ppo.TOKENS_AT_ONCE = test_ppo.by_prompt, {"cpu": 12}
+    policy = test_ppo.tiny_model()
+    history = train_grpo(
+        *(policy, test_ppo.word_tokenizer(), test_ppo.ROWS, reward),
+        *(GRPOSettings(prompts=4, minibatch=16, learning_rate=1e-3, kl=0.1), folder),
+        updates=3,
+        samples_per_prompt=4,
+        sampling=SamplingSettings(max_new_tokens=5),
+    )
+    if os.environ.get("RANK", "0") == "0":
+        kept = [{k: v for k, v in row.items() if "seconds" not in k} for row in history]
+        torch.save((weights(policy), kept), folder / "found.pt")
+
+
+@pytest.mark.slow
+def test_two_processes_make_the_same_updates_as_one(tmp_path):
+    found = []
+    for count in ("1", "2"):
+        folder = tmp_path / count
+        command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+        command += [
+            "--nproc_per_node",
+            count,
+            "-m",
+            "tests.training.test_grpo",
+            str(folder),
+        ]
+        environment = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+        subprocess.run(command, check=True, env=environment, cwd=ROOT, timeout=120)
+        found.append(torch.load(folder / "found.pt"))
+    (one, history), (two, history_of_two) = found
+    assert torch.allclose(one, two, atol=1e-5)
+    differing = {"loss/policy", "policy/clipfrac"}  # TRL logs the mean of the processes
+    for row, row_of_two in zip(history, history_of_two, strict=True):
+        for name in row.keys() - differing:
+            assert row_of_two[name] == pytest.approx(row[name], abs=1e-5), name
+
+
+if __name__ == "__main__":
+    run_by_prompt(Path(sys.argv[1]))
+    leave()
