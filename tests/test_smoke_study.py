@@ -37,9 +37,9 @@ STAGES = (
 )
 TABLES = {
     *("results", "contrasts", "temperature", "difficulty", "gate"),
-    *("audit", "accuracy", "best_of_n", "reliability"),
+    *("audit", "departure", "accuracy", "best_of_n", "reliability"),
 }
-KEPT = {"scores", "models", "gate", "labels", "ranked"}  # by seed, of tasks and samples
+KEPT = {"scores", "models", "gate", "labels", "departures", "ranked"}  # of tasks, samples
 
 
 def command(outputs, *more):

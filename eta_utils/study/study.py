@@ -382,8 +382,8 @@ PROFILES: dict[str, dict] = {
     "smoke": {
         "corpus_tasks": 4_800,
         "base_batch": 8,
-        "max_steps": 3,
-        "align_min_steps": 2,
+        "max_steps": 2,
+        "align_min_steps": 1,
         "sft_tasks": 64,
         "sft_learning_rate": 5e-4,
         "ceiling_tasks": 128,
