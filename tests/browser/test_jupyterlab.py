@@ -125,10 +125,18 @@ def _run_all(address, chromium):
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_text("Run All Cells", exact=True).click()
     deadline = time.monotonic() + 60 * MINUTES
-    while not _done(page) and time.monotonic() < deadline:
+    still = 0  # seconds for which nothing has been executed or waited to be
+    while not _done(page) and still < 60 and time.monotonic() < deadline:
         page.wait_for_timeout(2000)
+        still = still + 2 if _stopped(page) else 0
     assert _done(page), page.locator(".jp-Notebook").inner_text()[-2000:]
     return page
+
+
+def _stopped(page):
+    """Whether the kernel is idle and no cell waits for it, as after one that raised."""
+    prompts = page.locator(".jp-Notebook .jp-InputPrompt").all_inner_texts()
+    return page.get_by_text(IDLE).count() > 0 and not any("*" in text for text in prompts)
 
 
 def _done(page):
