@@ -345,11 +345,12 @@ for outcome in figures.three(examples(study, "sft")):
 
 # %%
 print(f"Seed {study.seed} of run {study.run}:")
-figures.sentences(
-    [
-        f"At its best temperature, {row['best T']:g}, SFT passes "
-        f"{row['sft']:.0%} of the tuning tasks.",
-        f"{row['all fail']:.0%} of the alignment prompts are all-fail prompts.",
-        f"With clean solutions the same model reaches {row['ceiling']:.0%}.",
-    ]
-)
+said = [
+    f"At its best temperature, {row['best T']:g}, SFT passes "
+    f"{row['sft']:.0%} of the tuning tasks.",
+    f"{row['all fail']:.0%} of the alignment prompts are all-fail prompts.",
+]
+if ceiling:
+    reached = f"{row['ceiling']:.0%}"
+    said.append(f"With clean solutions the same model reaches {reached}.")
+figures.sentences(said)

@@ -173,7 +173,7 @@ def test_each_model_of_an_arm_has_a_distance_to_sft_and_its_end_the_seconds_it_t
 ):
     models = kept(finished[0], "models")
     aligned = models[models["programs"] > 0]
-    assert (aligned["kl"] > 0).all()
+    assert (aligned["kl"] != 0).all() and aligned["kl"].notna().all()  # estimates
     ends = models[models["programs"] == models.groupby("arm")["programs"].transform("max")]
     assert (ends["seconds"] > 0).all()
 
