@@ -46,9 +46,7 @@ class LearnerSettings(ModelSettings):
 class SamplingSettings(Settings):
     """How completions are sampled (`sampling`)."""
 
-    temperature: float = setting(
-        1.0, "sampling temperature in training", above=0
-    )
+    temperature: float = setting(1.0, "sampling temperature in training", above=0)
     max_new_tokens: int = setting(96, "longest completion, in tokens", at_least=1)
 
 
