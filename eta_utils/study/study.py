@@ -185,6 +185,12 @@ class Study:
                     f"rounds x prompts_per_round = {self.rounds.prompts}, so this arm "
                     "could not execute as many programs as DPO"
                 )
+        episodes = self.grpo.prompts * self.rounds.samples_per_prompt
+        if self.arms.by("grpo", "branching") and episodes % self.grpo.minibatch:
+            raise BadInput(
+                f"parameter grpo_minibatch: {self.grpo.minibatch} does not divide the "
+                f"grpo_prompts x samples_per_prompt = {episodes} episodes of an update"
+            )
         restarts = any(
             arm.method == "branching" or arm.has("prefix") for arm in self.arms.all
         )
@@ -203,6 +209,7 @@ class Study:
     def fitted(self) -> Study:
         """The study with no more prompts in a round than a named set has for alignment.
 
+        Updates then have fewer prompts, too, and GRPO's minibatches fewer episodes.
         Raises BadInput where the set is not here, or is not what its name says.
         """
         if self.family.generated:
@@ -217,8 +224,10 @@ class Study:
             return self
 
         def fitting(method: PPOSettings | GRPOSettings) -> PPOSettings | GRPOSettings:
-            prompts = next(n for n in range(method.prompts, 0, -1) if size % n == 0)
-            return replace(method, prompts=prompts)
+            prompts = _largest_divisor(size, method.prompts)
+            episodes = prompts * self.rounds.samples_per_prompt
+            minibatch = _largest_divisor(episodes, method.minibatch)
+            return replace(method, prompts=prompts, minibatch=minibatch)
 
         return replace(
             self,
@@ -336,6 +345,10 @@ def read_study(run_folder: Path) -> dict:
     if values and "profile" not in values:
         raise BadInput(f"{path}: has no field 'profile'; is it a study's?")
     return values
+
+
+def _largest_divisor(number: int, at_most: int) -> int:
+    return next(n for n in range(at_most, 0, -1) if number % n == 0)
 
 
 def _profile_of(run: str, profile: str | None, begun: dict) -> str:

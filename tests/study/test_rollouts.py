@@ -73,7 +73,8 @@ def test_judged_samples_are_counted_by_temperature_and_task():
 
 SIZES = {"test_tasks": 3, "tune_tasks": 2, "prompts_per_round": 4, "rounds": 2}
 SIZES |= {"samples_per_prompt": 4, "grpo_prompts": 2, "ppo_prompts": 2, "branch_roots": 2}
-SIZES |= {"test_samples": 5, "cool_samples": 3, "gate_samples": 6, "max_new_tokens": 16}
+SIZES |= {"grpo_minibatch": 8, "max_new_tokens": 16}
+SIZES |= {"test_samples": 5, "cool_samples": 3, "gate_samples": 6}
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from eta_utils.common.settings import parameters_of
 from eta_utils.preferences.orderings import ORDERINGS
 from eta_utils.study.settings import GENERATED, TRAINED_ARMS
 from eta_utils.study.study import (
+    MINUTES,
     PROFILES,
     Study,
     all_parameters,
@@ -172,6 +173,20 @@ def test_settings_with_which_an_arm_could_not_execute_as_much_as_dpo_are_refused
     # 3 rounds x 320 prompts = 960 prompts are no multiple of 50.
     with pytest.raises(BadInput, match=rf"parameter {name}: 50 does not divide .*960"):
         begin(rounds=3, prompts_per_round=320, **{name: 50})
+
+
+def test_an_update_of_grpo_that_makes_no_whole_minibatches_is_refused(begin):
+    # 32 prompts x 3 samples = 96 episodes are no multiple of 64.
+    with pytest.raises(BadInput, match=r"parameter grpo_minibatch: 64 does not .* 96 epi"):
+        begin(samples_per_prompt=3, arms="grpo")
+    assert begin(samples_per_prompt=3, arms="dpo-eta").rounds.samples_per_prompt == 3
+
+
+def test_updates_fit_a_set_with_few_tasks(begin):
+    # 40 % of 10 tasks are for alignment: a round of 4 prompts, at 2 samples 8 episodes.
+    study = begin(tasks="humaneval", limit=10, samples_per_prompt=2, arms="grpo")
+    assert study.rounds.prompts_per_round == study.grpo.prompts == study.ppo.prompts == 4
+    assert study.grpo.minibatch == 8
 
 
 def test_as_many_roots_as_samples_are_refused_because_none_could_restart(begin):
@@ -406,8 +421,8 @@ def test_the_defaults_are_within_their_own_limits():
 def test_every_profile_says_what_each_notebook_costs_where_that_was_measured(
     begin, profile
 ):
-    measured = profile in ("smoke", "small", "full")
-    known = "about" if measured else "was not measured"
+    assert {"smoke", "small"} <= set(MINUTES)
+    known = "about" if profile in MINUTES else "was not measured"
     for path in sorted((ROOT / "notebooks").glob("0[1-4]_*.py")):
         said = begin(run=profile, profile=profile).cost(path.stem)
         assert profile in said
