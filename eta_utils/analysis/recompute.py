@@ -4,8 +4,8 @@
 
 `scores/` in the run's folder has the scores, models and gate of each seed (`tables`).
 Three more may lie there or beside it: `labels` (counts of pairs), `departures` (counts of
-lines) and `ranked` (scores of the reward model).  Runs on rarer and more frequent passes have folders of their own in
-`beside/`.  Each adds its tables.
+lines) and `ranked` (scores of the reward model).  Runs on rarer and more frequent passes
+have folders of their own in `beside/`.  Each adds its tables.
 """
 
 from __future__ import annotations
