@@ -83,7 +83,7 @@ def recorded(run_folder: Path) -> dict:
         "command": run.get("command"),
         "seeds": seeds,
         "seconds": run.get("seconds", {}),
-        "facts": _facts(study, seeds, machine),
+        "facts": _facts(study, _kept_seeds(run_folder) or seeds, machine),
         "stages": stages,
         "notebooks": notebooks,
         "files": [
@@ -98,6 +98,12 @@ def recorded(run_folder: Path) -> dict:
 
 def _read(path: Path) -> dict:
     return read_json(path) if path.exists() else {}
+
+
+def _kept_seeds(run_folder: Path) -> list[int]:
+    """The seeds whose scores the run has kept: what its tables are about."""
+    files = run_folder.glob("scores/scores*.csv*")
+    return sorted(int(path.name.partition(".")[0].removeprefix("scores")) for path in files)
 
 
 def _study(run_folder: Path, seeds: list[int]) -> Study:

@@ -299,12 +299,23 @@ class Study:
         )
 
     def table(self) -> list[dict]:
-        """Each parameter, its value, and what it means: rows for a data frame."""
+        """Each parameter, its value, and what it means: rows for a data frame.
+
+        Paths inside the project are shown as seen from there.
+        """
         values = self.flat()
         return [
-            {"parameter": name, "value": values[name], "meaning": known.about}
+            {
+                "parameter": name,
+                "value": _from_the_project(values[name]),
+                "meaning": known.about,
+            }
             for name, known in all_parameters().items()
         ]
+
+
+def _from_the_project(value: object) -> object:
+    return value.removeprefix(f"{ROOT}/") if isinstance(value, str) else value
 
 
 DEFAULT_OUTPUTS = RunSettings().outputs

@@ -57,6 +57,17 @@ def test_a_run_that_goes_on_with_other_code_names_both_commits(tmp_path, monkeyp
     assert said == "cccccccccccc; before: aaaaaaaaaaaa, bbbbbbbbbbbb"
 
 
+def test_the_head_names_every_seed_that_the_tables_are_about(tmp_path):
+    """Also those whose stages are gone: their scores are kept."""
+    for folder in ("seed3", "scores"):
+        (tmp_path / folder).mkdir()
+    for seed in (10, 3, 7):
+        (tmp_path / "scores" / f"scores{seed}.csv.gz").touch()
+        (tmp_path / "scores" / f"gate{seed}.csv.gz").touch()
+    assert recorded(tmp_path)["seeds"] == [3]
+    assert recorded(tmp_path)["facts"]["seeds"] == "3 7 10"
+
+
 @pytest.fixture
 def run(tmp_path):
     """A notebook of 60 s with two stages of its own and one that an earlier run made."""

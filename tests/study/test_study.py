@@ -402,6 +402,11 @@ def test_text_that_is_no_such_value_is_refused_by_name(name, text, wanted):
         parameter("sft_tusks")
 
 
+def test_the_table_shows_no_path_of_the_machine_for_what_lies_in_the_project():
+    shown = {row["parameter"]: row["value"] for row in Study().table()}
+    assert shown["outputs"] == "outputs"
+
+
 def test_the_table_explains_every_parameter(begin):
     rows = begin(sft_tasks=7).table()
     assert [row["parameter"] for row in rows] == list(all_parameters())
