@@ -163,7 +163,12 @@ class Trainer(GRPOTrainer):
     def rollout(self, prompts: list[str]) -> dict[str, list]:
         """This process's completions of `prompts`, each of which comes n times in a row."""
         start = time.perf_counter()
-        samples = self.sample(prompts[:: self.run.samples_per_prompt])
+        # `generate`, which samples where the model is not GPT-2, needs its own pass.
+        forward = self.model.__dict__.pop("forward")
+        try:
+            samples = self.sample(prompts[:: self.run.samples_per_prompt])
+        finally:
+            self.model.forward = forward
         self.measured["seconds/sampling"] = time.perf_counter() - start
         return samples | {"logprobs": None}  # those of the policy are computed anyway
 
