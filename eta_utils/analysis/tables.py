@@ -301,29 +301,37 @@ def gate_problem(row: Mapping[str, object]) -> str | None:
     What was not measured (nan) is a problem, too.
     """
     # A nan compares as false, so each condition says what must hold.
-    checks: tuple[tuple[bool, str], ...] = (
+    checks: tuple[tuple[str, bool, str], ...] = (
         (
+            "sft",
             row["sft"] <= MOST_SFT,
             f"SFT passes {row['sft']:.2f} of the tuning tasks at its best temperature, "
             f"more than {MOST_SFT:.2f}: too little is left to learn",
         ),
         (
+            "all fail",
             row["all fail"] >= LEAST_ALL_FAIL,
             f"all samples fail on {row['all fail']:.2f} of the alignment prompts, fewer "
             f"than {LEAST_ALL_FAIL:.2f}: pass/fail feedback is not rare",
         ),
         (
+            "times",
             row["times"] >= LEAST_TIMES,
             f"pass@{TRIES} of SFT is {row['times']:.1f} times pass@1, less than "
             f"{LEAST_TIMES:.0f}: right programs are not in its reach",
         ),
         (
+            "ceiling",
             row["ceiling"] >= LEAST_CEILING,
             f"the ceiling passes {row['ceiling']:.2f} of the tuning tasks, less than "
             f"{LEAST_CEILING:.2f}: the model cannot learn these tasks",
         ),
     )
-    problems = [text for holds, text in checks if not holds]
+    problems = [
+        f"there is no value for '{name}'" if np.isnan(row[name]) else text
+        for name, holds, text in checks
+        if not holds
+    ]
     if not problems:
         return None
     return f"The gate does not hold for seed {row['seed']}: {'; '.join(problems)}."

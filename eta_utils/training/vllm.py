@@ -6,7 +6,7 @@
 `-p sampler=vllm` uses it, and so does `auto` where it is installed and there is a GPU.
 It is no requirement: docs/scaling.md says which version fits, and what it was seen to do.
 
-PPO and RLOO sample by transformers all the same, because their policy changes with each
+PPO and GRPO sample by transformers all the same, because their policy changes with each
 update.  So do the processes of `accelerate launch`.
 """
 

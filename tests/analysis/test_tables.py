@@ -230,9 +230,9 @@ def test_with_fewer_samples_the_gate_takes_as_many_as_there_are():
         ("sft", 0.26, "too little is left to learn"),
         ("all fail", 0.49, "not rare"),
         ("times", 2.9, "not in its reach"),
-        ("times", float("nan"), "not in its reach"),
+        ("times", float("nan"), "no value for 'times'"),
         ("ceiling", 0.69, "cannot learn"),
-        ("ceiling", float("nan"), "cannot learn"),
+        ("ceiling", float("nan"), "no value for 'ceiling'"),
     ],
 )
 def test_the_sentence_names_what_does_not_hold_and_nothing_else(name, value, said):

@@ -151,6 +151,6 @@ def test_a_twin_opens_as_a_notebook(lab, chromium):
     page = chromium.new_page(viewport={"width": 1400, "height": 1000})
     page.goto(f"{lab}lab")
     page.get_by_text("02_ppo.py", exact=True).dblclick(timeout=1000 * PATIENCE)
-    title = page.locator(".jp-Notebook h1", has_text="02 PPO on a binary reward")
+    title = page.locator(".jp-Notebook h1", has_text="02 Reinforcement learning")
     title.wait_for(timeout=1000 * PATIENCE)
     page.get_by_text(IDLE).wait_for(timeout=1000 * PATIENCE)
