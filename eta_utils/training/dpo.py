@@ -104,16 +104,24 @@ class GatedDPOTrainer(DPOTrainer):
         # Log-probs are of tokens 1 to L - 1: no token predicts the first one.
         mask = inputs["completion_mask"].chunk(2)[0][:, 1:]  # (B, L - 1), of the winners
         winners = token_logprobs[0].chunk(2)[0][:, -mask.shape[1] :]
-        return loss + self.nll_weight * gated_nll(winners, mask, gate)
+        # Gradients are averaged over processes, whose shares may have more such winners or
+        # fewer.  With one divisor for all, the average is that of a single process.
+        tokens = (mask * gate[:, None]).sum().float()
+        tokens = self.accelerator.reduce(tokens, reduction="mean")
+        return loss + self.nll_weight * gated_nll(winners, mask, gate, tokens)
 
 
-def gated_nll(logprobs: Tensor, mask: Tensor, gate: Tensor) -> Tensor:
+def gated_nll(
+    logprobs: Tensor, mask: Tensor, gate: Tensor, tokens: Tensor | None = None
+) -> Tensor:
     """Mean NLL in nats over the completion tokens of the rows whose gate is 1; a scalar.
 
-    `logprobs` and `mask` are (B, T), `gate` is (B,).  0 where every gate is 0.
+    `logprobs` and `mask` are (B, T), `gate` is (B,).  0 where every gate is 0.  `tokens`
+    is the divisor where it is not the number of these tokens.
     """
     mask = mask * gate[:, None]
-    return -(logprobs * mask).sum() / mask.sum().clamp(min=1)
+    divisor = mask.sum() if tokens is None else tokens
+    return -(logprobs * mask).sum() / divisor.clamp(min=1)
 
 
 class _GatedCollator(DataCollatorForPreference):
