@@ -58,26 +58,31 @@ class OutcomeCache:
             )
         except (OSError, sqlite3.Error) as error:
             raise BadInput(f"{path}: cannot be used as a cache ({error})") from None
-        self._unsaved = 0
+        # Outcomes wait here to be written together: a transaction that stays open while
+        # programs run would lock out every other process.
+        self._unsaved: dict[bytes, str] = {}
 
     def get(self, key: bytes) -> dict | None:
         """The raw outcome kept under `key`, or None."""
+        if key in self._unsaved:
+            return json.loads(self._unsaved[key])
         query = "SELECT outcome FROM outcomes WHERE key = ?"
         row = self._base.execute(query, (key,)).fetchone()
         return json.loads(row[0]) if row else None
 
     def put(self, key: bytes, outcome: dict) -> None:
         """Keep an outcome; a crash loses at most the last few hundred."""
-        row = key, json.dumps(outcome)
-        self._base.execute("INSERT OR REPLACE INTO outcomes VALUES (?, ?)", row)
-        self._unsaved += 1
-        if self._unsaved >= _COMMIT_EVERY:
+        self._unsaved[key] = json.dumps(outcome)
+        if len(self._unsaved) >= _COMMIT_EVERY:
             self.save()
 
     def save(self) -> None:
         """Write what was kept since the last time."""
-        self._base.commit()
-        self._unsaved = 0
+        with self._base:  # one transaction
+            self._base.executemany(
+                "INSERT OR REPLACE INTO outcomes VALUES (?, ?)", self._unsaved.items()
+            )
+        self._unsaved.clear()
 
     def close(self) -> None:
         """Save, and remove the file if it is temporary."""
