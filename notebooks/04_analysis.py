@@ -142,8 +142,8 @@ figures.show(
 # their tests. Who has these could simply imitate them, as SFT on references
 # does. `best T` is the models' own best temperature. `without near` leaves out
 # test tasks that have the operations of a training task in another order. `kl`
-# is the distance to SFT, in nats per program. `seconds` is the time of training
-# per seed, sampling and judging included.
+# is the distance to SFT, in nats per program. `seconds` is the median time of
+# training one seed, sampling and judging included.
 
 # %%
 figures.table(tables["results"])

@@ -162,7 +162,7 @@ def results_table(at_best: pd.DataFrame, against: str = "sft") -> pd.DataFrame:
     - `pass@1` at T* with `low` and `high`, and without near-duplicates of training tasks;
     - `gain` in it over the arm `against`, paired by seed and task;
     - `greedy` pass@1; `pass@8` at T = 1; `kl` in nats per program; `seconds` of training
-      per seed.
+      per seed, the median of them.
     """
     ends = final(at_best)
     rows = []
@@ -189,7 +189,9 @@ def results_table(at_best: pd.DataFrame, against: str = "sft") -> pd.DataFrame:
                 ATTEMPTS, of_arm["sampled_samples"], of_arm["sampled_passed"]
             ),
         }
-        row |= {name: models[name].mean() for name in ("kl", "seconds") if name in models}
+        if "kl" in models:
+            # The median of the times: a machine that was busy makes outliers.
+            row |= {"kl": models["kl"].mean(), "seconds": models["seconds"].median()}
         rows.append(row)
     return pd.DataFrame(rows)
 
