@@ -138,8 +138,8 @@ assert all(passed), "the judge fails references: run python -m eta_utils doctor"
 # %% [markdown]
 # ## The base model and its misconceptions
 #
-# We know of no published model of a million parameters that writes Python, so
-# we train one here. It has GPT-2's architecture and its own byte-level BPE
+# We know of no published model of half a million parameters that writes Python,
+# so we train one here. It has GPT-2's architecture and its own byte-level BPE
 # tokenizer. It reads a corpus of programs once.
 #
 # The corpus has *misconceptions*. Some operations are mostly written wrong in

@@ -313,7 +313,7 @@ if example is not None:
 # %% [markdown]
 # ## Limits
 #
-# - The built-in model has a million parameters, and its tasks are synthetic.
+# - The built-in model has half a million parameters. Its tasks are synthetic.
 #   Effects may have another size in larger models.
 # - One generator makes the built-in tasks for alignment and for evaluation.
 #   They share no sequence of operations, but they share the operations.
