@@ -127,7 +127,7 @@ figures.folded("all contrasts, in full", figures.table(numbers))
 # A cooler model is surer of what it would write anyway. If training only did
 # that, an arm's curve would touch the best of SFT and no more.
 
-# %% tags=["summary"]
+# %%
 figures.show(
     figures.temperature(tables["temperature"]),
     "Pass@1 on test tasks against the temperature, by arm. The dashed line is "
