@@ -498,6 +498,5 @@ PROFILES: dict[str, dict] = {
 # Minutes that a notebook took for one seed on two idle cores, when those before it were
 # done: as the tables of time in the reports have it.
 MINUTES: dict[str, dict[str, float]] = {
-    "smoke": {"01_sft": 0.5, "02_ppo": 0.5, "03_eta_dpo": 0.5, "04_analysis": 0.2},
-    "small": {"01_sft": 2.7, "02_ppo": 2.5, "03_eta_dpo": 1.4, "04_analysis": 0.3},
-}
+    "smoke": {"01_sft": 0.33, "02_ppo": 0.31, "03_eta_dpo": 0.25, "04_analysis": 0.16},
+    "small": {"01_sft": 1.7, "02_ppo": 1.4, "03_eta_dpo": 1, "04_analysis": 0.18},
