@@ -500,3 +500,4 @@ PROFILES: dict[str, dict] = {
 MINUTES: dict[str, dict[str, float]] = {
     "smoke": {"01_sft": 0.33, "02_ppo": 0.31, "03_eta_dpo": 0.25, "04_analysis": 0.16},
     "small": {"01_sft": 1.7, "02_ppo": 1.4, "03_eta_dpo": 1, "04_analysis": 0.18},
+}
