@@ -169,15 +169,17 @@ figures.table(tables["gate"])
 
 # %%
 others = found[~asked & (found["tasks"] == "all")]
-figures.show(
-    figures.gains(others[others["family"] == "secondary"]),
-    "The secondary contrasts, at the best temperature. Dots and lines are as "
-    "in the first figure.",
-    pictures / "controls.png",
-)
-
-# %%
-figures.table(others.loc[others["family"] == "secondary", deciding])
+controls = others[others["family"] == "secondary"]
+if len(controls):
+    figures.show(
+        figures.gains(controls),
+        "The secondary contrasts, at the best temperature. Dots and lines are "
+        "those of the first figure.",
+        pictures / "controls.png",
+    )
+    display(figures.table(controls[deciding]))
+else:
+    print("This run has no two arms that are compared here.")
 
 # %% [markdown]
 # ## Pass and fail
