@@ -23,7 +23,7 @@ from eta_utils.execution.cache import OutcomeCache, key_of
 from eta_utils.sandbox.pool import Batch, run_batch
 
 _PYTHON = platform.python_version()
-_FORMAT = 7  # of raw outcomes; a new number makes the cache forget all older ones
+_FORMAT = 8  # of raw outcomes; a new number makes the cache forget all older ones
 BATCH = 16  # jobs
 # The same for a distant executor.  A batch brings its tasks and their traces along, and
 # crosses Dask's scheduler: with 16 jobs judging took a fifth longer on two workers, with 64

@@ -33,6 +33,7 @@ from eta_utils.tracing.recorder import Recorder
 
 # As in `tracing.instrumentation`, which would bring the module `ast` into every candidate.
 FILENAME = "<candidate>"
+READY = b"ready"  # sent once the process is confined, before anything of the program runs
 CHANNEL_LOST, OUT_OF_MEMORY = 97, 98  # exit codes: why no answer could be sent
 LONGEST_TEXT = 200  # characters of a name or message that is sent
 
@@ -72,6 +73,7 @@ def run(channel: Channel, confine_program: Callable[[], None]) -> NoReturn:
         # Before the confinement, whose filter refuses to set limits.
         confine.limit_processor(program["processor_seconds"])
         confine_program()
+        channel.send(READY)
         # From here on the program decides what this process does.
         host = Host(program, notice=channel.send)
         channel.send(host.load())
@@ -232,19 +234,19 @@ class Loopback:
 
     def __init__(self) -> None:
         self._host: Host | None = None
-        self._report = b""
+        self._reports: list[bytes] = []
 
     def send(self, payload: bytes) -> None:
         """Do what the payload asks: the first is a program, all others are questions."""
         if self._host is None:
             self._host = Host(loads(payload), notice=lambda _: None)
-            self._report = self._host.load()
+            self._reports = [READY, self._host.load()]
         else:
-            self._report = self._host.call(payload)
+            self._reports = [self._host.call(payload)]
 
     def receive(self) -> bytes:
-        """The report of what was last sent."""
-        return self._report
+        """The next report on what was last sent."""
+        return self._reports.pop(0)
 
     def close(self) -> None:
         """Forget the program."""

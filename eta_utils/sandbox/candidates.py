@@ -13,14 +13,24 @@ from eta_utils.sandbox.zygote import END, LOST
 ENDED_BY_EXIT = "os._exit"
 
 
+class Lost(BaseException):
+    """The zygote or a candidate is gone, and not by the program's doing: our failure.
+
+    No `Exception`, so that no `except Exception` of a test swallows it.
+    """
+
+
 class Candidates:
     """Hands out candidates one at a time.
+
+    `sealed` says that programs cannot send signals, not even to themselves.
 
     The zygote announces the next candidate as soon as the last one has ended.  So it is
     forked while the examiner still reports on the last.
     """
 
-    def __init__(self, zygote: socket.socket) -> None:
+    def __init__(self, zygote: socket.socket, sealed: bool = True) -> None:
+        self.sealed = sealed
         self._zygote = zygote
         self._running = False
         self._descriptor: int | None = None  # of the next candidate's channel, once known
@@ -28,7 +38,7 @@ class Candidates:
     def next(self) -> Channel:
         """The channel of a candidate that has run nothing yet.
 
-        Raises EOFError where the zygote is gone.
+        Like the other methods, raises Lost where the zygote is gone.
         """
         if self._descriptor is None:
             self._await()
@@ -40,7 +50,7 @@ class Candidates:
         """Have the current candidate killed, unless it has ended already."""
         if self._running:
             self._running = False
-            self._zygote.sendall(END)
+            self._tell(END)
 
     def how_ended(self) -> dict:
         """Ask how a candidate ended whose channel closed by itself.
@@ -49,22 +59,34 @@ class Candidates:
         of the signal that killed it; `processor_seconds`: what it used.
         """
         self._running = False
-        self._zygote.sendall(LOST)
+        self._tell(LOST)
         return self._await()
+
+    def _tell(self, word: bytes) -> None:
+        try:
+            self._zygote.sendall(word)
+        except OSError as error:
+            raise Lost(f"the zygote is gone ({error})") from None
 
     def _await(self) -> dict:
         """Receive an announcement: how the last candidate ended, and the next channel."""
-        message, descriptors, _, _ = socket.recv_fds(self._zygote, 4096, 1)
-        if not message:
-            raise EOFError("the zygote is gone")
+        try:
+            message, descriptors, _, _ = socket.recv_fds(self._zygote, 4096, 1)
+        except OSError as error:
+            raise Lost(f"the zygote is gone ({error})") from None
+        if not (message and descriptors):
+            raise Lost("the zygote is gone")
         self._descriptor = descriptors[0]
         return pickle.loads(message)
 
 
-def status_of_end(ending: dict, processor_seconds: int) -> tuple[str, str]:
+def status_of_end(
+    ending: dict, processor_seconds: int, sealed: bool = True
+) -> tuple[str, str]:
     """(Status, exception) for a candidate whose channel closed.
 
-    `processor_seconds` is the limit that it ran under.
+    `processor_seconds` is the limit that it ran under.  Raises Lost where something outside
+    killed it, as the kernel does when the machine runs out of memory.
     """
     code = ending["code"]
     # A living process that closed its channel, or one that found it closed: the program
@@ -80,4 +102,6 @@ def status_of_end(ending: dict, processor_seconds: int) -> tuple[str, str]:
     used_up = ending["processor_seconds"] >= 0.8 * processor_seconds
     if -code == signal.SIGXCPU or (-code == signal.SIGKILL and used_up):
         return "timeout", ""
+    if -code == signal.SIGKILL and sealed:
+        raise Lost("a candidate was killed from outside")
     return "crash", signal.Signals(-code).name

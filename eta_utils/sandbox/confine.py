@@ -3,8 +3,8 @@
 - resource limits (memory, processor time, file size, descriptors): on every rung;
 - seccomp: a deny list of system calls (new processes, signals, sockets, mounts, ...),
   which `seccomp` builds on the trusted side and which arrives here as bytes;
-- Landlock: a process may write files in the scratch folder only, and read them only where
-  Python lives.
+- Landlock: a process may write files in the scratch folder only, and read only those that
+  `visible` names.
 
 Namespaces are not here: bubblewrap makes them before Python starts (see `jail`).
 """
@@ -121,8 +121,10 @@ def landlock_version() -> int:
     )
 
 
-def load_landlock(readable: list[str], writable: list[str]) -> None:
+def load_landlock(readable: list[str], listable: list[str], writable: list[str]) -> None:
     """From now on read only below `readable`, and read and write only below `writable`.
+
+    Below `listable`, the names in folders can be read, too, but no file.
 
     Also refuses TCP (from version 4 on), and abstract sockets and signals to processes
     outside (from version 6 on).  Raises OSError where the kernel has no Landlock.
@@ -138,7 +140,8 @@ def load_landlock(readable: list[str], writable: list[str]) -> None:
         _libc.syscall, _LANDLOCK_CREATE, ctypes.byref(ruleset), ctypes.c_size_t(size), 0
     )
     try:
-        for access, paths in ((_READ, readable), (everything, writable)):
+        rights = (_READ, readable), (_LIST_FOLDER, listable), (everything, writable)
+        for access, paths in rights:
             for path in paths:
                 _allow(rules, path, access)
         _prctl(_PR_SET_NO_NEW_PRIVS, 1)  # asked for by the kernel, as for seccomp

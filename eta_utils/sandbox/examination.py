@@ -31,8 +31,8 @@ import pickle
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from eta_utils.sandbox.candidate import LONGEST_TEXT, Loopback
-from eta_utils.sandbox.candidates import ENDED_BY_EXIT, Candidates, status_of_end
+from eta_utils.sandbox.candidate import LONGEST_TEXT, READY, Loopback
+from eta_utils.sandbox.candidates import ENDED_BY_EXIT, Candidates, Lost, status_of_end
 from eta_utils.sandbox.channel import Channel, ProtocolError
 from eta_utils.sandbox.values import Records, decode, encode
 from eta_utils.tracing.alignment import Trace
@@ -112,8 +112,9 @@ class Examination:
     program: Instrumented
     candidates: Candidates
     channel: Channel | Loopback | None = None
+    ready: bool = False  # the candidate is confined, and the program may have begun
     loaded: bool = False
-    stopped: Stop | None = None
+    stopped: Stop | Lost | None = None
     failure: Failure | None = None
     passed_units: list[bool] = field(default_factory=list)
     trace: Trace = field(default_factory=dict)
@@ -141,7 +142,11 @@ class Examination:
             "names_builtins": "builtins" in job["program"],
             "in_words": job["keep_trace"] and not job["trusted"],
         }
-        self.channel.send(pickle.dumps(program))
+        try:
+            self.channel.send(pickle.dumps(program))
+            self.ready = self.channel.receive() == READY
+        except (EOFError, OSError):
+            self._lost()
         self._open(self._receive())
         self.loaded, self._calls = True, 0
 
@@ -188,8 +193,9 @@ class Examination:
             self.fail(error)
 
     def fail(self, error: BaseException) -> None:
-        """Book a failure; only the first counts.  Raises Stop and Unanswerable again."""
-        if isinstance(error, Unanswerable):
+        """Book a failure; only the first counts.  Raises again what is none (Unanswerable,
+        Lost), and Stop."""
+        if isinstance(error, (Unanswerable, Lost)):
             raise error
         if self.failure is None:
             self.failure = failure_of(error)
@@ -332,9 +338,18 @@ class Examination:
         return "returned", min(ran, default=0)
 
     def _lost(self) -> NoReturn:
-        """The channel closed: raise Stop with the status that the process's end tells."""
-        ending = self.candidates.how_ended()
-        raise self.stop(*status_of_end(ending, self.job["processor_seconds"])) from None
+        """The channel closed: raise Stop with the status that the process's end tells, or
+        Lost where that end is not the program's doing."""
+        seconds, sealed = self.job["processor_seconds"], self.candidates.sealed
+        try:
+            ending = self.candidates.how_ended()
+            status = status_of_end(ending, seconds, sealed)
+            if not self.ready:
+                raise Lost(f"a candidate ended before its program began ({status})")
+        except Lost as lost:
+            self.stopped = lost  # a test that catches everything must not go on
+            raise
+        raise self.stop(*status) from None
 
 
 def _question(call: tuple, records: Records) -> bytes:

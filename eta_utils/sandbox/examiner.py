@@ -28,7 +28,7 @@ from typing import NoReturn
 
 from eta_utils.sandbox import checks
 from eta_utils.sandbox.candidate import LONGEST_TEXT
-from eta_utils.sandbox.candidates import Candidates
+from eta_utils.sandbox.candidates import Candidates, Lost
 from eta_utils.sandbox.channel import Channel
 from eta_utils.sandbox.confine import seccomp_loader
 from eta_utils.sandbox.examination import Examination, Failure, Stop, Unanswerable
@@ -61,7 +61,8 @@ class Examiner:
     def examine(self, job: dict, task: dict) -> dict:
         """The raw outcome of one job, which `execution.records.from_raw` completes.
 
-        `job` and `task` are described in `pool.Batch`.
+        `job` and `task` are described in `pool.Batch`.  Raises Lost where the sandbox is
+        broken.
         """
         try:
             prepared = self._prepare(task)
@@ -84,7 +85,10 @@ class Examiner:
             return {"status": "judge_error", "message": str(error)}
         finally:
             self.candidates.end()
-            exam.channel.close()
+            if exam.channel:
+                exam.channel.close()
+        if isinstance(exam.stopped, Lost):
+            raise exam.stopped
         return _outcome(exam, prepared.units, task["reference"])
 
     def _prepare(self, task: dict) -> checks.Checks:
@@ -223,7 +227,8 @@ def _report(failure: Failure | None, passed_units: list[bool] | None, units: int
 
 
 def serve(judge: Channel, examiner: Examiner) -> None:
-    """Answer batches of jobs until the judge closes its side."""
+    """Answer batches of jobs until the judge closes its side, or the sandbox breaks: then
+    this process ends, and the judge starts another worker."""
     # Syntax trees are many objects without cycles: one collection per batch is enough.
     gc.freeze()
     gc.disable()
@@ -233,7 +238,10 @@ def serve(judge: Channel, examiner: Examiner) -> None:
         except EOFError:
             return
         for job in batch["jobs"]:
-            outcome = examiner.examine(job, batch["tasks"][job["task_id"]])
+            try:
+                outcome = examiner.examine(job, batch["tasks"][job["task_id"]])
+            except Lost:
+                return
             judge.send(json.dumps(outcome).encode())
         gc.collect()
 
@@ -248,7 +256,8 @@ def main() -> None:
     confine_as_ordered(orders)
     if orders["program_filter"]:
         seccomp_loader(orders["program_filter"])()
-    serve(channel, Examiner(Candidates(control)))
+    sealed = bool(orders["program_filter"])
+    serve(channel, Examiner(Candidates(control, sealed)))
 
 
 if __name__ == "__main__":

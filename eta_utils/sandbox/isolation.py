@@ -7,15 +7,27 @@ weak: limits of time and memory alone, no isolation
 
 `probe` starts a real worker on a rung and has a program try what is forbidden.  A version
 number or a configuration file would only say what should hold.
+
+A probe that fails because this machine is short of descriptors, processes or memory says
+nothing about the rung.  It is repeated, and then it is an error: a shortage that passes
+must not leave a whole process with less isolation than there is.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import functools
+import os
+import subprocess
+import tempfile
+import time
 from dataclasses import dataclass
 
+from eta_utils.sandbox.channel import ProtocolError
 from eta_utils.sandbox.jail import MEMORY, RUNGS, whats_missing
 from eta_utils.sandbox.pool import Batch, Worker
+from eta_utils.sandbox.visible import interpreter
 
 # What the program of the probe tries: the name of its function, and the same in words.
 ATTEMPTS = {
@@ -26,6 +38,12 @@ ATTEMPTS = {
     "signal": "signal its parent",
     "memory": "use more memory than allowed",
 }
+
+_PROBES = 5  # attempts at a probe, half a second apart
+_SHORTAGES = tuple(
+    os.strerror(number)
+    for number in (errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC)
+)
 
 _PROGRAM = '''
 import os, socket
@@ -92,27 +110,76 @@ class Finding:
         return f"{self.rung}: holds (a program could not {tried})"
 
 
+class _Inconclusive(Exception):
+    """A probe that was cut short by the state of the machine."""
+
+
 @functools.cache
 def probe(rung: str) -> Finding:
-    """Try a rung.  The finding is kept for the life of the process."""
-    if missing := whats_missing(rung):
-        return Finding(rung, missing=missing)
+    """Try a rung.  The finding is kept for the life of the process.
+
+    Raises IsolationError where the machine has no room to find out.
+    """
+    for attempt in range(1, _PROBES + 1):
+        try:
+            return _probe_once(rung)
+        except _Inconclusive as reason:
+            if attempt == _PROBES:
+                raise IsolationError(
+                    f"isolation {rung} cannot be tried now ({reason}): close other "
+                    "programs, or raise the limits of this one"
+                ) from None
+        time.sleep(0.5)
+    raise AssertionError("unreachable")
+
+
+def _probe_once(rung: str) -> Finding:
+    """The finding of one attempt.  Raises _Inconclusive."""
     try:
-        worker = Worker(rung)
-    except OSError as error:
-        return Finding(rung, missing=str(error))
-    try:
-        raw = _attempt_all(worker)
-    except (EOFError, OSError) as error:
-        return Finding(rung, missing=f"its processes do not start ({error})")
-    finally:
-        worker.close()
+        if missing := whats_missing(rung):
+            _prove_room()  # without it much seems to be missing that is there
+            return Finding(rung, missing=missing)
+        with tempfile.TemporaryFile() as errors:
+            try:
+                raw = _attempt_in_worker(rung, errors.fileno())
+            except (EOFError, ConnectionError, ProtocolError) as error:
+                errors.seek(0)
+                said = errors.read().decode(errors="replace").strip().splitlines()
+                reason = said[-1] if said else str(error)
+                if _is_shortage(reason):
+                    raise _Inconclusive(reason) from None
+                return Finding(rung, missing=f"its processes do not start ({reason})")
+    # On this side: no descriptor, no process, no disk.
+    except (OSError, subprocess.SubprocessError) as error:
+        raise _Inconclusive(str(error)) from None
     # `weak` isolates from nothing, and does not claim to: it always holds.
     if raw["status"] == "passed" or rung == "weak":
         return Finding(rung)
+    if raw["status"] not in ("assertion", "exception"):
+        raise _Inconclusive(f"the probe ended in {raw['status']}: {raw['message']}")
     # The message of the first assert that failed is the name of its attempt.
     broken = ATTEMPTS.get(raw["message"], f"not be judged: {raw['message']}")
     return Finding(rung, broken=broken)
+
+
+def _is_shortage(reason: str) -> bool:
+    return any(shortage in reason for shortage in _SHORTAGES)
+
+
+def _prove_room() -> None:
+    """Raise OSError where this process may not open files or start a process now."""
+    with contextlib.ExitStack() as opened:
+        for _ in range(16):
+            opened.enter_context(open(os.devnull, "rb"))
+        subprocess.run([interpreter(), "-I", "-S", "-c", ""], check=True)
+
+
+def _attempt_in_worker(rung: str, errors: int) -> dict:
+    worker = Worker(rung, errors)
+    try:
+        return _attempt_all(worker)
+    finally:
+        worker.close()
 
 
 def _attempt_all(worker: Worker) -> dict:

@@ -11,22 +11,26 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import importlib.util
-import os
 import secrets
 import shutil
 import sys
-import sysconfig
 import tempfile
 from pathlib import Path
 
 from eta_utils.sandbox import confine
+from eta_utils.sandbox.visible import (
+    PACKAGE,
+    PARTS,
+    installed_libraries,
+    interpreter,
+    module_path,
+    standard_library,
+    unhidden,
+    visible,
+)
 
 RUNGS = ("jail", "process", "weak")  # from the strongest to the weakest
-PACKAGE = Path(__file__).resolve().parents[1]
-LIBRARIES = ("numpy", "numpy.libs")  # what programs may import besides the stdlib
 TEMPORARY_SPACE = 64 << 20  # bytes of a jail's /tmp
 # Address space in bytes.  A program that squares a number in an endless loop must run out
 # of memory long before it runs out of time: memory does not depend on the machine.
@@ -35,7 +39,6 @@ EXAMINER_MEMORY = 4 << 30
 
 _INSIDE = "/judge"  # where a jail finds this package
 _NOBODY = "65534"  # user and group inside a jail
-_SYSTEM = ("/usr", "/lib", "/lib64", "/bin")
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
 # The whole environment: nothing of the user's reaches a program.
 _ENVIRONMENT = {
@@ -55,7 +58,8 @@ class Site:
     """The folders of one worker on the trusted side, removed by `close`.
 
     `marker` holds a secret that `cleanup` asks for before it deletes anything; `scratch` is
-    where programs write; `libraries` has links to what they may import.
+    where programs write; `libraries` has links to what they may import; `nothing` is an
+    empty folder, mounted over what a jail hides.
     """
 
     def __init__(self, rung: str) -> None:
@@ -63,9 +67,9 @@ class Site:
         self.secret = secrets.token_hex(16)
         self.folder = Path(tempfile.mkdtemp(prefix="eta-sandbox-")).resolve()
         (self.folder / "marker").write_text(self.secret, encoding="ascii")
-        (self.folder / "scratch").mkdir()
-        (self.folder / "libraries").mkdir()
-        for path in _libraries():
+        for name in ("scratch", "nothing", "libraries"):
+            (self.folder / name).mkdir()
+        for path in installed_libraries():
             (self.folder / "libraries" / path.name).symlink_to(path)
 
     def close(self) -> None:
@@ -74,10 +78,9 @@ class Site:
 
     def command(self, module: str, descriptors: list[int]) -> tuple[list[str], dict]:
         """(Arguments, environment) that start a module of this package on this rung."""
-        # The interpreter itself: a virtual environment only has a link to it, in a folder
-        # that a jail does not have.  -S and -s keep site-packages off sys.path, -P keeps
-        # the working folder off it, and -B writes no .pyc files.
-        python = [os.path.realpath(sys._base_executable), "-S", "-s", "-P", "-B"]
+        # -S and -s keep site-packages off sys.path, -P keeps the working folder off it, and
+        # -B writes no .pyc files.
+        python = [interpreter(), "-S", "-s", "-P", "-B"]
         start = [*python, "-m", module, *map(str, descriptors)]
         if self.rung == "jail":
             environment = _ENVIRONMENT | {"PYTHONPATH": _INSIDE, "TMPDIR": "/tmp"}
@@ -92,15 +95,19 @@ class Site:
         arguments = ["bwrap", "--unshare-all", "--as-pid-1", "--die-with-parent"]
         arguments += ["--new-session", "--cap-drop", "ALL"]
         arguments += ["--uid", _NOBODY, "--gid", _NOBODY]
-        # What Python needs to run, read-only.  On many systems /bin and /lib are links.
-        for path in dict.fromkeys((*_SYSTEM, sys.base_prefix)):
-            if os.path.islink(path):
-                arguments += ["--symlink", os.readlink(path), path]
-            elif os.path.isdir(path):
-                arguments += ["--ro-bind", path, path]
-        arguments += ["--ro-bind", str(PACKAGE), f"{_INSIDE}/{PACKAGE.name}"]
+        # Read-only, and in this order: a folder may lie in what another one hides.
+        readable, nothing = visible(), str(self.folder / "nothing")
+        for path, target in readable.links.items():
+            arguments += ["--symlink", target, path]
+        for path in readable.folders:
+            arguments += ["--ro-bind", path, path]
+            for inside in readable.hidden.get(path, ()):
+                arguments += ["--ro-bind", nothing, inside]
+        for part in PARTS:
+            inside = f"{_INSIDE}/{PACKAGE.name}/{part}"
+            arguments += ["--ro-bind", str(PACKAGE / part), inside]
         arguments += ["--ro-bind", str(self.folder / "marker"), f"{_INSIDE}/marker"]
-        for path in _libraries():
+        for path in installed_libraries():
             arguments += ["--ro-bind", str(path), f"{_INSIDE}/libraries/{path.name}"]
         arguments += ["--dev", "/dev", "--remount-ro", "/dev"]
         # The only place to write: in memory, of limited size, private to the jail.
@@ -124,20 +131,29 @@ class Site:
             "marker": str(inside / "marker"),
             "secret": self.secret,
             "memory": MEMORY if runs_programs else EXAMINER_MEMORY,
-            "path": [*_standard_library(), str(inside / "libraries")],
+            "path": [*module_path(), str(inside / "libraries")],
             "jail_filter": never,
             "program_filter": programs,
             "landlock": self._landlock(runs_programs) if self.rung == "process" else None,
         }
 
     def _landlock(self, may_write: bool) -> dict:
-        readable = [*_SYSTEM, *_DEVICES, sys.base_prefix, str(PACKAGE)]
-        readable += [str(self.folder / "marker"), str(self.folder / "libraries")]
-        readable += map(str, _libraries())
+        # Nothing of this package: a process loads its part before it confines itself.
+        folders, hidden = visible().folders, visible().hidden
+        readable = [
+            path for folder in folders for path in unhidden(folder, hidden.get(folder, []))
+        ]
+        readable += [*_DEVICES, str(self.folder / "marker"), str(self.folder / "libraries")]
+        readable += map(str, installed_libraries())
         writable = ["/dev/null"]
         if may_write:
             writable.append(str(self.folder / "scratch"))
-        return {"readable": readable, "writable": writable}
+        # To find a module is to list the folder that it may be in.
+        return {
+            "readable": readable,
+            "listable": standard_library(),
+            "writable": writable,
+        }
 
 
 @functools.cache
@@ -147,21 +163,6 @@ def _filters() -> tuple[bytes, bytes]:
     from eta_utils.sandbox import seccomp
 
     return seccomp.filters()
-
-
-@functools.cache
-def _libraries() -> list[Path]:
-    """Folders of the libraries that programs may import, where they are installed."""
-    spec = importlib.util.find_spec(LIBRARIES[0])
-    if spec is None or spec.origin is None:
-        return []
-    folder = Path(spec.origin).resolve().parents[1]
-    return [folder / name for name in LIBRARIES if (folder / name).is_dir()]
-
-
-def _standard_library() -> list[str]:
-    """The folders of the standard library: modules in Python, and modules in C."""
-    return [sysconfig.get_path("stdlib"), sysconfig.get_config_var("DESTSHARED")]
 
 
 def whats_missing(rung: str) -> str:
@@ -176,8 +177,8 @@ def whats_missing(rung: str) -> str:
         except (ImportError, OSError, RuntimeError) as error:
             return f"seccomp: {error}: apt-get install libseccomp2, pip install pyseccomp"
     if rung == "process":
-        with contextlib.suppress(OSError):
+        try:
             confine.landlock_version()
-            return ""
-        return "this kernel, or the container's policy, offers no Landlock"
+        except OSError as error:
+            return f"this kernel, or the container's policy, offers no Landlock ({error})"
     return ""

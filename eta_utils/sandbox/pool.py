@@ -5,7 +5,8 @@ until the process ends.  So a `ThreadPoolExecutor` makes a local pool of workers
 other `concurrent.futures.Executor` (Dask's, for one) spreads them over machines.
 
 When a worker dies no outcome is lost: the batch goes on with a new one.  The program it was
-at is tried once more; if that worker dies too, the outcome is a `judge_error`.
+at is tried once more; if that worker dies too, the outcome is a `judge_error`.  Where that
+happens to `MOST_BROKEN` programs in a row, the fault is the machine's, and judging stops.
 
 The processes of a worker take turns a dozen times per program.  They share one core, since
 to wake an idle one takes longer than a turn.  A `CoreClaim` divides the cores among all
@@ -33,11 +34,16 @@ from filelock import FileLock, Timeout
 from eta_utils.sandbox.channel import Channel, ProtocolError
 from eta_utils.sandbox.jail import Site
 
+MOST_BROKEN = 8  # programs in a row at which workers may die
 PATIENCE = 20.0  # seconds beyond a program's wall time before a worker counts as hung
 
 _local = threading.local()
 _workers: list[Worker] = []
 _own_slots: set[Path] = set()  # slots of this process, whose locks need not be tried
+
+
+class SandboxError(RuntimeError):
+    """Sandboxes die here, or cannot be started, whatever the program."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,10 @@ class Batch:
 
 
 def run_batch(batch: Batch) -> list[dict]:
-    """The raw outcomes of a batch's jobs, in their order."""
+    """The raw outcomes of a batch's jobs, in their order.
+
+    Raises SandboxError where workers die again and again.
+    """
     outcomes: list[dict] = []
     retried = -1
     while len(outcomes) < len(batch.jobs):
@@ -67,10 +76,12 @@ def run_batch(batch: Batch) -> list[dict]:
             while len(outcomes) < len(batch.jobs):
                 job = batch.jobs[len(outcomes)]
                 outcomes.append(worker.receive(job["wall_seconds"]))
+                _local.broken = 0
         except (EOFError, OSError, ProtocolError) as error:
             _drop_worker_of_this_thread()
             if retried == len(outcomes):
                 outcomes.append(_broken(error))
+                _count_broken(outcomes[-1])
             retried = len(outcomes)
     return outcomes
 
@@ -81,9 +92,23 @@ def _broken(error: Exception) -> dict:
     return {"status": "judge_error", "message": f"the worker died twice at this ({error})"}
 
 
+def _count_broken(raw: dict) -> None:
+    """Raise SandboxError where this is the last of too many in a row."""
+    if raw["status"] != "judge_error":
+        return
+    _local.broken = getattr(_local, "broken", 0) + 1
+    if _local.broken >= MOST_BROKEN:
+        _local.broken = 0
+        raise SandboxError(
+            f"sandboxes died at {MOST_BROKEN} programs in a row, twice at each (the last: "
+            f"{raw['message']}); does this machine limit processes or memory, or does "
+            "something kill them? Outcomes so far are kept; the same command goes on"
+        )
+
+
 def _worker_of_this_thread(rung: str) -> Worker:
     worker = getattr(_local, "worker", None)
-    if worker is not None and worker.rung == rung:
+    if worker in _workers and worker.rung == rung:  # nobody has closed it
         return worker
     _drop_worker_of_this_thread()
     _local.worker = Worker(rung)
@@ -95,7 +120,8 @@ def _drop_worker_of_this_thread() -> None:
     worker = getattr(_local, "worker", None)
     if worker is not None:
         _local.worker = None
-        _workers.remove(worker)
+        if worker in _workers:
+            _workers.remove(worker)
         worker.close()
 
 
@@ -109,8 +135,11 @@ def close_workers() -> None:
 class Worker:
     """One examiner and one zygote, each in its own jail."""
 
-    def __init__(self, rung: str) -> None:
+    def __init__(self, rung: str, errors: int = subprocess.DEVNULL) -> None:
+        """Start both.  `errors` is a descriptor for what they write to stderr: that of a
+        program, too, so it goes nowhere but in a probe."""
         self.rung = rung
+        self.errors = errors
         self.site = Site(rung)
         self.core = CoreClaim()
         self.processes: list[subprocess.Popen] = []
@@ -140,7 +169,7 @@ class Worker:
                 pass_fds=descriptors,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
+                stderr=self.errors,
                 start_new_session=True,  # Ctrl-C is for the judge, not for its workers
             )
         self.processes.append(process)

@@ -13,6 +13,9 @@ import tempfile
 import pyseccomp
 
 _CLONE_THREAD = 0x10000  # the flag of `clone` that makes a thread, not a process
+# Commands of `fcntl` by which a file sends signals, even SIGKILL to its own process:
+# F_SETOWN, F_SETSIG, F_SETOWN_EX.
+_SIGNALLING = (8, 10, 15)
 
 # Refused to every process of the sandbox, the zygote included.
 _NEVER = (
@@ -26,6 +29,7 @@ _NEVER = (
     "fsmount fspick mount_setattr mknod mknodat quotactl name_to_handle_at "
     "open_by_handle_at fanotify_init inotify_init inotify_init1 "
     # memory that outlives a process, and doors into the kernel
+    "timer_create "  # whose timer may send any signal
     "memfd_create memfd_secret shmget msgget semget mq_open bpf io_uring_setup "
     "io_uring_enter io_uring_register keyctl add_key request_key userfaultfd personality "
     "init_module finit_module delete_module kexec_load reboot swapon swapoff acct"
@@ -58,6 +62,9 @@ def filters() -> tuple[bytes, bytes]:
     # prlimit64 reads a limit where its third argument, the new limit, is NULL.  That is
     # fine; setting one is not.
     programs.add_rule(refuse, "prlimit64", pyseccomp.Arg(2, pyseccomp.NE, 0))
+    for command in _SIGNALLING:
+        by_file = pyseccomp.Arg(1, pyseccomp.EQ, command)
+        programs.add_rule(refuse, "fcntl", by_file)
     return _as_bytes(_deny(_NEVER)), _as_bytes(programs)
 
 

@@ -32,14 +32,31 @@ from eta_utils.sandbox.cleanup import Scratch
 END, LOST = b"e", b"l"
 _GRACE = 0.5  # seconds within which a process whose channel closed should be dead
 
-# C's fork instead of Python's, for two reasons.  `os.fork` runs the hooks that modules
-# registered: `random` would reseed itself, but every program must start from the same
-# random state.  The hooks also write to memory pages, a tenth of a candidate's cost.
-# Skipping them is safe here because this process has one thread.
-_fork = ctypes.PyDLL(None).fork
+_FORKS = 20  # attempts, a twentieth of a second apart, where the machine has no room
+
+_libc = ctypes.PyDLL(None, use_errno=True)
 
 # What programs import most.  Loaded once here, they need not be loaded in each candidate.
 PRELOAD = ("math re typing collections itertools functools operator random").split()
+
+
+def fork() -> int:
+    """C's fork; waits a second where the machine has no room for a process.
+
+    Instead of Python's, for two reasons.  `os.fork` runs the hooks that modules registered:
+    `random` would reseed itself, but every program must start from the same random state.
+    The hooks also write to memory pages, a tenth of a candidate's cost.  Skipping them is
+    safe here because this process has one thread.
+
+    Raises OSError where it fails.  Its -1 is no process: to signal it is to signal all.
+    """
+    for _ in range(_FORKS):
+        pid = _libc.fork()
+        if pid >= 0:
+            return pid
+        time.sleep(0.05)
+    number = ctypes.get_errno()
+    raise OSError(number, f"no candidate can be forked: {os.strerror(number)}")
 
 
 class Zygote:
@@ -67,7 +84,7 @@ class Zygote:
             self._announce(ours, ending)
             ours.close()
             channel = Channel(theirs)
-            pid = _fork()
+            pid = fork()
             if pid == 0:
                 # A program must not be able to talk to the examiner in the zygote's name.
                 os.close(self.examiner.fileno())
