@@ -10,6 +10,8 @@ if TYPE_CHECKING:  # at run time the zygote uses the smaller `_socket`
 HEADER = 4  # bytes that say how many follow
 # In bytes.  Without a limit, a forged header would have the reader wait for gigabytes.
 LARGEST_FRAME = 32 << 20
+# The same where the sender is the judge: a batch may have large tasks and long programs.
+LARGEST_TRUSTED_FRAME = 2**32 - 1
 
 
 class ProtocolError(Exception):
@@ -19,8 +21,8 @@ class ProtocolError(Exception):
 class Channel:
     """One end of a conversation.  Owns its socket."""
 
-    def __init__(self, sock: socket.socket) -> None:
-        self.socket = sock
+    def __init__(self, sock: socket.socket, largest: int = LARGEST_FRAME) -> None:
+        self.socket, self.largest = sock, largest
         self._buffer = b""
 
     def send(self, payload: bytes) -> None:
@@ -37,7 +39,7 @@ class Channel:
         if len(buffer) < HEADER:
             buffer = self._read_until(HEADER, buffer)
         end = HEADER + int.from_bytes(buffer[:HEADER], "big")
-        if end > LARGEST_FRAME:
+        if end > self.largest:
             raise ProtocolError(f"a frame of {end} bytes")
         if len(buffer) < end:
             buffer = self._read_until(end, buffer)

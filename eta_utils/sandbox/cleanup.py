@@ -12,11 +12,13 @@ nothing.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 
 from eta_utils.sandbox.confine import SIGKILL
 
 WORK = "work"  # the folder of one program, a fresh one for each
+_TAKEN = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR)
 
 
 class Refused(RuntimeError):
@@ -66,10 +68,12 @@ class Scratch:
         """
         self.prove()
         work = os.path.join(self.folder, WORK)
-        with os.scandir(self.folder) as entries:
-            for entry in entries:
-                _remove(entry)
+        _empty(self.folder)
         os.mkdir(work)
+        # The folder itself stays, and it belongs to the programs: what one of them did to
+        # it must not reach the next.
+        os.chmod(self.folder, 0o755)
+        os.utime(self.folder, (0, 0))
         return work
 
     def kill_the_rest(self) -> bool:
@@ -102,28 +106,37 @@ def _identity(folder: str) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _remove(entry: os.DirEntry) -> None:
-    """Remove a file, a link (not what it points to), or a folder with all that is in it."""
-    if not entry.is_dir(follow_symlinks=False):
-        os.unlink(entry.path)
-        return
-    with contextlib.suppress(OSError):  # it is not empty
-        os.rmdir(entry.path)
-        return
-    import shutil  # only when needed: the zygote pays for each module at every fork
+def _empty(folder: str) -> None:
+    """Remove all that lies in a folder; of a link the link, not what it points to.
 
-    try:
-        shutil.rmtree(entry.path)
-    except PermissionError:  # programs may leave folders that nobody may list
-        _unlock(entry.path)
-        shutil.rmtree(entry.path)
-
-
-def _unlock(folder: str) -> None:
-    """Make all folders below this one ours to list and to change; links are left alone."""
-    os.chmod(folder, 0o700)
-    for parent, names, _files in os.walk(folder):
-        for name in names:
-            path = os.path.join(parent, name)
-            if not os.path.islink(path):
-                os.chmod(path, 0o700)
+    Programs leave folders that nobody may list, and thousands within one another, whose
+    path is too long to open.  So each folder is unlocked and moved up before its turn: no
+    path gets long, and no more than one folder is open.  (`shutil.rmtree` holds one open
+    for each level, and would be one more module in every candidate.)
+    """
+    waiting, moved = [folder], 0
+    while waiting:
+        here = waiting.pop()
+        with os.scandir(here) as found:
+            entries = list(found)
+        for entry in entries:
+            if not entry.is_dir(follow_symlinks=False):
+                os.unlink(entry.path)
+                continue
+            with contextlib.suppress(OSError):  # it is not empty
+                os.rmdir(entry.path)
+                continue
+            os.chmod(entry.path, 0o700)
+            place = entry.path
+            while os.path.dirname(place) != folder:
+                moved += 1
+                free = os.path.join(folder, str(moved))
+                try:
+                    os.rename(entry.path, free)
+                    place = free
+                except OSError as error:  # try the next name, if this one is taken
+                    if error.errno not in _TAKEN:
+                        raise
+            waiting.append(place)
+        if here != folder:
+            os.rmdir(here)

@@ -1,8 +1,8 @@
 """Limits that a process puts on itself and can never lift again.
 
 - resource limits (memory, processor time, file size, descriptors): on every rung;
-- seccomp: a deny list of system calls (new processes, signals, sockets, mounts, ...),
-  which `seccomp` builds on the trusted side and which arrives here as bytes;
+- seccomp: a list of the system calls that are allowed, which `seccomp` builds on the
+  trusted side and which arrives here as bytes;
 - Landlock: a process may write files in the scratch folder only, and read only those that
   `visible` names.
 

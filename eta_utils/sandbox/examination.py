@@ -33,12 +33,12 @@ from typing import NoReturn
 
 from eta_utils.sandbox.candidate import LONGEST_TEXT, READY, Loopback
 from eta_utils.sandbox.candidates import ENDED_BY_EXIT, Candidates, Lost, status_of_end
-from eta_utils.sandbox.channel import Channel, ProtocolError
+from eta_utils.sandbox.channel import HEADER, LARGEST_FRAME, Channel, ProtocolError
 from eta_utils.sandbox.values import Records, decode, encode
 from eta_utils.tracing.alignment import Trace
 from eta_utils.tracing.answers import marks
 from eta_utils.tracing.instrumentation import Instrumented
-from eta_utils.tracing.recorder import STATES_PER_CALL, texts_only
+from eta_utils.tracing.recorder import MOST, STATES_PER_CALL, texts_only
 
 TRACED_CALLS = 64  # of the candidate by one test; further calls leave no states
 
@@ -357,13 +357,14 @@ def _question(call: tuple, records: Records) -> bytes:
 
     Raises Unanswerable where an argument cannot be sent.
     """
+    opaque = False
     try:
-        return pickle.dumps(call)  # the usual, plain arguments
+        question = pickle.dumps(call)  # the usual, plain arguments
     except Exception:
         opaque = True
         with contextlib.suppress(RecursionError, ValueError):  # too deep, or too large
             question, opaque = encode(call, records)
-    if opaque:
+    if opaque or len(question) > LARGEST_FRAME - HEADER:
         raise Unanswerable(f"its test passes {call[0]} a value that cannot be sent")
     return question
 
@@ -376,22 +377,38 @@ def _is_report(answer: object, counters: list[int]) -> bool:
     """
     if type(answer) is not tuple or len(answer) != 8:
         return False
-    raised, _, hits, _, states, writes, words, tampering = answer
-    if raised is not None and (
-        type(raised) is not tuple or [*map(type, raised)] != [str, str, int]
-    ):
+    raised, value, hits, used_up, states, writes, words, tampering = answer
+    if not (_is_exception(raised) and _is_value(value) and type(used_up) is bool):
         return False
     kinds = type(hits), type(states), type(writes), type(words), type(tampering)
     return (
         kinds == (list, bytes, list, list, str)
         and len(hits) == len(counters)
-        and all(type(count) is int for count in hits)
+        and all(type(count) is int and 0 <= count <= MOST for count in hits)
+        and len(tampering) <= LONGEST_TEXT
         and len(writes) <= 2 * STATES_PER_CALL
         and all(type(line) is int for line in writes)
         # Negative ones wrote no state.  Eight bytes are a state.
         and len(states) == 8 * sum(line > 0 for line in writes) <= 8 * STATES_PER_CALL
         # Each statement that gives a variable a value has a counter on its line.
         and set(counters).issuperset(map(abs, writes))
+    )
+
+
+def _is_exception(raised: object) -> bool:
+    """Whether it is None, or the type, message and line of an exception."""
+    if raised is None:
+        return True
+    if type(raised) is not tuple or [*map(type, raised)] != [str, str, int]:
+        return False
+    name, message, line = raised
+    return max(len(name), len(message)) <= LONGEST_TEXT and 0 <= line <= MOST
+
+
+def _is_value(value: object) -> bool:
+    """Whether it is None, or a result with the arguments after the call."""
+    return value is None or (
+        type(value) is tuple and [*map(type, value)][1:] == [tuple, dict]
     )
 
 

@@ -29,7 +29,7 @@ from typing import NoReturn
 from eta_utils.sandbox import checks
 from eta_utils.sandbox.candidate import LONGEST_TEXT
 from eta_utils.sandbox.candidates import Candidates, Lost
-from eta_utils.sandbox.channel import Channel
+from eta_utils.sandbox.channel import LARGEST_TRUSTED_FRAME, Channel
 from eta_utils.sandbox.confine import seccomp_loader
 from eta_utils.sandbox.examination import Examination, Failure, Stop, Unanswerable
 from eta_utils.sandbox.zygote import confine_as_ordered
@@ -47,6 +47,7 @@ from eta_utils.tracing.instrumentation import compile_plain, instrument
 # What `compile` raises for a text that is no program: deep nesting and NUL bytes included.
 _NOT_A_PROGRAM = (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError)
 _PREPARED_TASKS = 256  # kept compiled
+LONGEST_PROGRAM = 1 << 20  # characters; to compile more takes long, and cannot be stopped
 
 
 class Examiner:
@@ -66,6 +67,8 @@ class Examiner:
         """
         try:
             prepared = self._prepare(task)
+            if len(job["program"]) > LONGEST_PROGRAM:
+                raise ValueError(f"the program has more than {LONGEST_PROGRAM} characters")
             program = (instrument if job["traced"] else compile_plain)(job["program"])
         except checks.UnusableTest as error:
             return {"status": "judge_error", "message": str(error)}
@@ -249,7 +252,7 @@ def serve(judge: Channel, examiner: Examiner) -> None:
 def main() -> None:
     """Confine this process, and serve."""
     judge, control = (socket.socket(fileno=int(number)) for number in sys.argv[1:3])
-    channel = Channel(judge)
+    channel = Channel(judge, LARGEST_TRUSTED_FRAME)
     orders = pickle.loads(channel.receive())
     sys.path[:] = orders["path"]
     warnings.simplefilter("ignore")  # compiling a program may warn about it

@@ -122,7 +122,7 @@ class Site:
         examiner.  `zygote.main` and `examiner.main` carry the orders out.
         """
         jailed = self.rung == "jail"
-        never, programs = (b"", b"") if self.rung == "weak" else _filters()
+        every, programs = (b"", b"") if self.rung == "weak" else _filters(private=jailed)
         inside = Path(_INSIDE) if jailed else self.folder
         scratch = "/tmp" if jailed else str(self.folder / "scratch")
         return {
@@ -132,7 +132,7 @@ class Site:
             "secret": self.secret,
             "memory": MEMORY if runs_programs else EXAMINER_MEMORY,
             "path": [*module_path(), str(inside / "libraries")],
-            "jail_filter": never,
+            "filter": every,
             "program_filter": programs,
             "landlock": self._landlock(runs_programs) if self.rung == "process" else None,
         }
@@ -157,12 +157,12 @@ class Site:
 
 
 @functools.cache
-def _filters() -> tuple[bytes, bytes]:
+def _filters(private: bool) -> tuple[bytes, bytes]:
     # Imported here: where libseccomp is missing, the rungs that need it are missing, and
     # everything else still works.
     from eta_utils.sandbox import seccomp
 
-    return seccomp.filters()
+    return seccomp.filters(private)
 
 
 def whats_missing(rung: str) -> str:
@@ -173,7 +173,7 @@ def whats_missing(rung: str) -> str:
         return "bubblewrap is not installed: apt-get install bubblewrap"
     if rung != "weak":
         try:
-            _filters()
+            _filters(private=rung == "jail")
         except (ImportError, OSError, RuntimeError) as error:
             return f"seccomp: {error}: apt-get install libseccomp2, pip install pyseccomp"
     if rung == "process":

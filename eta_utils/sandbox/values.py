@@ -23,6 +23,7 @@ from types import BuiltinFunctionType, FunctionType
 from eta_utils.sandbox.channel import LARGEST_FRAME, ProtocolError
 
 LARGEST_ITERATOR = 10_000  # items taken from a generator or iterator that is returned
+LONGEST_NUMBER = 100_000  # characters, and digits before or after the point
 
 _COMPARISONS = ("__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__")
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: made at run time, as by a class statement
@@ -64,6 +65,10 @@ _PLAIN_TYPES = frozenset(
         ("fractions", "Fraction"),
     }
 )
+
+
+# What their pickles have for arguments; those of items are made first, and finite.
+_FINITE = frozenset({int, float, str, bytes, bool, type(None), tuple, list, dict})
 
 
 class Opaque:
@@ -135,6 +140,8 @@ def stand_in(kind: str, compares: bool, shape: str, base: object) -> object:
         return base
     if shape == "array":
         return _array(*base)
+    if shape == "iterator" and type(base) is not list:
+        raise ProtocolError("an iterator of no list")
     return iter(base) if shape == "iterator" else Opaque(kind)
 
 
@@ -146,9 +153,11 @@ def _array(dtype: str, size: tuple, data: bytes, scalar: bool) -> object:
     import numpy
 
     kind = numpy.dtype(str(dtype))
-    if kind.hasobject or kind.fields or kind.subdtype:
+    if kind.hasobject or kind.fields or kind.subdtype or kind.kind == "V":
         raise ProtocolError("an array of something else than plain values")
-    array = numpy.frombuffer(bytes(data), kind).reshape(size).copy()
+    if type(data) is not bytes:  # of a number, `bytes` would make as many zeros
+        raise ProtocolError("an array without its bytes")
+    array = numpy.frombuffer(data, kind).reshape(size).copy()
     return array[()] if scalar else array
 
 
@@ -252,6 +261,38 @@ def encode(value: object, records: Records | None = None) -> tuple[bytes, bool]:
     return payload, encoder.opaque
 
 
+class _Maker:
+    """Makes a value of a plain type from arguments that a pickle of one has.
+
+    Others could keep the examiner busy for ever: `deque(range(10**13), 0)`.
+    """
+
+    def __init__(self, kind: type) -> None:
+        self.kind = kind
+
+    def make(self, *arguments: object) -> object:
+        """The value.  Raises ProtocolError for arguments that no pickle of it has."""
+        for argument in arguments:
+            if type(argument) not in _FINITE:
+                raise ProtocolError(f"a {self.kind.__name__} of {type(argument).__name__}")
+            if type(argument) is str and not _is_short_number(argument):
+                raise ProtocolError(f"a {self.kind.__name__} too long to compute with")
+        if self.kind is bytearray and [*map(type, arguments)] not in ([], [bytes]):
+            raise ProtocolError("a bytearray of a size, not of bytes")
+        return self.kind(*arguments)
+
+
+def _is_short_number(text: str) -> bool:
+    """Whether a text that makes a Decimal or a Fraction is one that ends.
+
+    `1e999999999` is short and has a billion digits.
+    """
+    _, _, exponent = text.lower().partition("e")
+    return len(text) <= LONGEST_NUMBER and (
+        len(exponent) < 9 and abs(int(exponent or 0)) <= LONGEST_NUMBER
+    )
+
+
 class _Decoder(Unpickler):
     """An unpickler that knows no name but `_PLAIN_TYPES` and the three functions above."""
 
@@ -265,10 +306,9 @@ class _Decoder(Unpickler):
         if module == record.__module__ and name in (record.__name__, copied.__name__):
             return self._record if name == record.__name__ else self._copied
         if (module, name) in _PLAIN_TYPES:
-            plain_type = super().find_class(module, name)
             # A pickle can also set attributes of what it names, and so patch a class for
-            # good.  It gets something that can be called and not be written to.
-            return type.__call__.__get__(plain_type)
+            # good.  It gets a method, which can be called and not be written to.
+            return _Maker(super().find_class(module, name)).make
         raise ProtocolError(f"a value names {module}.{name}")
 
     def _record(self, number: int) -> object:

@@ -184,8 +184,8 @@ def confine_as_ordered(orders: dict) -> None:
     confine.limit_resources(orders["memory"])
     if orders["landlock"]:
         confine.load_landlock(**orders["landlock"])
-    if orders["jail_filter"]:
-        confine.seccomp_loader(orders["jail_filter"])()
+    if orders["filter"]:
+        confine.seccomp_loader(orders["filter"])()
 
 
 if __name__ == "__main__":

@@ -162,6 +162,7 @@ class Recorder:
 
 
 LONGEST = 60  # characters of a name or value in words
+MOST = 2**40  # no count of ours gets there; a forged one may have a million digits
 _ITEMS, _DEPTH, _DIGITS = 12, 3, 100
 _BRACKETS = {list: "[]", tuple: "()", set: "{}", frozenset: "{}", dict: "{}"}
 
@@ -209,7 +210,9 @@ def texts_only(words: list) -> list[list]:
 
     Raises TypeError or ValueError for anything but rows of (line, variable, value).
     """
-    return [
-        [int(line), str(name)[:LONGEST], str(value)[:LONGEST]]
-        for line, name, value in words
-    ]
+    rows = []
+    for line, name, value in words:
+        if (type(line), type(name), type(value)) != (int, str, str):
+            raise TypeError("a state in words is a number and two texts")
+        rows.append([min(abs(line), MOST), name[:LONGEST], value[:LONGEST]])
+    return rows

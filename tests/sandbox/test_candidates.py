@@ -6,12 +6,22 @@ import signal
 
 import pytest
 
-from eta_utils.sandbox.candidates import status_of_end
+from eta_utils.sandbox.candidates import Lost, status_of_end
 
 
-@pytest.mark.parametrize(
-    "used, status", [(2.0, "timeout"), (1.7, "timeout"), (0.1, "crash")]
-)
-def test_a_kill_near_the_limit_of_processor_time_is_a_timeout(used, status):
-    ending = {"by_itself": True, "code": -signal.SIGKILL, "processor_seconds": used}
-    assert status_of_end(ending, 2)[0] == status
+def killed(used):
+    return {"by_itself": True, "code": -signal.SIGKILL, "processor_seconds": used}
+
+
+@pytest.mark.parametrize("used", [2.0, 1.7])
+def test_a_kill_near_the_limit_of_processor_time_is_a_timeout(used):
+    assert status_of_end(killed(used), 2)[0] == "timeout"
+
+
+def test_a_kill_long_before_the_limit_came_from_outside():
+    with pytest.raises(Lost):
+        status_of_end(killed(0.1), 2)
+
+
+def test_where_programs_can_send_signals_they_may_have_killed_themselves():
+    assert status_of_end(killed(0.1), 2, sealed=False) == ("crash", "SIGKILL")

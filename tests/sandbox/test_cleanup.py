@@ -121,3 +121,40 @@ def test_links_are_removed_and_not_followed(place):
     (folder / "link").symlink_to(outside)
     scratch(place).renew()
     assert (outside / "file").exists()
+
+
+def test_folders_within_one_another_are_wiped_however_many(place):
+    folder, _ = place
+    before = os.getcwd()
+    os.chdir(folder)
+    for _ in range(3_000):  # far beyond the longest path and the deepest recursion
+        os.mkdir("a")
+        os.chdir("a")
+        open("file", "w").close()
+    os.chdir(before)
+    scratch(place).renew()
+    assert os.listdir(folder) == ["work"]
+
+
+def test_names_that_the_wiping_would_use_are_no_obstacle(place):
+    folder, _ = place
+    (folder / "a" / "b" / "c").mkdir(parents=True)
+    (folder / "a" / "b" / "c" / "file").touch()
+    (folder / "1").touch()
+    (folder / "2" / "x").mkdir(parents=True)
+    (folder / "3").mkdir()
+    (folder / "4").symlink_to(folder)
+    scratch(place).renew()
+    assert os.listdir(folder) == ["work"]
+
+
+def test_the_folder_itself_is_as_it_was(place):
+    folder, _ = place
+    steps = scratch(place)
+    steps.renew()
+    before = folder.stat()
+    folder.chmod(0o777)
+    os.utime(folder, (1, 2))
+    steps.renew()
+    after = folder.stat()
+    assert (after.st_mode, after.st_mtime) == (before.st_mode, before.st_mtime)

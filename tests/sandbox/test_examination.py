@@ -55,6 +55,18 @@ def test_what_a_candidate_reports_is_accepted():
         {"raised": ["ValueError", "no", 2]},
         {"raised": 5},
         {"raised": ("ValueError", "no", "2")},
+        {"raised": ("E" * 10**6, "no", 2)},
+        {"raised": ("ValueError", "n" * 10**6, 2)},
+        {"raised": ("ValueError", "no", -1)},
+        {"raised": ("ValueError", "no", 10**5000)},
+        {"hits": [1, 1, -1]},
+        {"hits": [1, 1, 10**5000]},
+        {"hits": [1, 1, True]},
+        {"used_up": 0},
+        {"value": (0, (1, 2))},
+        {"value": (0, [1, 2], {})},
+        {"value": (0, (1, 2), None)},
+        {"tampering": "t" * 10**6},
     ],
 )
 def test_anything_else_is_refused(changes):
