@@ -422,7 +422,7 @@ def _snapshot(
 ) -> dict:
     """A model that the training saved on its way, in the folder of the end."""
     programs = update * prompts * rounds.samples_per_prompt
-    return {"programs": programs, "model": f"../update{update}"}
+    return {"programs": programs, "folder": f"../update{update}"}
 
 
 def _reward(

@@ -59,9 +59,9 @@ def writer_of(
 
 def weights_of(stage: Stage) -> str | Path:
     """The folder, or the name on the Hub, of the model that a stage made or names."""
-    name = stage.metrics.get("model", "model")
-    inside = stage.folder / name
-    return inside if inside.exists() else name
+    if named := stage.metrics.get("model"):
+        return named
+    return stage.folder / stage.metrics.get("folder", "model")
 
 
 def check_model(study: Study) -> None:

@@ -7,7 +7,17 @@ TRL's trainers carry SFT, DPO, GRPO and the reward model; PPO is ours.  Nothing 
 the study.
 """
 
+import os
+import sys
+
 from eta_utils.common.faces import lazy
+
+# Else TRL tells the Hub of every training, unless the user wants that.  The variable is
+# read once, when the Hub's library is imported.
+if "HF_HUB_DISABLE_TELEMETRY" not in os.environ:
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    if imported := sys.modules.get("huggingface_hub.constants"):
+        imported.HF_HUB_DISABLE_TELEMETRY = True
 
 _NAMES = {
     "load_model": "models",

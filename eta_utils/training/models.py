@@ -96,14 +96,17 @@ def load_model(
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """A causal language model, ready to sample, and its tokenizer.
 
-    `name` is a local folder or a name on the Hub.  `precision` is that of the weights: bf16
+    `name` is a local folder or a name on the Hub; a `Path` is a folder, and never asked for
+    on the Hub.  `precision` is that of the weights: bf16
     samples faster on a GPU.  Raises BadInput, with advice, where either is missing or the
     two do not belong together.
     """
     tokenizer = load_tokenizer(name)
     load_config(name)
     try:
-        model = AutoModelForCausalLM.from_pretrained(name, dtype=DTYPES[precision])
+        model = AutoModelForCausalLM.from_pretrained(
+            name, dtype=DTYPES[precision], **where(name)
+        )
     except (OSError, ValueError) as error:
         raise BadInput(f"model {name}: has no weights here ({_reason(error)})") from None
     if len(tokenizer) > model.get_input_embeddings().weight.shape[0]:
@@ -117,10 +120,20 @@ def load_model(
     return model.eval(), tokenizer
 
 
+def where(name: str | Path) -> dict[str, bool]:
+    """How `from_pretrained` looks for a model: what is a folder is not sought on the Hub.
+
+    Raises BadInput for a `Path` that is none.
+    """
+    if isinstance(name, Path) and not name.is_dir():
+        raise BadInput(f"model {name}: there is no such folder")
+    return {"local_files_only": Path(name).is_dir()}
+
+
 def load_config(name: str | Path) -> PretrainedConfig:
     """The configuration of a model.  Raises BadInput where there is none."""
     try:
-        return AutoConfig.from_pretrained(name)
+        return AutoConfig.from_pretrained(name, **where(name))
     except (OSError, ValueError) as error:
         raise BadInput(f"model {name}: has no configuration ({_reason(error)})") from None
 
@@ -133,7 +146,7 @@ def load_tokenizer(name: str | Path) -> PreTrainedTokenizerBase:
     text.
     """
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name)
+        tokenizer = AutoTokenizer.from_pretrained(name, **where(name))
     except (OSError, ValueError) as error:
         if Path(name).is_dir():
             why = f"the folder has no tokenizer that can be read ({_reason(error)})"

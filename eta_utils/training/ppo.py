@@ -59,6 +59,7 @@ Implementation details.  The comment "Detail <number>" marks the line of each.
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import time
@@ -74,6 +75,8 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object, set_seed
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -618,43 +621,73 @@ class Trainer:
 # ------------------------------------------------------------------------------------------
 # 5. Checkpoints
 
-# Rewards may draw from any of these, so a resumed run has to find them as they were.
-RANDOM_STATES = (
-    (random.getstate, random.setstate),
-    (np.random.get_state, np.random.set_state),
-    (torch.get_rng_state, torch.set_rng_state),
-    (torch.cuda.get_rng_state_all, torch.cuda.set_rng_state_all),
-)
+# A safetensors file: tensors, and in its header JSON for the rest.  To read a checkpoint
+# from elsewhere runs none of its code; a pickle's would run.
 
 
 def save_checkpoint(path: Path, trainer: Trainer, history: list[dict]) -> None:
     """Write all that the next update depends on, whole or not at all."""
-    state = {
+    optimizer = trainer.optimizer.state_dict()
+    tensors = {
+        f"model.{key}": value for key, value in trainer.unwrapped.state_dict().items()
+    }
+    for number, state in optimizer["state"].items():
+        tensors |= {f"optimizer.{number}.{key}": value for key, value in state.items()}
+    # Rewards may draw from any of these, so a resumed run has to find them as they were.
+    tensors["random.torch"] = torch.get_rng_state()
+    for device, state in enumerate(torch.cuda.get_rng_state_all()):
+        tensors[f"random.cuda.{device}"] = state
+    kind, keys, *rest = np.random.get_state()
+    plain = {
         "identity": trainer.run.identity(),
         "history": history,
-        "model": trainer.unwrapped.state_dict(),
-        "optimizer": trainer.optimizer.state_dict(),
-        "random": [get_state() for get_state, _ in RANDOM_STATES],
+        "groups": optimizer["param_groups"],
+        "random": random.getstate(),
+        "numpy": [kind, keys.tolist(), *rest],
     }
     part = path.with_suffix(".part")
-    torch.save(state, part)
+    # Tied weights share their memory, which the format refuses.
+    own = {name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()}
+    save_file(own, part, metadata={"state": json.dumps(plain)})
     os.replace(part, path)
 
 
 def load_checkpoint(path: Path, trainer: Trainer) -> list[dict]:
     """Bring `trainer` to where the checkpoint was written; the history until then.
 
-    Raises BadInput for a checkpoint of other settings.
+    Raises BadInput for a checkpoint of other settings, and for a damaged file.
     """
-    # Our own file: unpickling is safe, and the states of numpy and Python need it.
-    state = torch.load(path, map_location="cpu", weights_only=False)
-    if state.get("identity") != trainer.run.identity():
+    try:
+        with safe_open(path, framework="pt") as file:
+            plain = json.loads(file.metadata()["state"])
+            names = file.keys()
+            tensors = {name: file.get_tensor(name) for name in names}
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise BadInput(f"{path}: is damaged ({error}); remove it to start again") from None
+    if plain.get("identity") != json.loads(json.dumps(trainer.run.identity())):
         raise BadInput(f"{path}: was made with other settings; use these or remove it")
-    trainer.unwrapped.load_state_dict(state["model"])
-    trainer.optimizer.load_state_dict(state["optimizer"])
-    for (_, set_state), saved in zip(RANDOM_STATES, state["random"], strict=True):
-        set_state(saved)
-    return state["history"]
+
+    def under(prefix: str) -> dict[str, torch.Tensor]:
+        return {
+            name.removeprefix(prefix): tensor
+            for name, tensor in tensors.items()
+            if name.startswith(prefix)
+        }
+
+    trainer.unwrapped.load_state_dict(under("model."))
+    moments: dict[int, dict[str, torch.Tensor]] = defaultdict(dict)
+    for name, tensor in under("optimizer.").items():
+        number, _, key = name.partition(".")
+        moments[int(number)][key] = tensor
+    trainer.optimizer.load_state_dict(
+        {"state": dict(moments), "param_groups": plain["groups"]}
+    )
+    torch.set_rng_state(tensors["random.torch"])
+    torch.cuda.set_rng_state_all(list(under("random.cuda.").values()))
+    version, keys, gauss = plain["random"]
+    random.setstate((version, tuple(keys), gauss))
+    np.random.set_state(plain["numpy"])
+    return plain["history"]
 
 
 # ------------------------------------------------------------------------------------------
@@ -684,20 +717,20 @@ def train_ppo(
     **columns)` as lists, one entry per completion.  A reward of None leaves the episode
     out of the update; where all are None the update is skipped.
 
-    `folder` gets history.csv and, until the end, checkpoint.pt.  Called again with the same
-    arguments, a run that was killed goes on from there; on one CPU process it ends with
-    the very same weights.  After the updates in `snapshots` the policy is saved to
+    `folder` gets history.csv and, until the end, checkpoint.safetensors.  Called again with
+    the same arguments, a run that was killed goes on from there; on one CPU process it ends
+    with the very same weights.  After the updates in `snapshots` the policy is saved to
     `folder`/update<number>.
 
-    `bf16` is autocast: weights keep their precision.   The
-    trained policy is not saved: that is the caller's.  Raises BadInput for a checkpoint of
-    other settings and for a temperature of 0, and what `reward` raises.
+    `bf16` is autocast: weights keep their precision.  The trained policy is not saved: that
+    is the caller's.  Raises BadInput for a checkpoint of other settings or a damaged one
+    and for a temperature of 0, and what `reward` raises.
     """
     if not sampling.temperature > 0:
         raise BadInput("parameter temperature: 0 is greedy; PPO needs more, to explore")
     run = Run(settings, updates, samples_per_prompt, sampling, seed, bf16)
     folder.mkdir(parents=True, exist_ok=True)
-    checkpoint = folder / "checkpoint.pt"
+    checkpoint = folder / "checkpoint.safetensors"
     set_seed(seed)
     trainer = Trainer(policy, reference, tokenizer, reward, run)
     is_main = trainer.accelerator.is_main_process

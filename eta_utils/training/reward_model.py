@@ -24,7 +24,7 @@ from transformers import (
 from trl import RewardConfig, RewardTrainer
 
 from eta_utils.tasks import at_token_boundary
-from eta_utils.training.models import adapt, device, load_tokenizer
+from eta_utils.training.models import adapt, device, load_tokenizer, where
 from eta_utils.training.settings import RewardModelSettings
 from eta_utils.training.trainer import TimeLeft, arguments_for, run_trainer
 
@@ -90,7 +90,7 @@ def load_reward_model(
     """
     tokenizer = load_tokenizer(folder)
     model = AutoModelForSequenceClassification.from_pretrained(
-        folder, num_labels=1, dtype=torch.float32
+        folder, num_labels=1, dtype=torch.float32, **where(folder)
     )
     model.config.pad_token_id = tokenizer.pad_token_id
     return model.to(device()).eval(), tokenizer

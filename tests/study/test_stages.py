@@ -168,9 +168,9 @@ def test_a_stage_that_finished_just_before_it_was_killed_is_reused(stage_of, lin
 def test_files_without_a_record_of_whose_they_are_do_not_stay(stage_of):
     stage = stage_of()
     stage.folder.mkdir()
-    (stage.folder / "checkpoint.pt").write_text("of who knows which parameters")
+    (stage.folder / "checkpoint.safetensors").write_text("of who knows which parameters")
     assert stage.must_run()
-    assert not (stage.folder / "checkpoint.pt").exists()
+    assert not (stage.folder / "checkpoint.safetensors").exists()
 
 
 def test_a_stage_without_metrics_yet_has_none_to_give(stage_of):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
+import time
 
 import pytest
 import torch
@@ -13,11 +16,16 @@ from eta_utils.tasks import pipelines
 from eta_utils.training.models import (
     TINY_VOCABULARY,
     build_tiny,
+    load_config,
     load_model,
+    load_tokenizer,
     parameter_count,
     save_model,
 )
+from eta_utils.training.reward_model import load_reward_model
 from eta_utils.training.sampling import sample_completions
+from eta_utils.training.settings import SFTSettings
+from eta_utils.training.sft import train_sft
 
 CORPUS = [row["prompt"] + row["completion"] for row in pipelines.noisy_corpus(20, 0.0)]
 
@@ -79,6 +87,38 @@ def test_a_folder_that_is_not_there_says_how_to_get_it(tmp_path):
     message = refused(tmp_path / "nowhere")
     assert "no such folder" in message
     assert "hf download" in message
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    """Whatever asks for an address fails, and is listed."""
+    asked = []
+
+    def refuse(host, *_more, **_options):
+        asked.append(host)
+        raise OSError(f"no address for {host}")
+
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    return asked
+
+
+def test_a_model_of_a_run_that_is_missing_is_not_asked_for_on_the_hub(tmp_path, no_network):
+    for load in (load_model, load_tokenizer, load_config, load_reward_model):
+        with pytest.raises(BadInput, match="there is no such folder"):
+            load(tmp_path / "model")
+    assert no_network == []
+
+
+def test_loading_and_training_ask_for_no_address(tmp_path, tiny_folder, no_network):
+    model, tokenizer = load_model(tiny_folder)
+    rows = [{"prompt": "def f(x):\n", "completion": "    return x\n"}] * 4
+    train_sft(model, tokenizer, rows, SFTSettings(batch=2), tmp_path, seed=0)
+    load_reward_model(tiny_folder)
+    for thread in threading.enumerate():  # telemetry is sent from one
+        if thread is not threading.current_thread() and not thread.daemon:
+            thread.join(5)
+    time.sleep(0.5)
+    assert no_network == []
 
 
 def test_a_folder_without_a_tokenizer_is_named(tmp_path, loaded):

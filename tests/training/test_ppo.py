@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator, PartialState
+from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import (
     GPT2Config,
@@ -450,7 +451,7 @@ def test_a_killed_run_goes_on_to_the_same_history_and_weights(tmp_path, tokenize
     with pytest.raises(Killed):
         run(tmp_path / "killed", tokenizer, restless(fatal))
     [torch.rand(1), random.random(), np.random.rand()]
-    assert (tmp_path / "killed" / "checkpoint.pt").exists() == (fatal >= 2)
+    assert (tmp_path / "killed" / "checkpoint.safetensors").exists() == (fatal >= 2)
     resumed, again = run(tmp_path / "killed", tokenizer, restless(None))
     assert without_seconds(again) == without_seconds(history)
     assert torch.equal(weights(resumed), weights(whole))
@@ -469,12 +470,36 @@ def test_a_finished_folder_has_the_history_and_no_checkpoint(tmp_path, tokenizer
 
 def killed_with_a_checkpoint(folder, tokenizer):
     def deadly(prompts, completions, **columns):
-        if (folder / "checkpoint.pt").exists():
+        if (folder / "checkpoint.safetensors").exists():
             raise Killed
         return [0.0] * len(prompts)
 
     with pytest.raises(Killed):
         run(folder, tokenizer, deadly)
+
+
+class Bomb:
+    def __reduce__(self):
+        return Path.touch, (Path("exploded").resolve(),)
+
+
+@pytest.mark.parametrize("how", ["pickle", "cut", "empty", "another file"])
+def test_a_checkpoint_that_is_none_is_named_and_none_of_its_code_runs(
+    tmp_path, tokenizer, how, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "run"
+    killed_with_a_checkpoint(folder, tokenizer)
+    path = folder / "checkpoint.safetensors"
+    if how == "pickle":
+        torch.save({"model": Bomb()}, path)
+    elif how == "another file":
+        save_file({"x": torch.zeros(1)}, path)
+    else:
+        path.write_bytes(path.read_bytes()[:-100] if how == "cut" else b"")
+    with pytest.raises(BadInput, match=r"checkpoint.safetensors: is damaged .* remove it"):
+        run(folder, tokenizer)
+    assert not (tmp_path / "exploded").exists()
 
 
 def test_a_checkpoint_of_other_settings_that_decide_the_result_is_refused(
