@@ -7,14 +7,16 @@ import itertools
 import matplotlib
 import pandas as pd
 import pytest
+from bs4 import BeautifulSoup
 from matplotlib.text import Text
 
 from eta_utils.analysis import figures
 from eta_utils.analysis.arms import ARMS
 from eta_utils.analysis.contrasts import contrast_table
-from eta_utils.analysis.figures import display
+from eta_utils.analysis.figures import display, traces
 from eta_utils.analysis.statistics import Interval
 from eta_utils.analysis.tables import best, temperature_table
+from eta_utils.execution import judge
 from eta_utils.execution.records import Outcome
 from tests.analysis import made
 from tests.conftest import ADD
@@ -229,3 +231,61 @@ def test_a_run_without_arms_has_figures_all_the_same():
         figures.pass_fail(best(alone)),
     ):
         figure.canvas.draw()
+
+
+HOSTILE = (
+    "    x = '<img src=x onerror=\"window.hit=1\">'  # </td></table></div>\n"
+    "    y = '</pre><form action=//evil><button>x</button></form>'\n"
+    "    z = '<style>*{display:none}</style><script>window.hit=1</script>'\n"
+    "    return x + y + a + b\n"
+)
+
+
+def shown_of(monkeypatch, show):
+    """The HTML of all that `show` displays."""
+    parts = []
+    for module in (display, traces):
+        monkeypatch.setattr(module, "display", parts.append)
+    show()
+    return "".join(
+        part._repr_html_() if hasattr(part, "_repr_html_") else part.data for part in parts
+    )
+
+
+@pytest.fixture
+def hostile():
+    """A judged program full of markup, with its trace."""
+    sample = {"task_id": "add", "completion": HOSTILE}
+    [outcome] = judge([sample], {"add": ADD}, keep_trace=True, cache=False)
+    return outcome
+
+
+@pytest.mark.parametrize("name", ["code", "program", "trace", "pair", "table", "folded"])
+def test_in_every_figure_that_shows_a_program_its_markup_is_text(
+    name, hostile, monkeypatch
+):
+    rows = pd.DataFrame([{"text": HOSTILE, HOSTILE: 1}])
+    shows = {
+        "code": lambda: display.code(HOSTILE, HOSTILE),
+        "program": lambda: display.program(ADD, hostile),
+        "trace": lambda: display.trace(ADD, hostile),
+        "pair": lambda: traces.pair(ADD, hostile, hostile),
+        "table": lambda: display.display(display.table(rows)),
+        "folded": lambda: display.folded(HOSTILE, display.table(rows)),
+    }
+    page = BeautifulSoup(shown_of(monkeypatch, shows[name]), "html.parser")
+    styles = [style.get_text() for style in page.find_all("style")]
+    assert not page.find_all(["script", "img", "form", "button"])
+    assert not any("display:none" in style for style in styles)  # the tables' own are there
+    assert not [tag for tag in page.find_all(True) if "onerror" in tag.attrs]
+    assert "onerror" in page.get_text()
+
+
+def test_lines_are_numbered_as_python_numbers_them(monkeypatch):
+    body = "    x = '''\x0c\u2028'''\r\n    y = 1\r    return a + b\n"
+    sample = {"task_id": "add", "completion": body}
+    [outcome] = judge([sample], {"add": ADD}, keep_trace=True, cache=False)
+    page = shown_of(monkeypatch, lambda: display.trace(ADD, outcome))
+    rows = BeautifulSoup(page, "html.parser").select("tbody tr")
+    last = [cell.get_text().strip() for cell in rows[-1].find_all("td")]
+    assert last == ["4", "4", "return a + b"]

@@ -1,9 +1,15 @@
-"""Tables, sentences and programs, as a notebook shows them."""
+"""Tables, sentences and programs, as a notebook shows them.
+
+Whatever a model wrote is shown as text.  `table`, `code`, `program` and `trace` escape it,
+as do those of `traces`, so that none of it becomes markup, which JupyterLab would run with
+the user's rights.
+"""
 
 from __future__ import annotations
 
 import html
 import io
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -24,6 +30,7 @@ from eta_utils.tasks import Task
 
 PALETTE = 128  # colours of a picture
 ONE_LINE = 48  # characters of a cell that are not broken into lines
+_LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 def show(figure: Figure, caption: str, file: Path | None = None) -> None:
@@ -56,12 +63,14 @@ def _png(figure: Figure) -> bytes:
 def table(rows: pd.DataFrame, **formats: str) -> Styler:
     """A data frame for display, without its index; `formats` by column.
 
-    Other floats have three decimals.  If all texts are short, each row is one line.
+    Other floats have three decimals.  If all texts are short, each row is one line.  All
+    text is escaped.
     """
     rows = joined(rows)
     by_column = dict.fromkeys(rows.select_dtypes("float"), "{:.3f}") | formats
     longest = max((len(str(value)) for value in rows.to_numpy().ravel()), default=0)
-    styled = rows.style.format(by_column, na_rep="").hide(axis="index")
+    styled = rows.style.format(by_column, na_rep="", escape="html").hide(axis="index")
+    styled = styled.format_index(axis="columns", escape="html")
     kind = "rows" if longest <= ONE_LINE else "texts"
     return styled.set_table_attributes(f'class="dataframe {kind}"')
 
@@ -101,6 +110,11 @@ def program(task: Task, outcome: Outcome) -> None:
     display(HTML(_highlighted(text, title, [outcome.line] if outcome.line else [])))
 
 
+def lines_of(text: str) -> list[str]:
+    """The lines of a program as Python numbers them: `splitlines` breaks at more."""
+    return _LINE_END.split(text)
+
+
 def three(examples: Mapping[str, Outcome]) -> list[Outcome]:
     """Of the examples by status those that passed, answered wrongly and raised, in this
     order; a status without an example is left out."""
@@ -117,11 +131,12 @@ def trace(task: Task, outcome: Outcome) -> None:
     hits = outcome.trace["hits"]
     rows = [
         {"line": number, "ran": hits.get(number, 0), "code": line}
-        for number, line in enumerate(task.program(outcome.sample).splitlines(), 1)
+        for number, line in enumerate(lines_of(task.program(outcome.sample)), 1)
         if number in hits
     ]
-    style = pd.DataFrame(rows).style.hide(axis="index")
-    display(style.set_properties(subset=["code"], **{"white-space": "pre"}))
+    if rows:
+        styled = table(pd.DataFrame(rows))
+        display(styled.set_properties(subset=["code"], **{"white-space": "pre"}))
     if outcome.progress is not None:
         fraction = f"{outcome.progress:.0%}"
         sentences([f"It went through {fraction} of the reference's states, in order."])

@@ -18,6 +18,7 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
+from eta_utils.analysis.figures.display import lines_of
 from eta_utils.execution.records import Outcome
 from eta_utils.tasks import Task
 from eta_utils.tasks.asserts import assert_texts
@@ -79,7 +80,9 @@ def _listing(task: Task, outcome: Outcome) -> str:
     """The program: lines shaded by how often they ran, the line that raised marked."""
     text = task.program(outcome.sample)
     formatter = HtmlFormatter(nowrap=True, noclasses=True)
-    lines = highlight(text, PythonLexer(stripnl=False), formatter).splitlines()
+    # pygments knows one kind of line end; a form feed is none.
+    plain = "\n".join(lines_of(text))
+    lines = highlight(plain, PythonLexer(stripnl=False), formatter).rstrip("\n").split("\n")
     hits = _trace(outcome)["hits"]
     most = max(hits.values(), default=0)
     rows = []
