@@ -50,6 +50,12 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output, `head` for one, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:  # a full disk, a folder that may not be written to, ...
+        if error.errno is None:
+            raise  # no answer of the system: a fault
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"eta_utils {options.name}: {where}{error.strerror}", file=sys.stderr)
+        return FAILED
     except KeyboardInterrupt:
         print(
             f"eta_utils {options.name}: interrupted; the same command goes on from here",

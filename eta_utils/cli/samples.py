@@ -132,8 +132,10 @@ def _print_summary(statuses: Counter, judged: Counter, passed: Counter) -> None:
         if count := statuses[status]:
             print(f"  {status:12} {count:7,} {count / total:7.1%}")
     counts = ((number, passed[task]) for task, number in judged.items())
+    # What could not be judged is in no pass@k.
+    unjudged = f"{statuses['judge_error'] / max(total, 1):.1%} of samples not judged"
     for k, value in pass_at_k(counts).items():
-        print(f"pass@{k:<5} {value:.4f}  over {len(judged)} tasks")
+        print(f"pass@{k:<5} {value:.4f}  over {len(judged)} tasks, {unjudged}")
 
 
 # --- pairs: outcomes to preference pairs

@@ -15,6 +15,7 @@ import json
 import os
 import sqlite3
 import tempfile
+import warnings
 from pathlib import Path
 
 from eta_utils.common.errors import BadInput
@@ -46,6 +47,7 @@ class OutcomeCache:
         if path is None:
             self._folder = tempfile.TemporaryDirectory(prefix="eta-outcomes-")
             path = Path(self._folder.name) / "outcomes.sqlite"
+        self._path = path
         try:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
             self._base = sqlite3.connect(path, timeout=60)
@@ -63,12 +65,20 @@ class OutcomeCache:
         self._unsaved: dict[bytes, str] = {}
 
     def get(self, key: bytes) -> dict | None:
-        """The raw outcome kept under `key`, or None."""
+        """The raw outcome kept under `key`, or None.
+
+        Raises BadInput where the file is damaged.
+        """
         if key in self._unsaved:
             return json.loads(self._unsaved[key])
         query = "SELECT outcome FROM outcomes WHERE key = ?"
-        row = self._base.execute(query, (key,)).fetchone()
-        return json.loads(row[0]) if row else None
+        try:
+            row = self._base.execute(query, (key,)).fetchone()
+            return json.loads(row[0]) if row else None
+        except (sqlite3.Error, ValueError) as error:
+            raise BadInput(
+                f"{self._path}: is damaged ({error}); delete it, it is only a cache"
+            ) from None
 
     def put(self, key: bytes, outcome: dict) -> None:
         """Keep an outcome; a crash loses at most the last few hundred."""
@@ -77,11 +87,18 @@ class OutcomeCache:
             self.save()
 
     def save(self) -> None:
-        """Write what was kept since the last time."""
-        with self._base:  # one transaction
-            self._base.executemany(
-                "INSERT OR REPLACE INTO outcomes VALUES (?, ?)", self._unsaved.items()
-            )
+        """Write what was kept since the last time.
+
+        Where that fails, as on a full disk, judging goes on: what is lost is only the time
+        to judge these programs again.
+        """
+        try:
+            with self._base:  # one transaction
+                self._base.executemany(
+                    "INSERT OR REPLACE INTO outcomes VALUES (?, ?)", self._unsaved.items()
+                )
+        except sqlite3.Error as error:
+            warnings.warn(f"{self._path}: outcomes are not kept ({error})", stacklevel=2)
         self._unsaved.clear()
 
     def close(self) -> None:

@@ -232,3 +232,13 @@ def test_an_interrupted_command_goes_on_where_it_stopped(files, tmp_path):
         row["completion"] for row in rows
     ]
     assert count_cached() == 4001  # each sample once, and the reference
+
+
+@pytest.mark.parametrize("out", ["/proc/none/out.jsonl", "/dev/full/out.jsonl"])
+def test_where_nothing_can_be_written_a_sentence_says_so(tmp_path, capsys, out):
+    samples = tmp_path / "samples.jsonl"
+    samples.write_text('{"task_id": "HumanEval/0", "completion": "    return 0"}\n')
+    code = main(["judge", str(samples), "--tasks", "humaneval", "--out", out])
+    printed = capsys.readouterr().err
+    assert code in (1, 2)
+    assert printed.startswith("eta_utils judge: /") and "Traceback" not in printed
