@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import functools
 import gzip
+import hashlib
 import io
 import json
 import os
@@ -144,6 +146,22 @@ def write_csv(path: str | Path, rows: Sequence[Mapping]) -> None:
         writer = csv.DictWriter(file, names, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
+
+
+def digest_of(path: Path) -> str:
+    """16 hexadecimal digits of the SHA-256 of a file, or of a folder's files and names."""
+    if path.is_dir():
+        inside = sorted(each for each in path.rglob("*") if each.is_file())
+        parts = [f"{each.relative_to(path)} {digest_of(each)}" for each in inside]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+    status = path.stat()
+    return _digest_of_file(path, status.st_size, status.st_mtime_ns, status.st_ino)
+
+
+@functools.lru_cache(maxsize=4096)
+def _digest_of_file(path: Path, *_status: int) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def _umask() -> int:

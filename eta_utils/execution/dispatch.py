@@ -12,6 +12,9 @@ Memory depends on the number of workers, not on the number of jobs.  Two bounds 
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import importlib.metadata
 import itertools
 import platform
 from collections import deque
@@ -19,11 +22,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Siz
 from concurrent.futures import Executor, Future, wait
 from threading import Condition
 
+from eta_utils.common.files import digest_of
 from eta_utils.execution.cache import OutcomeCache, key_of
+from eta_utils.sandbox.jail import EXAMINER_MEMORY, MEMORY
 from eta_utils.sandbox.pool import Batch, run_batch
+from eta_utils.sandbox.visible import PACKAGE, PARTS
 
-_PYTHON = platform.python_version()
-_FORMAT = 8  # of raw outcomes; a new number makes the cache forget all older ones
 BATCH = 16  # jobs
 # The same for a distant executor.  A batch brings its tasks and their traces along, and
 # crosses Dask's scheduler: with 16 jobs judging took a fifth longer on two workers, with 64
@@ -34,6 +38,22 @@ AHEAD = 4  # batches under way for each worker
 # program.  A program that the clock stops keeps its worker for seconds, and the other
 # workers must not run out of jobs meanwhile.
 BEHIND = 8
+
+
+@functools.cache
+def judge_digest() -> str:
+    """A digest of what decides outcomes beside the jobs: Python, numpy, the limits of
+    memory, and the code that runs, traces and compares programs."""
+    versions = [platform.python_version()]
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        versions.append(importlib.metadata.version("numpy"))
+    code = [
+        f"{path.name} {digest_of(path)}"
+        for part in PARTS
+        for path in sorted((PACKAGE / part).glob("*.py"))
+    ]
+    return key_of(versions, MEMORY, EXAMINER_MEMORY, code).hex()
+
 
 Description = tuple[dict, str]  # what a worker is told of a task, and a digest of that
 # Where an outcome is: at an index of a batch's future, or here, known already.
@@ -116,7 +136,7 @@ class Dispatcher:
         for job in batch:
             digest = described[job["task_id"]][1]
             # All that decides an outcome: the job has the program, the budgets, the limits.
-            key = key_of(_FORMAT, _PYTHON, self.rung, digest, job)
+            key = key_of(judge_digest(), self.rung, digest, job)
             place = self._under_way.get(key) or self.known.get(key)
             if place is None:
                 fresh.setdefault(key, job)

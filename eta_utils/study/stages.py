@@ -6,7 +6,9 @@
 the stage was given, so nothing else can decide what it makes.  A stage is current while
 these are what they were, and so are those of everything it was made from.
 
-`done.json` is written last: a stage without it is not finished.  While one process makes a
+`done.json` is written last: a stage without it is not finished.  It has a checksum of each
+file of the stage; where one does not hold, the stage is made again.  Settings that name a
+file or folder decide by what is in it, too.  While one process makes a
 stage, another that asks for it waits and then reuses it.  Of several processes of one
 training (see `common.processes`) the first decides and writes.
 
@@ -19,6 +21,7 @@ import contextlib
 import datetime
 import hashlib
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,9 +29,12 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from eta_utils.common.errors import BadInput
+from eta_utils.common.files import digest_of as content_digest
 from eta_utils.common.files import read_json, write_json
 from eta_utils.common.processes import from_first
-from eta_utils.common.settings import Settings
+from eta_utils.common.settings import Settings, parameters_of
+from eta_utils.tasks import SETS
 
 _locks: dict[Path, FileLock] = {}
 
@@ -54,6 +60,18 @@ def made(
     return stage
 
 
+def contents_of(settings: Settings) -> dict[str, str]:
+    """A digest of each file or folder that settings name, by `<parameter> content`."""
+    found = {}
+    for name, parameter in parameters_of(type(settings)).items():
+        value = settings.flat()[name]
+        if parameter.metadata["names_path"] and value:
+            path = SETS[value].path() if value in SETS else Path(value)
+            if path.exists():
+                found[f"{name} content"] = content_digest(path)
+    return found
+
+
 def digest_of(record: Mapping[str, object]) -> str:
     """The digest of the stage whose identity, or `done.json`, this is."""
     identity = {part: record[part] for part in ("parameters", "inputs")}
@@ -77,7 +95,7 @@ class Stage:
         parameters: dict[str, object] = {"seed": seed}
         for part in settings:
             if part is not None:
-                parameters |= part.flat(deciding=True)
+                parameters |= part.flat(deciding=True) | contents_of(part)
         for detail, value in (details or {}).items():
             plain = isinstance(value, (int, float, str, list, type(None)))
             parameters[detail] = value if plain else str(value)
@@ -160,7 +178,7 @@ class Stage:
 
     def _is_current(self) -> bool:
         done = self._read("done.json")
-        if done is None or not self._same(done):
+        if done is None or not self._same(done) or self._damaged(done):
             return False
         print(f"reuse {self.name}: same parameters, made {done['made']}", flush=True)
         return True
@@ -187,6 +205,7 @@ class Stage:
             "made": datetime.datetime.now().isoformat(" ", "seconds"),
             "seconds": {kind: round(spent, 2) for kind, spent in self.seconds.items()},
             "metrics": dict(metrics),
+            "files": {name: content_digest(self.folder / name) for name in self._files()},
         }
         from_first(lambda: self._close(done))  # no process goes on before it is there
 
@@ -196,14 +215,44 @@ class Stage:
         self._unlock()
 
     def _read(self, name: str) -> dict | None:
+        """A record of this stage; one that cannot be read is that of no stage."""
         path = self.folder / name
-        return read_json(path) if path.exists() else None
+        if not path.exists():
+            return None
+        with contextlib.suppress(BadInput):
+            record = read_json(path)
+            if record.keys() >= self.identity.keys():
+                return record
+        return {"parameters": {}, "inputs": {}, "damaged": name}
 
     def _same(self, record: dict) -> bool:
         return all(record[part] == value for part, value in self.identity.items())
 
+    def _files(self) -> Iterator[str]:
+        """The files of this stage, without those of stages that lie in its folder."""
+        records = "done.json", "started.json"
+        for folder, names, files in os.walk(self.folder):
+            if Path(folder) != self.folder and any(name in files for name in records):
+                names.clear()
+                continue
+            names.sort()
+            for name in sorted(files):
+                if name not in records and not name.endswith(".lock"):
+                    yield (Path(folder) / name).relative_to(self.folder).as_posix()
+
+    def _damaged(self, done: dict) -> str:
+        """The first file that is not as `done.json` has it, or ""."""
+        for name, digest in done.get("files", {}).items():
+            path = self.folder / name
+            if not path.is_file() or content_digest(path) != digest:
+                return name
+        return ""
+
     def _difference(self, record: dict) -> str:
-        """The first few parameters that changed, else the inputs that did."""
+        """Which file is damaged, else the first few parameters that changed, else the
+        inputs that did."""
+        if damaged := record.get("damaged") or self._damaged(record):
+            return f"{damaged} is damaged"
         old, new = record["parameters"], self.identity["parameters"]
         changed = [
             f"{name} {old.get(name)} -> {new.get(name)}"

@@ -50,14 +50,20 @@ class TaskSet:
 
         Raises BadInput, saying what to download and where to put it, where both fail.
         """
+        path = self.path()
+        return rows_of(path) if path.exists() else self._from_hub(path)
+
+    def path(self) -> Path:
+        """Its local file, or where that would be.
+
+        Raises BadInput for HumanEval where its package is not installed.
+        """
         if self.name == "humaneval":
-            return rows_of(humaneval_path())
+            return humaneval_path()
         folder = Path(os.environ.get("ETA_DATA", DATA))
         stem = self.name.replace("+", "_plus")
-        for path in (folder / f"{stem}.jsonl.gz", folder / f"{stem}.jsonl"):
-            if path.exists():
-                return rows_of(path)
-        return self._from_hub(folder / f"{stem}.jsonl")
+        packed = folder / f"{stem}.jsonl.gz"
+        return packed if packed.exists() else folder / f"{stem}.jsonl"
 
     def _from_hub(self, wanted: Path) -> Rows:
         import datasets  # takes seconds to load, and is needed nowhere else

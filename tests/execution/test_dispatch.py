@@ -9,6 +9,7 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 
 import pytest
 
+from eta_utils.execution import dispatch
 from eta_utils.execution.cache import OutcomeCache
 from eta_utils.execution.dispatch import AHEAD, BEHIND, Dispatcher
 
@@ -129,3 +130,17 @@ def test_a_real_pool_in_any_order_gives_the_order_of_the_jobs(outcomes_of):
 
     with Pool(8) as pool:
         assert list(outcomes_of(pool, 5_000)) == [str(n) for n in range(5_000)]
+
+
+@pytest.mark.parametrize("change", ["python", "numpy", "memory", "code"])
+def test_outcomes_of_another_judge_are_not_taken_from_the_cache(monkeypatch, change):
+    before = dispatch.judge_digest()
+    if change == "python":
+        monkeypatch.setattr(dispatch.platform, "python_version", lambda: "3.99.0")
+    elif change == "numpy":
+        monkeypatch.setattr(dispatch.importlib.metadata, "version", lambda name: "9.9")
+    elif change == "memory":
+        monkeypatch.setattr(dispatch, "MEMORY", 1)
+    else:
+        monkeypatch.setattr(dispatch, "PARTS", ("sandbox",))
+    assert dispatch.judge_digest.__wrapped__() != before

@@ -180,6 +180,61 @@ def test_a_stage_without_metrics_yet_has_none_to_give(stage_of):
         _ = stage.metrics
 
 
+# --- Content
+
+
+@pytest.mark.parametrize("how", ["cut", "flipped", "removed"])
+def test_a_damaged_file_is_named_and_the_stage_made_again(stage_of, line, how):
+    stage = stage_of()
+    run(stage)
+    weights = stage.folder / "weights"
+    if how == "removed":
+        weights.unlink()
+    else:
+        weights.write_text("lear" if how == "cut" else "learnT")
+    assert run(stage_of())
+    assert line() == "recompute sft: weights is damaged"
+    assert weights.read_text() == "learnt"
+    assert not run(stage_of())
+
+
+@pytest.mark.parametrize("text", ["{}", "{", "", "[]"])
+def test_a_record_that_is_none_makes_the_stage_again(stage_of, line, text):
+    stage = stage_of()
+    run(stage)
+    (stage.folder / "done.json").write_text(text)
+    assert run(stage_of())
+    assert line() == "recompute sft: done.json is damaged"
+
+
+def test_files_of_stages_within_its_folder_are_not_its_own(stage_of):
+    stage = stage_of()
+    run(stage)
+    inner = stage_of("sft/test")
+    run(inner)
+    (inner.folder / "weights").write_text("damaged")
+    assert not run(stage_of())
+    assert run(stage_of("sft/test"))
+
+
+@dataclass(frozen=True)
+class Named(Settings):
+    tasks: str = setting("", "a file", names_path=True)
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_a_named_file_or_folder_holds_decides(tmp_path, kind):
+    place = tmp_path / "named"
+    inside = place if kind == "file" else place / "weights"
+    inside.parent.mkdir(exist_ok=True)
+    inside.write_text("one")
+    settings = [Named(str(place))]
+    before = Stage(tmp_path, "sft", 0, settings).digest
+    assert Stage(tmp_path, "sft", 0, settings).digest == before
+    inside.write_text("two")
+    assert Stage(tmp_path, "sft", 0, settings).digest != before
+
+
 # --- Time
 
 
