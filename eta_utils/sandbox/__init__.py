@@ -22,6 +22,7 @@ Modules of the trusted side:
 - `pool`         starts workers, feeds them jobs, and replaces those that die;
 - `isolation`    finds the rung of isolation that holds here, by trying to break out;
 - `jail`         how a process is started on each rung, and what it is given;
+- `visible`      what a sandboxed process can read;
 - `seccomp`      builds the filters of system calls.
 
 Modules of the examiner:
