@@ -217,6 +217,9 @@ def save_model(
     if is_first():
         model.save_pretrained(folder, state_dict=merged(model))
         tokenizer.save_pretrained(folder)
+        mode = (folder / "config.json").stat().st_mode
+        for weights in folder.glob("*.safetensors"):  # written for their owner alone
+            weights.chmod(mode)
 
 
 def merged(model: PreTrainedModel) -> dict[str, Tensor] | None:

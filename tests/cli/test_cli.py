@@ -234,6 +234,35 @@ def test_an_interrupted_command_goes_on_where_it_stopped(files, tmp_path):
     assert count_cached() == 4001  # each sample once, and the reference
 
 
+@pytest.mark.parametrize("name, seconds", [("SIGTERM", 0.0), ("SIGHUP", 1.5)])
+def test_a_command_that_is_told_to_end_leaves_nothing_behind(
+    files, tmp_path, name, seconds
+):
+    tasks, _, out = files
+    row = RIGHT | {"completion": "    import time\n    time.sleep(5)\n    return a + b\n"}
+    samples = write_rows(tmp_path / "slow.jsonl", row)
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    command = [sys.executable, "-m", "eta_utils", "judge", samples]
+    process = subprocess.Popen(
+        [*command, "--tasks", tasks, "--out", out],
+        env=os.environ | {"TMPDIR": str(temporary)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not list(temporary.glob("eta-sandbox-*")) and process.poll() is None:
+        time.sleep(0.05)
+    time.sleep(seconds)  # while a worker starts, or while it works
+    number = getattr(signal, name)
+    process.send_signal(number)
+    _, error = process.communicate(timeout=100)
+    assert process.returncode == 128 + number
+    assert "Traceback" not in error
+    assert not list(temporary.glob("eta-sandbox-*"))
+    assert not os.path.exists(out)
+
+
 @pytest.mark.parametrize("out", ["/proc/none/out.jsonl", "/dev/full/out.jsonl"])
 def test_where_nothing_can_be_written_a_sentence_says_so(tmp_path, capsys, out):
     samples = tmp_path / "samples.jsonl"

@@ -54,6 +54,11 @@ def test_a_saved_model_writes_the_same_when_loaded(loaded, tmp_path):
     assert before == sample_completions(again, its_tokenizer, prompts, seed=3)
 
 
+def test_who_may_read_the_configuration_may_read_the_weights(loaded, tmp_path):
+    save_model(*loaded, tmp_path)
+    assert len({path.stat().st_mode for path in tmp_path.iterdir()}) == 1
+
+
 def test_a_seed_builds_the_same_model_twice_and_another_another(tmp_path):
     def weights(name, seed):
         build_tiny(tmp_path / name, CORPUS, seed=seed)
