@@ -42,21 +42,23 @@ RARITY := $(BIN)/python -m eta_utils run --profile rarity --seeds 40 41
 reference: $(BIN)/.ready
 	$(TRAIN) --seeds $(SEEDS) --arms sft ceiling grpo credit branching dpo-binary+filled dpo-eta
 	$(TRAIN) --seeds $(SEEDS) \
-	  --arms dpo-binary sft-references credit-mask credit-penalty credit-reference
+	  --arms dpo-binary sft-references rft credit-mask credit-penalty credit-reference
 	$(TRAIN) --seeds 40 41 42 43 \
-	  --arms credit-both rft ppo grpo-dense dpo-binary+fresh dpo-binary+prefix \
+	  --arms credit-both ppo grpo-dense dpo-binary+fresh dpo-binary+prefix \
 	  dpo-steps+filled dpo-fraction+filled dpo-tier+filled dpo-states+filled
 	$(TRAIN) --seeds 40 --arms ppo-rm
+	$(TRAIN) --run rates --seeds 46 47 48 49 --arms sft grpo credit -p grpo_learning_rate=0.0005
 	$(RARITY) --run sparse -p align_min_misconceptions=2
 	$(RARITY) --run sparser -p align_min_misconceptions=3 -p align_min_steps=4
 	$(RARITY) --run dense -p misconceptions=10
 	$(RARITY) --run independent -p misconceptions=0 -p corpus_noise=0.35
 	$(BIN)/python -m eta_utils run --profile full --seeds 40 -p beside="sparse sparser dense"
 	rm -rf outputs/reference
-	mkdir -p outputs/reference/independent
+	mkdir -p outputs/reference/independent outputs/reference/rates
 	cp -r outputs/full/*.csv outputs/full/scores outputs/full/figures outputs/full/beside \
 	  outputs/reference
 	cp -r outputs/independent/scores outputs/reference/independent
+	cp -r outputs/rates/scores outputs/reference/rates
 	$(BIN)/python -m eta_utils report full --out outputs/reference/report.html
 
 lab: $(BIN)/.ready

@@ -16,6 +16,7 @@ compares program i (rows) with program j (columns) of one prompt.
 
 from __future__ import annotations
 
+import random
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,9 @@ from eta_utils.preferences.orderings import ORDERINGS, STOPPED, Ordering
 from eta_utils.tasks import Task
 from eta_utils.tasks.asserts import in_halves
 
+# Of a prompt with more distinct programs so many count, drawn at random: time and memory
+# grow with their square.
+MOST_PROGRAMS = 500
 MARGINS = ("smallest third", "middle third", "largest third")
 PADDED = 4  # times the loser's steps
 # Each column of the audit is a sum of counts over another.  Kept files have these names:
@@ -120,17 +124,23 @@ def by_prompt(
 ) -> dict[str, Programs]:
     """The distinct programs of each prompt, with `hidden_fractions` of them.
 
-    Programs that the judge failed on, by either tests, are left out.
+    Programs that the judge failed on, by either tests, are left out.  Of one prompt at most
+    `MOST_PROGRAMS` count, drawn at random.
     """
     prompts: dict[str, dict[str, Outcome]] = defaultdict(dict)
     for outcome in outcomes:
         text = tasks[outcome.task_id].program(outcome.sample)
         if outcome.passed is not None and text in hidden:
             prompts[outcome.task_id].setdefault(text, outcome)
-    return {
-        task: Programs(list(by_text.values()), np.array([hidden[t] for t in by_text]))
-        for task, by_text in prompts.items()
-    }
+    programs = {}
+    for task, by_text in prompts.items():
+        texts = list(by_text)
+        if len(texts) > MOST_PROGRAMS:
+            # Seeded by the task, so that it does not matter which others there are.
+            texts = random.Random(task).sample(texts, MOST_PROGRAMS)
+        fractions = np.array([hidden[text] for text in texts])
+        programs[task] = Programs([by_text[text] for text in texts], fractions)
+    return programs
 
 
 def hidden_fractions(

@@ -88,6 +88,7 @@ SECONDARY = tuple(
             ("grpo", "rft", END),
             ("ppo", "grpo", END),
             ("ppo-rm", "ppo", END),
+            ("credit", "rft", END),  # added after RFT was seen (docs/hypotheses.md)
         ),
         start=1,
     )

@@ -224,7 +224,8 @@ def add_audit(commands: argparse._SubParsersAction) -> None:
             "  python -m eta_utils audit out.jsonl --tasks humaneval --hidden humaneval+\n"
             "\nWithout --hidden the samples are judged again, by the first half of each\n"
             "task's asserts and by the second; outcomes are cached as in `judge`.  Of\n"
-            "hidden tests that loop over many inputs, 40 count, spread evenly."
+            "hidden tests that loop over many inputs, 40 count, spread evenly.  Of more\n"
+            "than 500 distinct programs for one prompt, 500 count, drawn at random."
         ),
     )
     parser.add_argument("outcomes", metavar="OUTCOMES", help="a file that `judge` wrote")

@@ -253,6 +253,7 @@ def run_training(options: argparse.Namespace) -> None:
     study.check_batches()
     _check_machine(study)
     from eta_utils.study import jobs  # torch takes seconds to load
+    from eta_utils.study.results import refresh
 
     names = options.arms or jobs.names_of(study)
     for name in names:
@@ -268,6 +269,7 @@ def run_training(options: argparse.Namespace) -> None:
                 for name in names:
                     print(f"seed {seed}, {name}", flush=True)
                     jobs.do(study.with_seed(seed), name)
+            processes.from_first(lambda: refresh(study))  # scores outlive the models
 
 
 # --- Which study

@@ -12,14 +12,18 @@ feedback says nothing.
 from __future__ import annotations
 
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from eta_utils.common.settings import Settings, setting
 from eta_utils.execution.records import Outcome
-from eta_utils.preferences.orderings import ORDERINGS, Ordering, by_passing
+from eta_utils.preferences.orderings import ORDERINGS, Key, Ordering, by_passing
 from eta_utils.tasks import Task, at_token_boundary
+
+# Of a prompt with more programs so many are compared, or twice as many as pairs are wanted:
+# the work would otherwise grow with their square.
+MOST_COMPARED = 200
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,8 @@ def make_pairs(
     `tasks.at_token_boundary`).  Judge errors make no pairs, and of samples with the same
     text only the first counts.
 
-    Without the gate the ordering also decides where something passed.
+    Without the gate the ordering also decides where something passed.  Of more than
+    `MOST_COMPARED` programs of one prompt a random part is compared (see `_some`).
 
     Raises KeyError for an unknown ordering or task.
     """
@@ -74,9 +79,11 @@ def make_pairs(
     for task_id, by_text in programs.items():
         # Seeded by the task, so that its pairs do not depend on which others there are.
         rng = random.Random(f"{seed} {task_id}")
-        possible = _possible_pairs(
-            list(by_text.values()), chosen_ordering, settings.pair_margin, gated
-        )
+        most = max(MOST_COMPARED, 2 * settings.pairs_per_prompt)
+        compared = list(by_text.values())
+        if len(compared) > most:
+            compared = _some(compared, chosen_ordering, most, rng)
+        possible = _possible_pairs(compared, chosen_ordering, settings.pair_margin, gated)
         rng.shuffle(possible)
         for better, worse in _unused_first(possible)[: settings.pairs_per_prompt]:
             pairs.append(_record(tasks[task_id], chosen_ordering, better, worse))
@@ -130,6 +137,41 @@ def sharing_prefix(outcomes: Iterable[Outcome]) -> list[Outcome]:
             for outcome in group
             if outcome.sample["completion"].startswith(tuple(given) or "")
         ]
+    return kept
+
+
+def _some(
+    outcomes: list[Outcome], ordering: Ordering, most: int, rng: random.Random
+) -> list[Outcome]:
+    """`most` of many outcomes of one prompt, so chosen that they make pairs.
+
+    Half are passing ones and half failing ones, where there are so many.  Among each, every
+    key of the ordering is there once before any is there twice, so that a single program
+    that got further than thousands of equals is among them.
+    """
+    kinds: dict[bool, list[Outcome]] = {True: [], False: []}
+    for outcome in rng.sample(outcomes, len(outcomes)):
+        kinds[bool(outcome.passed)].append(outcome)
+    turns = []
+    for kind in kinds.values():
+        seen: Counter[Key] = Counter()
+        for outcome in kind:
+            key = ordering.key(outcome)
+            turns.append((seen[key], outcome))
+            seen[key] += 1
+    by_turn = sorted(turns, key=lambda turn: turn[0])  # stable: random within a turn
+    rest = dict.fromkeys(kinds, most // 2)
+    spare = most - sum(min(len(kind), most // 2) for kind in kinds.values())
+    kept = []
+    for _, outcome in by_turn:
+        kind = bool(outcome.passed)
+        if rest[kind] > 0:
+            rest[kind] -= 1
+        elif spare > 0:
+            spare -= 1
+        else:
+            continue
+        kept.append(outcome)
     return kept
 
 

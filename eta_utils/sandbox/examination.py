@@ -140,6 +140,7 @@ class Examination:
             "budget": job["budget"],
             "processor_seconds": job["processor_seconds"],
             "names_builtins": "builtins" in job["program"],
+            "names_numpy": "numpy" in job["program"],
             "in_words": job["keep_trace"] and not job["trusted"],
         }
         try:

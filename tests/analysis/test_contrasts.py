@@ -78,7 +78,7 @@ def test_the_five_tests_are_those_that_were_named_before_the_runs():
         ("H4", "dpo-eta", "dpo-binary+filled", END),
     ]
     assert SECONDARY[0][1:] == ("credit-reference", "grpo", THIRD)
-    assert len({asked.name for asked in (*HYPOTHESES, *SECONDARY)}) == 27
+    assert len({asked.name for asked in (*HYPOTHESES, *SECONDARY)}) == 28
 
 
 def test_a_hypothesis_is_asked_at_its_budget_where_its_arms_were_run(table):

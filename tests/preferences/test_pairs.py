@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from eta_utils.common.errors import BadInput
@@ -307,3 +309,42 @@ def test_the_oracle_says_what_it_needs():
     ]
     with pytest.raises(BadInput, match="hidden_fraction"):
         make_pairs(bare, TASKS, ordering="oracle")
+
+
+# --- Many programs of one prompt
+
+
+def many(count, **fields):
+    """Distinct programs that all answer wrongly in the same way."""
+    return [outcome("assertion", 1, text=f"    # {n}\n", **fields) for n in range(count)]
+
+
+def test_the_one_program_that_got_further_than_thousands_is_found():
+    equals = many(5_000)
+    for best in (PASSED, NEAR_MISS):
+        pairs = make_pairs([*equals, best], TASKS, "eta")
+        chosen = {pair["chosen"].lstrip("\n") for pair in pairs}
+        assert chosen == {best.sample["completion"]}
+        assert len({pair["rejected"] for pair in pairs}) == 2
+        among = make_pairs([*equals[:2_500], best, *equals[2_500:]], TASKS, "eta")
+        assert len(among) == len(pairs)
+
+
+def test_many_pairs_of_many_programs_are_distinct_and_seeded():
+    outcomes = [*many(3_000), *(outcome("passed", 4, text=f"    {n}\n") for n in range(9))]
+    settings = PairSettings(pairs_per_prompt=1_000)
+    pairs = make_pairs(outcomes, TASKS, "eta", settings, seed=1)
+    assert len({(pair["chosen"], pair["rejected"]) for pair in pairs}) == 1_000
+    assert pairs == make_pairs(outcomes, TASKS, "eta", settings, seed=1)
+    assert pairs != make_pairs(outcomes, TASKS, "eta", settings, seed=2)
+
+
+def test_the_time_for_pairs_grows_no_faster_than_their_programs():
+    few, lot = many(4_000), many(16_000)
+    seconds = []
+    for outcomes in (few, lot):
+        start = time.process_time()
+        make_pairs([*outcomes, PASSED], TASKS, "eta")
+        seconds.append(time.process_time() - start)
+    # Four times as many programs: 4 where time grows with them, 16 with their square.
+    assert seconds[1] < 9 * seconds[0]

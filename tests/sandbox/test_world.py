@@ -5,9 +5,11 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import random
 import socket
 import stat
 
+import numpy
 import psutil
 import pytest
 
@@ -337,6 +339,28 @@ def test_honest_programs_find_what_they_need(rung, name):
     sample = {"task_id": "add", "completion": HONEST[name]}
     [outcome] = judge([sample], {"add": ADD}, settings, cache=False)
     assert outcome.status == "passed", outcome
+
+
+DRAWS = """
+    import random
+    import numpy as np
+    draws = [random.random(), float(np.random.rand()), int(np.random.randint(10**9))]
+    assert draws == {draws}, draws
+    return a + b
+"""
+
+
+def test_random_numbers_are_the_same_for_every_program_and_in_every_process(rung):
+    random.seed(0)
+    numpy.random.seed(0)
+    draws = [random.random(), numpy.random.rand(), int(numpy.random.randint(10**9))]
+    text = DRAWS.format(draws=draws)
+    one = ADD.test.split("\n")[:2]  # a single call: the next one draws on
+    task = Task("draws", ADD.prompt, "add", "\n".join(one) + "\n")
+    samples = [{"task_id": "draws", "completion": f"{text}  # {n}\n"} for n in range(4)]
+    settings = JudgeSettings(workers=2, isolation=rung)
+    outcomes = list(judge(samples, {"draws": task}, settings, cache=False))
+    assert {outcome.status for outcome in outcomes} == {"passed"}, outcomes[0]
 
 
 def test_in_a_jail_files_can_have_modes_and_times():
