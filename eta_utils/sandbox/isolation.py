@@ -19,6 +19,7 @@ import contextlib
 import errno
 import functools
 import os
+import socket
 import subprocess
 import tempfile
 import time
@@ -27,7 +28,7 @@ from dataclasses import dataclass
 from eta_utils.sandbox.channel import ProtocolError
 from eta_utils.sandbox.jail import MEMORY, RUNGS, whats_missing
 from eta_utils.sandbox.pool import Batch, Worker
-from eta_utils.sandbox.visible import interpreter
+from eta_utils.sandbox.visible import PACKAGE, interpreter
 
 # What the program of the probe tries: the name of its function, and the same in words.
 ATTEMPTS = {
@@ -35,6 +36,9 @@ ATTEMPTS = {
     "network": "open a socket",
     "write": "write outside its scratch folder",
     "read": "read a file outside its scratch folder",
+    "change": "change the mode of one",
+    "tasks": "read where built-in tasks come from",
+    "send": "send to a socket outside",
     "signal": "signal its parent",
     "memory": "use more memory than allowed",
 }
@@ -62,6 +66,17 @@ def write():
 def read():
     with open({private!r}):
         pass
+
+def change():
+    os.chmod({private!r}, 0o644)
+
+def tasks():
+    with open({tasks!r}):
+        pass
+
+def send():
+    with socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)[0] as ours:
+        ours.sendto(b"", {listener!r})
 
 def signal():
     os.kill(os.getppid(), 0)
@@ -188,7 +203,11 @@ def _attempt_all(worker: Worker) -> dict:
     folder = worker.site.folder
     (folder / "private").touch()
     program = _PROGRAM.format(
-        outside=str(folder / "escaped"), private=str(folder / "private"), memory=MEMORY
+        outside=str(folder / "escaped"),
+        private=str(folder / "private"),
+        tasks=str(PACKAGE / "tasks" / "pipelines.py"),
+        listener=str(folder / "listener"),
+        memory=MEMORY,
     )
     asserts = (f"    assert candidate({name!r}) is False, {name!r}" for name in ATTEMPTS)
     task = {
@@ -210,8 +229,11 @@ def _attempt_all(worker: Worker) -> dict:
         "keep_trace": False,
         "trusted": False,
     }
-    worker.send(Batch(worker.rung, {"probe": task}, [job]), [job])
-    return worker.receive(job["wall_seconds"])
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        with contextlib.suppress(OSError):  # a path too long for a socket is safe from all
+            listener.bind(str(folder / "listener"))
+        worker.send(Batch(worker.rung, {"probe": task}, [job]), [job])
+        return worker.receive(job["wall_seconds"])
 
 
 def choose_rung(wanted: str) -> str:

@@ -26,7 +26,8 @@ def test_the_probe_sees_that_the_weak_rung_protects_from_nothing():
     finally:
         worker.close()
     assert raw["status"] == "assertion"
-    assert raw["asserts_passed"] < raw["asserts_total"]
+    # All but one, that is: the limit of memory holds at `weak`, too.
+    assert (raw["asserts_passed"], raw["asserts_total"]) == (1, len(isolation.ATTEMPTS))
 
 
 def test_outcomes_say_which_isolation_held(rung):
