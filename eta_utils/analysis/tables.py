@@ -87,13 +87,16 @@ def best_temperatures(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def in_order(rows: pd.DataFrame, *further: str) -> pd.DataFrame:
-    """The rows by seed, then arms in the order of `ARMS`, then by the `further` columns."""
+    """The rows by arms in the order of `ARMS`, then by seed and the `further` columns.
+
+    So tables and figures have that order, also where the first seed lacks an arm.
+    """
     places = {name: place for place, name in enumerate(ARMS)}
     plain = rows["arm"].map(
         {arm: places[parse_arm(arm).plain] for arm in rows["arm"].unique()}
     )
     in_turn = rows.assign(place=plain).sort_values(
-        ["seed", "place", "arm", *further], kind="stable"
+        ["place", "arm", "seed", *further], kind="stable"
     )
     return in_turn.drop(columns="place").reset_index(drop=True)
 

@@ -17,6 +17,7 @@ from eta_utils.analysis.tables import (
     gate_problem,
     gate_table,
     joined,
+    label,
     matrix,
     read_folder,
     read_parts,
@@ -278,3 +279,17 @@ def test_a_folder_without_scores_and_a_table_of_something_else_are_named(tmp_pat
 def test_a_value_and_its_ends_become_one_text():
     rows = pd.DataFrame([{"value": 0.5, "low": 0.25, "high": 0.75}])
     assert joined(rows)["value"].tolist() == ["0.500 [0.250, 0.750]"]
+
+
+def test_arms_have_their_order_also_where_the_first_seed_lacks_one():
+    levels = {("sft", 0): 2, ("rft", 128): 4, ("grpo", 128): 4, ("ceiling", 0): 8}
+    parts = []
+    for seed, missing in ((0, "rft"), (1, "none")):
+        arms = {
+            key: (lambda _seed, _task, _t, passed=passed: passed)
+            for key, passed in levels.items()
+            if key[0] != missing
+        }
+        parts.append(made.scores(arms, seeds=(seed,)))
+    table = results_table(best(pd.concat(parts)))
+    assert list(table["arm"]) == [label(arm) for arm in ("sft", "rft", "grpo", "ceiling")]
