@@ -66,6 +66,13 @@ class Site:
         self.rung = rung
         self.secret = secrets.token_hex(16)
         self.folder = Path(tempfile.mkdtemp(prefix="eta-sandbox-")).resolve()
+        try:
+            self._furnish()
+        except BaseException:  # a signal may come here, too
+            self.close()
+            raise
+
+    def _furnish(self) -> None:
         (self.folder / "marker").write_text(self.secret, encoding="ascii")
         for name in ("scratch", "nothing", "libraries"):
             (self.folder / name).mkdir()

@@ -140,9 +140,9 @@ class Worker:
         program, too, so it goes nowhere but in a probe."""
         self.rung = rung
         self.errors = errors
-        self.site = Site(rung)
         self.core = CoreClaim()
         self.processes: list[subprocess.Popen] = []
+        self.site = Site(rung)
         try:
             self._start()
         except BaseException:

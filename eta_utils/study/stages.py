@@ -205,12 +205,13 @@ class Stage:
             "made": datetime.datetime.now().isoformat(" ", "seconds"),
             "seconds": {kind: round(spent, 2) for kind, spent in self.seconds.items()},
             "metrics": dict(metrics),
-            "files": {name: content_digest(self.folder / name) for name in self._files()},
         }
         from_first(lambda: self._close(done))  # no process goes on before it is there
 
     def _close(self, done: dict) -> None:
-        write_json(self.folder / "done.json", done)
+        # By the process that writes: others would meet its files half-written.
+        files = {name: content_digest(self.folder / name) for name in self._files()}
+        write_json(self.folder / "done.json", done | {"files": files})
         (self.folder / "started.json").unlink()
         self._unlock()
 
