@@ -67,7 +67,8 @@ def contents_of(settings: Settings) -> dict[str, str]:
         value = settings.flat()[name]
         if parameter.metadata["names_path"] and value:
             path = SETS[value].path() if value in SETS else Path(value)
-            if path.exists():
+            # A study has whole paths: a folder called tiny, beside us, is not its model.
+            if path.is_absolute() and path.exists():
                 found[f"{name} content"] = content_digest(path)
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import time
 
@@ -60,7 +61,10 @@ def test_the_hostile_programs_get_what_they_deserve(data, rung):
 
 
 @pytest.mark.slow
-def test_hostile_answers_pass_nowhere_and_leave_no_statistics(data, rung):
+def test_hostile_answers_pass_nowhere_and_leave_no_statistics(data, rung, monkeypatch):
+    # One program a batch: then each one's time is its own.
+    module = importlib.import_module("eta_utils.execution.judge")
+    monkeypatch.setattr(module, "BATCH", 1)
     lines = data("hostile_answers.jsonl").read_text().splitlines()
     rows = [json.loads(line) for line in lines]
     samples = [{"task_id": "add", "completion": row["completion"]} for row in rows]
@@ -74,8 +78,7 @@ def test_hostile_answers_pass_nowhere_and_leave_no_statistics(data, rung):
             wrong.append((row["name"], outcome.status, outcome.result))
         if outcome.status == "judge_error":
             wrong.append((row["name"], outcome.status, outcome.result))
-        # Outcomes arrive by batches: most of the first one's time is that of others.
-        if seconds > 16 * (SHORT["wall_seconds"] + 5):
+        if seconds > 40:
             slow.append((row["name"], seconds))
     assert (wrong, slow) == ([], [])
 

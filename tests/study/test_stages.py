@@ -222,6 +222,13 @@ class Named(Settings):
     tasks: str = setting("", "a file", names_path=True)
 
 
+def test_a_folder_beside_us_that_has_a_built_in_name_decides_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    before = Stage(tmp_path, "sft", 0, [Named("pipelines")]).digest
+    (tmp_path / "pipelines").mkdir()
+    assert Stage(tmp_path, "sft", 0, [Named("pipelines")]).digest == before
+
+
 @pytest.mark.parametrize("kind", ["file", "folder"])
 def test_what_a_named_file_or_folder_holds_decides(tmp_path, kind):
     place = tmp_path / "named"
