@@ -183,13 +183,17 @@ class Dispatcher:
         return raw
 
     def _keep(self, future: Future) -> None:
-        """Put the outcomes of a finished batch into the cache, but not our own failures."""
+        """Put the outcomes of a finished batch into the cache.
+
+        But not our own failures, and nothing that a clock decided: on another day, beside
+        other work, the same program may be in time.
+        """
         keys = self._batches.pop(future)
         failed = future.cancelled() or future.exception() is not None
         for index, key in enumerate(keys):
             del self._under_way[key]
             raw = {} if failed else future.result()[index]
-            if raw.get("status", "judge_error") != "judge_error":
+            if raw.get("status", "judge_error") not in ("judge_error", "timeout"):
                 self.known.put(key, raw)
 
 

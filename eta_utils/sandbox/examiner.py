@@ -19,6 +19,7 @@ import gc
 import json
 import pickle
 import random
+import resource
 import signal
 import socket
 import sys
@@ -48,6 +49,9 @@ from eta_utils.tracing.instrumentation import compile_plain, instrument
 _NOT_A_PROGRAM = (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError)
 _PREPARED_TASKS = 256  # kept compiled
 LONGEST_PROGRAM = 1 << 20  # characters; to compile more takes long, and cannot be stopped
+# KiB of memory that this process has had at most, after which another one takes over: what
+# a large answer took is not all given back.
+_LARGEST = 256 << 10
 
 
 class Examiner:
@@ -230,8 +234,11 @@ def _report(failure: Failure | None, passed_units: list[bool] | None, units: int
 
 
 def serve(judge: Channel, examiner: Examiner) -> None:
-    """Answer batches of jobs until the judge closes its side, or the sandbox breaks: then
-    this process ends, and the judge starts another worker."""
+    """Answer batches of jobs until the judge closes its side.
+
+    Also until the sandbox breaks, or this process has grown too large: then it ends, and
+    the judge starts another worker.
+    """
     # Syntax trees are many objects without cycles: one collection per batch is enough.
     gc.freeze()
     gc.disable()
@@ -245,7 +252,11 @@ def serve(judge: Channel, examiner: Examiner) -> None:
                 outcome = examiner.examine(job, batch["tasks"][job["task_id"]])
             except Lost:
                 return
+            except MemoryError:  # a program's answers are all that can take so much
+                outcome = {"status": "memory", "message": "its answers are too large"}
             judge.send(json.dumps(outcome).encode())
+            if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > _LARGEST:
+                return
         gc.collect()
 
 

@@ -35,7 +35,8 @@ TEMPORARY_SPACE = 64 << 20  # bytes of a jail's /tmp
 # Address space in bytes.  A program that squares a number in an endless loop must run out
 # of memory long before it runs out of time: memory does not depend on the machine.
 MEMORY = 512 << 20
-EXAMINER_MEMORY = 4 << 30
+# Twice as much: it holds the tests, and answers of up to 32 MiB in pickled form.
+EXAMINER_MEMORY = 1 << 30
 
 _INSIDE = "/judge"  # where a jail finds this package
 _NOBODY = "65534"  # user and group inside a jail

@@ -8,6 +8,10 @@ When a worker dies no outcome is lost: the batch goes on with a new one.  The pr
 at is tried once more; if that worker dies too, the outcome is a `judge_error`.  Where that
 happens to `MOST_BROKEN` programs in a row, the fault is the machine's, and judging stops.
 
+A worker that does not answer in time is ended, too.  If it was computing, the program gets
+a `timeout` at once: a test works on an answer in native code, which no timer stops.  If it
+stood still, something outside has stopped it, and that is the same as a death.
+
 The processes of a worker take turns a dozen times per program.  They share one core, since
 to wake an idle one takes longer than a turn.  A `CoreClaim` divides the cores among all
 workers of this user, by locks on numbered files that end with their owner.
@@ -17,25 +21,32 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import ctypes
 import itertools
 import json
 import os
 import pickle
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 from filelock import FileLock, Timeout
 
 from eta_utils.sandbox.channel import Channel, ProtocolError
 from eta_utils.sandbox.jail import Site
 
 MOST_BROKEN = 8  # programs in a row at which workers may die
-PATIENCE = 20.0  # seconds beyond a program's wall time before a worker counts as hung
+PATIENCE = 5.0  # seconds beyond a program's wall time before a worker counts as hung
+# Of processor time, that one which computes gets in a second, even beside 20 others.
+_COMPUTES = 0.05
+_ADDR_NO_RANDOMIZE, _ONLY_ASK = 0x0040000, ctypes.c_ulong(0xFFFFFFFF)  # linux/personality.h
 
 _local = threading.local()
 _workers: list[Worker] = []
@@ -78,8 +89,12 @@ def run_batch(batch: Batch) -> list[dict]:
                 outcomes.append(worker.receive(job["wall_seconds"]))
                 _local.broken = 0
         except (EOFError, OSError, ProtocolError) as error:
+            endless = isinstance(error, TimeoutError) and worker.computes()
             _drop_worker_of_this_thread()
-            if retried == len(outcomes):
+            if endless:
+                outcomes.append({"status": "timeout"})
+                _local.broken = 0
+            elif retried == len(outcomes):
                 outcomes.append(_broken(error))
                 _count_broken(outcomes[-1])
             retried = len(outcomes)
@@ -87,15 +102,11 @@ def run_batch(batch: Batch) -> list[dict]:
 
 
 def _broken(error: Exception) -> dict:
-    if isinstance(error, TimeoutError):  # twice: the test itself does not end
-        return {"status": "timeout"}
     return {"status": "judge_error", "message": f"the worker died twice at this ({error})"}
 
 
 def _count_broken(raw: dict) -> None:
     """Raise SandboxError where this is the last of too many in a row."""
-    if raw["status"] != "judge_error":
-        return
     _local.broken = getattr(_local, "broken", 0) + 1
     if _local.broken >= MOST_BROKEN:
         _local.broken = 0
@@ -162,7 +173,7 @@ class Worker:
     def _launch(self, module: str, sockets: list[socket.socket]) -> None:
         descriptors = [sock.fileno() for sock in sockets]
         command, environment = self.site.command(f"eta_utils.sandbox.{module}", descriptors)
-        with self.core.pinned():
+        with self.core.pinned(), _fixed_addresses():
             process = subprocess.Popen(
                 command,
                 env=environment,
@@ -188,6 +199,23 @@ class Worker:
         self.channel.socket.settimeout(wall_seconds + PATIENCE)
         return json.loads(self.channel.receive())
 
+    def computes(self) -> bool:
+        """Whether one of its processes uses the processor.  Takes a second."""
+        before = self._processor_seconds()
+        time.sleep(1.0)
+        return self._processor_seconds() - before >= _COMPUTES
+
+    def _processor_seconds(self) -> float:
+        """What the processes of this worker have used that live now."""
+        used = 0.0
+        for started in self.processes:
+            with contextlib.suppress(psutil.Error):  # it has ended
+                process = psutil.Process(started.pid)
+                for each in (process, *process.children(recursive=True)):
+                    with contextlib.suppress(psutil.Error):
+                        used += sum(each.cpu_times()[:2])  # user, system
+        return used
+
     def close(self) -> None:
         """Kill both processes (and with them their jails) and remove their folders."""
         for process in self.processes:
@@ -198,6 +226,29 @@ class Worker:
             self.channel.close()
         self.site.close()
         self.core.release()
+
+
+@contextlib.contextmanager
+def _fixed_addresses() -> Iterator[None]:
+    """Processes that this thread starts meanwhile find everything at the same addresses.
+
+    The hash of an object without a hash of its own is its address, and so is that of None
+    before Python 3.12.  The order of a set depends on it, and so may a verdict.  Where the
+    kernel's policy refuses this (Docker's does), addresses stay random.  They protect
+    nothing here, since a program may import `ctypes` and read them.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    personality = ctypes.CDLL(None).personality
+    before = personality(_ONLY_ASK)
+    if before != -1:
+        personality(before | _ADDR_NO_RANDOMIZE)
+    try:
+        yield
+    finally:
+        if before != -1:
+            personality(before)
 
 
 class CoreClaim:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -22,6 +24,7 @@ from eta_utils.execution import JudgeSettings, judge
 from eta_utils.sandbox import isolation, pool
 from eta_utils.sandbox.jail import RUNGS, Site
 from eta_utils.sandbox.pool import MOST_BROKEN, SandboxError
+from eta_utils.tasks import Task
 from tests.conftest import ADD, ROOT
 
 RIGHT, WRONG = "    return a + b  # {}\n", "    return a - b  # {}\n"
@@ -196,6 +199,88 @@ def test_what_is_killed_from_outside_is_a_judge_error_and_not_remembered(rung):
     assert (outcome.status, outcome.passed) == ("judge_error", None)
     [outcome] = judge([SLOW], {"add": ADD}, settings)
     assert outcome.status == "passed"
+
+
+def test_a_worker_that_stands_still_is_replaced(rung, monkeypatch):
+    monkeypatch.setattr(pool, "PATIENCE", 1.0)
+    settings = JudgeSettings(workers=1, isolation=rung, wall_seconds=4.0)
+    list(judge(programs(1), {"add": ADD}, settings, cache=False))  # the worker is up
+
+    def freeze():
+        time.sleep(1.0)
+        for worker in pool._workers:
+            for process in worker.processes:
+                for each in psutil.Process(process.pid).children(recursive=True):
+                    each.suspend()
+                psutil.Process(process.pid).suspend()
+
+    thread = threading.Thread(target=freeze)
+    thread.start()
+    [outcome] = judge([SLOW], {"add": ADD}, settings, cache=False)
+    thread.join()
+    assert outcome.status == "passed"
+
+
+def test_a_test_that_computes_for_ever_over_an_answer_costs_its_program_alone(
+    rung, monkeypatch
+):
+    monkeypatch.setattr(pool, "PATIENCE", 2.0)
+    test = "def check(f):\n    assert sum(range(f(1))) == 1\n"
+    tasks = {"add": ADD, "sum": Task("sum", "def f(x):\n", "f", test)}
+    texts = ["    return 10**14\n", "    return 2\n"]
+    samples = [{"task_id": "sum", "completion": text} for text in texts] + programs(2)
+    settings = JudgeSettings(700_000, workers=1, isolation=rung, wall_seconds=2.0)
+    start = time.monotonic()
+    outcomes = list(judge(samples, tasks, settings, cache=False))
+    assert [outcome.status for outcome in outcomes] == ["timeout", "passed", *expected(2)]
+    # 2 seconds on the wall, 2 of patience, 1 of looking; once, and not once more.
+    assert time.monotonic() - start < 9
+
+
+LARGE = """
+    import os
+    answer = b"\\x80\\x05(" + b"]" * {lists} + b"t."
+    frame = len(answer).to_bytes(4, "big") + answer
+    for channel in range(3, 64):
+        try:
+            sent = os.write(channel, frame)
+            while sent < len(frame):
+                sent += os.write(channel, frame[sent:])
+        except OSError:
+            pass
+    return a + b
+"""
+
+
+def test_an_answer_that_takes_the_examiners_memory_fails_its_program_alone(rung):
+    """Millions of empty lists in a forged answer: a byte each there, 64 here."""
+    settings = JudgeSettings(workers=1, isolation=rung)
+    samples = [
+        {"task_id": "add", "completion": LARGE.format(lists=lists)}
+        for lists in (30_000_000, 4_000_000)
+    ]
+    outcomes = list(judge(samples + programs(2), {"add": ADD}, settings, cache=False))
+    assert [outcome.passed for outcome in outcomes] == [False, False, True, False]
+    # It ends with the program that made it large, and gives the memory back.
+    [worker] = [worker for worker in pool._workers if worker.rung == rung]
+    processes = [psutil.Process(process.pid) for process in worker.processes]
+    below = [child for each in processes for child in each.children(recursive=True)]
+    assert all(each.memory_info().rss < 300 << 20 for each in [*processes, *below])
+
+
+def test_what_a_clock_decided_is_not_remembered(rung, tmp_path):
+    """On another day, beside other work, the same program may be in time."""
+    cache = tmp_path / "outcomes.sqlite"
+    settings = JudgeSettings(workers=1, isolation=rung, wall_seconds=1.0)
+    outcomes = judge([SLOW, *programs(2)], {"add": ADD}, settings, cache=cache)
+    assert [outcome.status for outcome in outcomes] == ["timeout", *expected(2)]
+    base = sqlite3.connect(cache)
+    kept = [
+        json.loads(text)["status"]
+        for (text,) in base.execute("SELECT outcome FROM outcomes")
+    ]
+    base.close()
+    assert sorted(kept) == sorted([*expected(2), "passed"])  # the last is the reference
 
 
 @pytest.mark.parametrize("door", ["fcntl", "timer"])

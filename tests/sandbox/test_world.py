@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 import json
 import os
@@ -16,7 +17,7 @@ import pytest
 from eta_utils.execution import JudgeSettings, judge
 from eta_utils.sandbox import pool
 from eta_utils.tasks import Task
-from tests.conftest import ADD
+from tests.conftest import ADD, judge_one
 
 # What a program can find out about where it runs, as one text.
 LOOK = """
@@ -368,3 +369,26 @@ def test_in_a_jail_files_can_have_modes_and_times():
     sample = {"task_id": "add", "completion": IN_A_JAIL}
     [outcome] = judge([sample], {"add": ADD}, settings, cache=False)
     assert outcome.status == "passed", outcome
+
+
+ADDRESSES = """
+    raise ValueError(str([hash(None), id(ValueError), [*{None, "x", 3.5, len, int}]]))
+"""
+
+
+def test_hashes_that_are_addresses_are_the_same_in_every_process(rung):
+    if not addresses_can_be_fixed():
+        pytest.skip("the policy of this machine refuses fixed addresses")
+    found = set()
+    for _ in range(3):
+        pool.close_workers()  # the next one has a worker of its own
+        found.add(judge_one(ADDRESSES, isolation=rung).result)
+    assert len(found) == 1
+
+
+def addresses_can_be_fixed():
+    libc = ctypes.CDLL(None)
+    before = libc.personality(ctypes.c_ulong(0xFFFFFFFF))
+    fixed = libc.personality(before | 0x0040000) != -1
+    libc.personality(before)
+    return fixed
