@@ -19,6 +19,7 @@ from eta_utils.analysis.tables import best, temperature_table
 from eta_utils.execution import judge
 from eta_utils.execution.records import Outcome
 from tests.analysis import made
+from tests.analysis.markup import displays, hostile_outcome
 from tests.conftest import ADD
 
 matplotlib.use("agg")
@@ -233,14 +234,6 @@ def test_a_run_without_arms_has_figures_all_the_same():
         figure.canvas.draw()
 
 
-HOSTILE = (
-    "    x = '<img src=x onerror=\"window.hit=1\">'  # </td></table></div>\n"
-    "    y = '</pre><form action=//evil><button>x</button></form>'\n"
-    "    z = '<style>*{display:none}</style><script>window.hit=1</script>'\n"
-    "    return x + y + a + b\n"
-)
-
-
 def shown_of(monkeypatch, show):
     """The HTML of all that `show` displays."""
     parts = []
@@ -252,30 +245,20 @@ def shown_of(monkeypatch, show):
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def hostile():
     """A judged program full of markup, with its trace."""
-    sample = {"task_id": "add", "completion": HOSTILE}
-    [outcome] = judge([sample], {"add": ADD}, keep_trace=True, cache=False)
-    return outcome
+    return hostile_outcome()
 
 
 @pytest.mark.parametrize("name", ["code", "program", "trace", "pair", "table", "folded"])
 def test_in_every_figure_that_shows_a_program_its_markup_is_text(
     name, hostile, monkeypatch
 ):
-    rows = pd.DataFrame([{"text": HOSTILE, HOSTILE: 1}])
-    shows = {
-        "code": lambda: display.code(HOSTILE, HOSTILE),
-        "program": lambda: display.program(ADD, hostile),
-        "trace": lambda: display.trace(ADD, hostile),
-        "pair": lambda: traces.pair(ADD, hostile, hostile),
-        "table": lambda: display.display(display.table(rows)),
-        "folded": lambda: display.folded(HOSTILE, display.table(rows)),
-    }
+    shows = displays(hostile)
     page = BeautifulSoup(shown_of(monkeypatch, shows[name]), "html.parser")
     styles = [style.get_text() for style in page.find_all("style")]
-    assert not page.find_all(["script", "img", "form", "button"])
+    assert not page.find_all(["script", "img", "form", "button", "svg", "iframe", "a"])
     assert not any("display:none" in style for style in styles)  # the tables' own are there
     assert not [tag for tag in page.find_all(True) if "onerror" in tag.attrs]
     assert "onerror" in page.get_text()
