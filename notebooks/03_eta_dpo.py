@@ -195,7 +195,7 @@ figures.table(audit.departures(lines))
 # difference of their keys: the margin.
 
 # %%
-figures.table(pd.DataFrame(audit.by_margin(programs, "eta")))
+figures.table(audit.by_margin(audit.count_margins(programs, "eta")))
 
 # %% [markdown]
 # Pairs with larger margins should be right more often. If they are not, a least

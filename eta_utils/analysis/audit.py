@@ -3,6 +3,7 @@
 >>> programs = by_prompt(outcomes, hidden_fractions(hidden_outcomes, tasks), tasks)
 >>> counts = count(programs, ["eta", "steps"])    # by ordering and task
 >>> audit_table(counts)                           # fractions, with intervals over tasks
+>>> by_margin(count_margins(programs, "eta"))     # the same by how clear a decision is
 
 An ordering sees the visible tests; the hidden ones say who is right.  Every pair of
 distinct programs for one prompt counts, not only the few that are trained on.  It is done
@@ -20,6 +21,7 @@ import random
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -30,6 +32,8 @@ from eta_utils.execution.records import Outcome
 from eta_utils.preferences.orderings import ORDERINGS, STOPPED, Ordering
 from eta_utils.tasks import Task
 from eta_utils.tasks.asserts import in_halves
+
+Item = TypeVar("Item")
 
 # Of a prompt with more distinct programs so many count, drawn at random: time and memory
 # grow with their square.
@@ -93,8 +97,14 @@ def by_hidden(
     """The distinct programs of `outcomes`, judged again by the tasks' hidden tests.
 
     `outcomes` are by visible tests; those of tasks that are not in `hidden` are left out.
+    Of one prompt at most `MOST_PROGRAMS` count, drawn at random.
     """
     kept = [outcome for outcome in outcomes if outcome.task_id in hidden]
+    texts = (
+        (outcome.task_id, tasks[outcome.task_id].program(outcome.sample))
+        for outcome in kept
+    )
+    kept = _drawn(kept, texts)
     samples = [outcome.sample for outcome in kept]
     checked = judge(samples, hidden, settings, progress=progress)
     return by_prompt(kept, hidden_fractions(checked, tasks), tasks)
@@ -109,12 +119,17 @@ def by_halves(
     """The distinct programs of tasks that have no hidden tests of their own.
 
     They are judged by the first half of each task's asserts and by the second.  Samples of
-    tasks with too few asserts for that are left out (see `tasks.asserts.in_halves`).
+    tasks with too few asserts for that are left out (see `tasks.asserts.in_halves`).  Of
+    one prompt at most `MOST_PROGRAMS` count, drawn at random.
     """
     halves = {name: in_halves(task) for name, task in tasks.items()}
     visible = {name: task for name, task in halves.items() if task is not None}
     hidden = {name: task.hidden() for name, task in visible.items()}
     kept = [sample for sample in samples if sample["task_id"] in visible]
+    texts = (
+        (sample["task_id"], tasks[sample["task_id"]].program(sample)) for sample in kept
+    )
+    kept = _drawn(kept, texts)
     outcomes = list(judge(kept, visible, settings, progress=progress))
     return by_hidden(outcomes, hidden, visible, settings, progress)
 
@@ -124,23 +139,17 @@ def by_prompt(
 ) -> dict[str, Programs]:
     """The distinct programs of each prompt, with `hidden_fractions` of them.
 
-    Programs that the judge failed on, by either tests, are left out.  Of one prompt at most
-    `MOST_PROGRAMS` count, drawn at random.
+    Programs that the judge failed on, by either tests, are left out.
     """
     prompts: dict[str, dict[str, Outcome]] = defaultdict(dict)
     for outcome in outcomes:
         text = tasks[outcome.task_id].program(outcome.sample)
         if outcome.passed is not None and text in hidden:
             prompts[outcome.task_id].setdefault(text, outcome)
-    programs = {}
-    for task, by_text in prompts.items():
-        texts = list(by_text)
-        if len(texts) > MOST_PROGRAMS:
-            # Seeded by the task, so that it does not matter which others there are.
-            texts = random.Random(task).sample(texts, MOST_PROGRAMS)
-        fractions = np.array([hidden[text] for text in texts])
-        programs[task] = Programs([by_text[text] for text in texts], fractions)
-    return programs
+    return {
+        task: Programs([*by_text.values()], np.array([hidden[text] for text in by_text]))
+        for task, by_text in prompts.items()
+    }
 
 
 def hidden_fractions(
@@ -155,6 +164,24 @@ def hidden_fractions(
         for outcome in outcomes
         if outcome.passed is not None
     }
+
+
+def _drawn(items: Sequence[Item], texts: Iterable[tuple[str, str]]) -> list[Item]:
+    """The items with different texts; of one task at most `MOST_PROGRAMS`, at random.
+
+    `texts` has the task and the program's text of each item.
+    """
+    by_task: dict[str, dict[str, int]] = defaultdict(dict)
+    for number, (task, text) in enumerate(texts):
+        by_task[task].setdefault(text, number)
+    kept: list[int] = []
+    for task, by_text in by_task.items():
+        numbers = [*by_text.values()]
+        if len(numbers) > MOST_PROGRAMS:
+            # Seeded by the task, so that it does not matter which others there are.
+            numbers = random.Random(task).sample(numbers, MOST_PROGRAMS)
+        kept += numbers
+    return [items[number] for number in sorted(kept)]
 
 
 # --- How often each ordering is right
@@ -195,40 +222,56 @@ def audit_table(counts: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def by_margin(prompts: Mapping[str, Programs], ordering: str) -> list[dict[str, object]]:
-    """How often decided fail/fail pairs are right, in thirds of all of them by margin.
+def count_margins(prompts: Mapping[str, Programs], ordering: str) -> pd.DataFrame:
+    """Decided fail/fail pairs that the hidden tests distinguish, by task and margin.
 
-    Each row has `margin` (which third), the number of `pairs`, and `right` with its
-    interval over tasks.  Without programs there are no rows.
+    Columns: `task_id`, `margin` (absolute), the number of such `pairs`, and how many of
+    them are `right`.  These counts are all that `by_margin` needs.
     """
-    if not prompts:
-        return []
-    margins, rights, tasks = [], [], []
-    for number, programs in enumerate(prompts.values()):
+    parts = []
+    for name, programs in prompts.items():
         margin, truth, failing = _compared(programs, ORDERINGS[ordering])
         decided = failing & (truth > 0) & (margin != 0)
-        margins.append(np.abs(margin[decided]))
-        rights.append(margin[decided] > 0)
-        tasks.append(np.full(int(decided.sum()), number))
-    # From here on (P,): one entry for each decided pair of all tasks.
-    margin, right, task = map(np.concatenate, (margins, rights, tasks))
-    edges = np.quantile(margin, (1 / 3, 2 / 3)) if len(margin) else (0.0, 0.0)
-    third = np.digitize(margin, edges, right=True)
+        sizes, place = np.unique(np.abs(margin[decided]), return_inverse=True)
+        right = np.bincount(place, margin[decided] > 0, minlength=len(sizes))
+        columns = {"margin": sizes, "pairs": np.bincount(place), "right": right.astype(int)}
+        parts.append(pd.DataFrame(columns | {"task_id": name}))
+    columns = ["task_id", "margin", "pairs", "right"]
+    return pd.concat(parts)[columns] if parts else pd.DataFrame(columns=columns)
+
+
+def by_margin(counts: pd.DataFrame) -> pd.DataFrame:
+    """How often decided pairs are right, in thirds of all of them by margin.
+
+    `counts` are those of `count_margins`.  Each row has `margin` (which third), the number
+    of `pairs`, and `right` with its interval over tasks.  Without pairs there are no rows.
+    """
+    columns = ["margin", "pairs", "right"]
+    if counts.empty:
+        return pd.DataFrame(columns=columns)
+    by_size = counts.groupby("margin", as_index=False)["pairs"].sum()
+    # The sizes of all pairs in their order, without one entry for each pair.
+    until = by_size["pairs"].cumsum().to_numpy()
+    edges = [
+        by_size["margin"][int(np.searchsorted(until, share * (until[-1] - 1), "right"))]
+        for share in (1 / 3, 2 / 3)
+    ]
+    third = np.digitize(counts["margin"], edges, right=True)
     rows = []
     for number, name in enumerate(MARGINS):
-        inside = third == number
-        right_of, all_of = (
-            np.bincount(task[chosen], minlength=len(prompts))
-            for chosen in (inside & right, inside)
+        inside = counts.assign(
+            pairs=counts["pairs"].where(third == number, 0),
+            right=counts["right"].where(third == number, 0),
         )
+        of_task = inside.groupby("task_id", sort=False)[["pairs", "right"]].sum()
         rows.append(
             {
                 "margin": name,
-                "pairs": int(inside.sum()),
-                "right": ratio_interval(right_of, all_of),
+                "pairs": int(of_task["pairs"].sum()),
+                "right": ratio_interval(of_task["right"], of_task["pairs"]),
             }
         )
-    return rows
+    return pd.DataFrame(rows, columns=columns)
 
 
 def tied(

@@ -5,16 +5,24 @@ from __future__ import annotations
 import argparse
 import contextlib
 import time
-from collections import Counter, defaultdict
-from collections.abc import Container, Iterator
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
+
+from tqdm import tqdm
 
 from eta_utils.cli.options import add_settings, chosen
 from eta_utils.common.errors import BadInput
-from eta_utils.common.files import read_jsonl, write_jsonl
+from eta_utils.common.files import write_jsonl
 from eta_utils.common.machine import peak_mib
-from eta_utils.execution import STATUSES, JudgeSettings, Outcome, SampleFile, judge
+from eta_utils.execution import (
+    STATUSES,
+    JudgeSettings,
+    Outcome,
+    OutcomeFile,
+    SampleFile,
+    judge,
+)
 from eta_utils.preferences import ORDERINGS, PairSettings, make_pairs
 from eta_utils.sandbox.isolation import choose_rung, probe, refuse_weak
 from eta_utils.tasks import SETS, load_tasks
@@ -25,6 +33,7 @@ TASKS_HELP = (
     "these: HumanEval's are task_id, prompt, entry_point, test, and canonical_solution, "
     "which may be empty"
 )
+AT_ONCE = 10_000  # outcomes that an audit holds and judges together
 
 
 # --- judge: samples to outcomes
@@ -177,28 +186,25 @@ def add_pairs(commands: argparse._SubParsersAction) -> None:
 def run_pairs(options: argparse.Namespace) -> None:
     """Turn a file of outcomes into a file of preference pairs."""
     tasks = load_tasks(options.tasks)
-    outcomes = _read_outcomes(Path(options.outcomes), tasks)
-    pairs = make_pairs(
-        outcomes,
-        tasks,
-        options.ordering,
-        chosen(options, PairSettings),
-        seed=options.seed,
-    )
+    settings = chosen(options, PairSettings)
+    made = Counter()  # pairs, by whether some sample of their prompt passes
+    prompts, paired = Counter(), Counter()  # the same
+    outcomes = OutcomeFile(options.outcomes, tasks)
+    bar = tqdm(outcomes, "paired", unit=" prompts", mininterval=0.5, disable=None)
     with write_jsonl(options.out) as write:
-        for pair in pairs:
-            write(pair)
-    some_pass: defaultdict[str, bool] = defaultdict(bool)
-    for outcome in outcomes:
-        some_pass[outcome.task_id] |= bool(outcome.passed)
-    paired = {pair["task_id"] for pair in pairs}
-    all_fail = [task for task, passes in some_pass.items() if not passes]
-    print(f"pairs      {len(pairs):,} by '{options.ordering}'")
-    print(f"prompts    {len(paired):,} of {len(some_pass):,} gave a pair")
-    print(
-        f"           {sum(task in paired for task in all_fail):,} of the "
-        f"{len(all_fail):,} with no passing sample"
-    )
+        for _, of_task in bar:
+            passes = any(outcome.passed for outcome in of_task)
+            pairs = make_pairs(
+                of_task, tasks, options.ordering, settings, seed=options.seed
+            )
+            for pair in pairs:
+                write(pair)
+            made[passes] += len(pairs)
+            prompts[passes] += 1
+            paired[passes] += bool(pairs)
+    print(f"pairs      {made.total():,} by '{options.ordering}'")
+    print(f"prompts    {paired.total():,} of {prompts.total():,} gave a pair")
+    print(f"           {paired[False]:,} of the {prompts[False]:,} with no passing sample")
     print(f"written    {options.out}")
 
 
@@ -250,44 +256,46 @@ def run_audit(options: argparse.Namespace) -> None:
     refuse_weak(rung, settings.isolation)
     settings = replace(settings, isolation=rung)
     tasks = load_tasks(options.tasks)
-    outcomes = _read_outcomes(Path(options.outcomes), tasks)
-    import pandas as pd  # a second to load, and so is what follows
-
-    from eta_utils.analysis.audit import audit_table, by_halves, by_hidden, by_margin, count
-    from eta_utils.analysis.tables import joined
-
-    if options.hidden is None:
-        samples = [outcome.sample for outcome in outcomes]
-        programs = by_halves(samples, tasks, settings, progress=True)
-    else:
+    hidden = None
+    if options.hidden is not None:
         others = load_tasks(options.hidden).items()
         hidden = {name: counted(task.hidden()) for name, task in others}
-        programs = by_hidden(outcomes, hidden, tasks, settings, progress=True)
-    sampled = {outcome.task_id for outcome in outcomes}
-    print(f"tasks      {len(programs):,} of {len(sampled):,} have visible and hidden tests")
-    if not programs:
-        raise BadInput(f"{options.outcomes}: no sample of a task with hidden tests")
+    outcomes = OutcomeFile(options.outcomes, tasks)
+    import pandas as pd  # a second to load, and so is what follows
+
+    from eta_utils.analysis import audit
+    from eta_utils.analysis.tables import joined
+
     names = [name for name in ORDERINGS if name != "oracle"]
-    table = joined(audit_table(count(programs, names)))
-    total = sum(len(of_task.outcomes) for of_task in programs.values())
-    print(f"programs   {total:,} different ones of {len(programs):,} tasks\n")
+    counts, margins, programs, sampled = [], [], 0, 0
+    for part in _parts(outcomes):
+        sampled += len({outcome.task_id for outcome in part})
+        if hidden is None:
+            samples = [outcome.sample for outcome in part]
+            prompts = audit.by_halves(samples, tasks, settings, progress=True)
+        else:
+            prompts = audit.by_hidden(part, hidden, tasks, settings, progress=True)
+        programs += sum(len(of_task.outcomes) for of_task in prompts.values())
+        counts.append(audit.count(prompts, names))
+        margins.append(audit.count_margins(prompts, options.ordering))
+    counts, margins = pd.concat(counts), pd.concat(margins)
+    audited = counts["task_id"].nunique()
+    print(f"tasks      {audited:,} of {sampled:,} have visible and hidden tests")
+    if not audited:
+        raise BadInput(f"{options.outcomes}: no sample of a task with hidden tests")
+    table = joined(audit.audit_table(counts))
+    print(f"programs   {programs:,} different ones of {audited:,} tasks\n")
     print(table.set_index("ordering").T.map(str).to_string(), "\n")
     print(f"{options.ordering}, fail/fail pairs by margin")
-    margins = pd.DataFrame(by_margin(programs, options.ordering))
-    print(margins.map(str).to_string(index=False))
+    print(audit.by_margin(margins).map(str).to_string(index=False))
 
 
-def _read_outcomes(path: Path, tasks: Container[str]) -> list[Outcome]:
-    outcomes = []
-    for number, row in read_jsonl(path):
-        where = f"{path}, line {number}"
-        try:
-            outcome = Outcome.from_record(row)
-        except KeyError as error:
-            raise BadInput(f"{where}: no field {error}; is it a file of `judge`?") from None
-        if outcome.sample.get("task_id") not in tasks:
-            raise BadInput(f"{where}: unknown task_id {outcome.sample.get('task_id')!r}")
-        outcomes.append(outcome)
-    if not outcomes:
-        raise BadInput(f"{path}: holds no outcomes")
-    return outcomes
+def _parts(outcomes: OutcomeFile) -> Iterator[list[Outcome]]:
+    """All outcomes, whole tasks together, so many at a time as memory should hold."""
+    part: list[Outcome] = []
+    for _, of_task in outcomes:
+        if part and len(part) + len(of_task) > AT_ONCE:
+            yield part
+            part = []
+        part += of_task
+    yield part

