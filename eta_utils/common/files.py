@@ -118,7 +118,7 @@ def write_whole(path: str | Path, binary: bool = False) -> Iterator[IO]:
             else:
                 file = stack.enter_context(open(name, mode, encoding=encoding))
             yield file
-        os.chmod(name, 0o666 & ~_umask())
+        as_usual(name)
         os.replace(name, path)
     except BaseException:
         os.unlink(name)
@@ -164,7 +164,8 @@ def _digest_of_file(path: Path, *_status: int) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
-def _umask() -> int:
+def as_usual(path: str | Path) -> None:
+    """Give a file the mode of any new one: temporary files are closed to other users."""
     mask = os.umask(0)
     os.umask(mask)
-    return mask
+    os.chmod(path, 0o666 & ~mask)

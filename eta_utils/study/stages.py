@@ -30,8 +30,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from eta_utils.common.errors import BadInput
+from eta_utils.common.files import as_usual, read_json, write_json
 from eta_utils.common.files import digest_of as content_digest
-from eta_utils.common.files import read_json, write_json
 from eta_utils.common.processes import from_first
 from eta_utils.common.settings import Settings, parameters_of
 from eta_utils.tasks import SETS
@@ -212,6 +212,8 @@ class Stage:
     def _close(self, done: dict) -> None:
         # By the process that writes: others would meet its files half-written.
         files = {name: content_digest(self.folder / name) for name in self._files()}
+        for name in files:
+            as_usual(self.folder / name)  # safetensors closes its files to other users
         write_json(self.folder / "done.json", done | {"files": files})
         (self.folder / "started.json").unlink()
         self._unlock()

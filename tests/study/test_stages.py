@@ -183,6 +183,21 @@ def test_a_stage_without_metrics_yet_has_none_to_give(stage_of):
 # --- Content
 
 
+def test_the_files_of_a_stage_have_the_mode_of_any_new_file(stage_of):
+    stage = stage_of()
+    assert stage.must_run()
+    for name, mode in (("weights", 0o600), ("log", 0o644)):
+        (stage.folder / name).write_text("learnt")
+        (stage.folder / name).chmod(mode)
+    mask = os.umask(0o027)
+    try:
+        stage.finish({})
+    finally:
+        os.umask(mask)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in stage.folder.iterdir()}
+    assert set(modes.values()) == {0o640}
+
+
 @pytest.mark.parametrize("how", ["cut", "flipped", "removed"])
 def test_a_damaged_file_is_named_and_the_stage_made_again(stage_of, line, how):
     stage = stage_of()
