@@ -37,7 +37,7 @@ study: $(BIN)/.ready
 # an interruption the same command goes on.
 SEEDS := 40 41 42 43 44 45 46 47 48 49 50 51
 TRAIN := $(BIN)/python -m eta_utils train --profile full
-RARITY := $(BIN)/python -m eta_utils run --profile rarity --seeds 40 41
+RARITY := $(BIN)/python -m eta_utils train --profile rarity --seeds 40 41
 
 reference: $(BIN)/.ready
 	$(TRAIN) --seeds $(SEEDS) --arms sft ceiling grpo credit branching dpo-binary+filled dpo-eta
