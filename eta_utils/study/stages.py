@@ -12,7 +12,8 @@ file or folder decide by what is in it, too.  While one process makes a
 stage, another that asks for it waits and then reuses it.  Of several processes of one
 training (see `common.processes`) the first decides and writes.
 
-Changed code is not noticed: delete the folder, or take a new run name.
+A stage that executes programs also counts the code that runs, traces and compares them.
+Other changed code is not noticed: delete the folder, or take a new run name.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ from eta_utils.common.files import as_usual, read_json, write_json
 from eta_utils.common.files import digest_of as content_digest
 from eta_utils.common.processes import from_first
 from eta_utils.common.settings import Settings, parameters_of
+from eta_utils.execution import JudgeSettings
+from eta_utils.execution.dispatch import judge_digest
 from eta_utils.tasks import SETS
 
 _locks: dict[Path, FileLock] = {}
@@ -97,6 +100,8 @@ class Stage:
         for part in settings:
             if part is not None:
                 parameters |= part.flat(deciding=True) | contents_of(part)
+            if isinstance(part, JudgeSettings):  # the stage executes programs
+                parameters["judge"] = judge_digest()
         for detail, value in (details or {}).items():
             plain = isinstance(value, (int, float, str, list, type(None)))
             parameters[detail] = value if plain else str(value)

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import pytest
 
 from eta_utils.common.settings import Settings, setting
+from eta_utils.execution import JudgeSettings
+from eta_utils.study.settings import SFTTaskSettings
 from eta_utils.study.stages import Stage, made
 
 PARAMETERS = {"rate": 0.1, "tasks": 64}
@@ -181,6 +183,19 @@ def test_a_stage_without_metrics_yet_has_none_to_give(stage_of):
 
 
 # --- Content
+
+
+def test_a_stage_that_executes_programs_notices_another_judge(tmp_path, line, monkeypatch):
+    def stage(name, settings):
+        return Stage(tmp_path, name, 0, settings)
+
+    executes, trains = [JudgeSettings()], [SFTTaskSettings()]
+    assert run(stage("test", executes)) and run(stage("sft", trains))
+    monkeypatch.setattr("eta_utils.study.stages.judge_digest", lambda: "another")
+    assert not run(stage("sft", trains))
+    assert line().startswith("reuse sft: ")
+    assert run(stage("test", executes))
+    assert line().startswith("recompute test: judge ")
 
 
 def test_the_files_of_a_stage_have_the_mode_of_any_new_file(stage_of):
