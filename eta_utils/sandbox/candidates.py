@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import pickle
 import signal
 import socket
+import struct
+from collections.abc import Callable
+from typing import TypeVar
 
 from eta_utils.sandbox.candidate import CHANNEL_LOST, OUT_OF_MEMORY
 from eta_utils.sandbox.channel import Channel
-from eta_utils.sandbox.zygote import END, LOST
+from eta_utils.sandbox.zygote import END, ENDING, LOST, NEXT
 
 ENDED_BY_EXIT = "os._exit"
+Received = TypeVar("Received")
 
 
 class Lost(BaseException):
@@ -40,8 +43,7 @@ class Candidates:
 
         Like the other methods, raises Lost where the zygote is gone.
         """
-        if self._descriptor is None:
-            self._await()
+        self.await_next()
         channel = Channel(socket.socket(fileno=self._descriptor))
         self._descriptor, self._running = None, True
         return channel
@@ -60,7 +62,22 @@ class Candidates:
         """
         self._running = False
         self._tell(LOST)
-        return self._await()
+        names = "by_itself", "code", "processor_seconds"
+        size = struct.calcsize(ENDING)
+        ending = self._receive(lambda: self._zygote.recv(size, socket.MSG_WAITALL))
+        if len(ending) < size:
+            raise Lost("the zygote is gone")
+        return dict(zip(names, struct.unpack(ENDING, ending), strict=True))
+
+    def await_next(self) -> None:
+        """Wait until there is a candidate for `next`: until the last one is cleaned up."""
+        if self._descriptor is None:
+            message, descriptors, _, _ = self._receive(
+                lambda: socket.recv_fds(self._zygote, len(NEXT), 1)
+            )
+            if not (message and descriptors):
+                raise Lost("the zygote is gone")
+            self._descriptor = descriptors[0]
 
     def _tell(self, word: bytes) -> None:
         try:
@@ -68,16 +85,11 @@ class Candidates:
         except OSError as error:
             raise Lost(f"the zygote is gone ({error})") from None
 
-    def _await(self) -> dict:
-        """Receive an announcement: how the last candidate ended, and the next channel."""
+    def _receive(self, receive: Callable[[], Received]) -> Received:
         try:
-            message, descriptors, _, _ = socket.recv_fds(self._zygote, 4096, 1)
+            return receive()
         except OSError as error:
             raise Lost(f"the zygote is gone ({error})") from None
-        if not (message and descriptors):
-            raise Lost("the zygote is gone")
-        self._descriptor = descriptors[0]
-        return pickle.loads(message)
 
 
 def status_of_end(

@@ -14,15 +14,21 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import time
 
 from eta_utils.sandbox.confine import SIGKILL
 
 WORK = "work"  # the folder of one program, a fresh one for each
+LONGEST = 2.0  # seconds that it may take to empty the folder
 _TAKEN = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR)
 
 
 class Refused(RuntimeError):
     """A destructive step could not prove that it is inside the jail."""
+
+
+class TooMuch(RuntimeError):
+    """A program left more than can be removed in time."""
 
 
 class Scratch:
@@ -64,15 +70,16 @@ class Scratch:
     def renew(self) -> str:
         """Empty the folder and make a fresh working folder in it; return its path.
 
-        Raises Refused where the proof fails.
+        Raises Refused where the proof fails, and TooMuch after `LONGEST` seconds: then a
+        sandbox made anew is faster, and no later program waits.
         """
         self.prove()
         work = os.path.join(self.folder, WORK)
-        _empty(self.folder)
-        os.mkdir(work)
         # The folder itself stays, and it belongs to the programs: what one of them did to
-        # it must not reach the next.
+        # it must not reach the next, nor hinder us here.
         os.chmod(self.folder, 0o755)
+        _empty(self.folder, time.monotonic() + LONGEST)
+        os.mkdir(work)
         os.utime(self.folder, (0, 0))
         return work
 
@@ -106,8 +113,10 @@ def _identity(folder: str) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _empty(folder: str) -> None:
+def _empty(folder: str, until: float) -> None:
     """Remove all that lies in a folder; of a link the link, not what it points to.
+
+    Raises TooMuch at the time `until` of the monotonic clock.
 
     Programs leave folders that nobody may list, and thousands within one another, whose
     path is too long to open.  So each folder is unlocked and moved up before its turn: no
@@ -120,6 +129,8 @@ def _empty(folder: str) -> None:
         with os.scandir(here) as found:
             entries = list(found)
         for entry in entries:
+            if time.monotonic() > until:
+                raise TooMuch(f"{folder} still holds files")
             if not entry.is_dir(follow_symlinks=False):
                 os.unlink(entry.path)
                 continue

@@ -143,8 +143,11 @@ class Examination:
             "names_numpy": "numpy" in job["program"],
             "in_words": job["keep_trace"] and not job["trusted"],
         }
+        payload = pickle.dumps(program)
+        if len(payload) > LARGEST_FRAME - HEADER:  # a short text can compile to a lot
+            raise self.stop("memory")
         try:
-            self.channel.send(pickle.dumps(program))
+            self.channel.send(payload)
             self.ready = self.channel.receive() == READY
         except (EOFError, OSError):
             self._lost()

@@ -23,6 +23,7 @@ import resource
 import signal
 import socket
 import sys
+import time
 import warnings
 from collections.abc import Callable
 from typing import NoReturn
@@ -43,12 +44,13 @@ from eta_utils.tracing.alignment import (
     unpack,
 )
 from eta_utils.tracing.departure import Call, Calls, departure
-from eta_utils.tracing.instrumentation import compile_plain, instrument
+from eta_utils.tracing.instrumentation import Instrumented, compile_plain, instrument
 
 # What `compile` raises for a text that is no program: deep nesting and NUL bytes included.
 _NOT_A_PROGRAM = (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError)
 _PREPARED_TASKS = 256  # kept compiled
 LONGEST_PROGRAM = 1 << 20  # characters; to compile more takes long, and cannot be stopped
+_LEAST_SECONDS = 0.001  # a timer of 0 would not run at all
 # KiB of memory that this process has had at most, after which another one takes over: what
 # a large answer took is not all given back.
 _LARGEST = 256 << 10
@@ -69,13 +71,14 @@ class Examiner:
         `job` and `task` are described in `pool.Batch`.  Raises Lost where the sandbox is
         broken.
         """
+        self._running, start = None, time.monotonic()
         try:
             prepared = self._prepare(task)
-            if len(job["program"]) > LONGEST_PROGRAM:
-                raise ValueError(f"the program has more than {LONGEST_PROGRAM} characters")
-            program = (instrument if job["traced"] else compile_plain)(job["program"])
+            program = self._compile(job)
         except checks.UnusableTest as error:
             return {"status": "judge_error", "message": str(error)}
+        except Stop as stop:  # by the clock
+            return _report(Failure(stop.status), None, prepared.units)
         except _NOT_A_PROGRAM as error:
             line = getattr(error, "lineno", None) or 0
             message = str(error)[:LONGEST_TEXT]
@@ -86,8 +89,11 @@ class Examiner:
             compared = dict.fromkeys(names, nothing) | {"constant": True}
             return _report(failure, None, prepared.units) | compared
         exam = Examination(job, program, self.candidates)
+        left = job["wall_seconds"] - (time.monotonic() - start)
+        if not job["trusted"]:
+            self.candidates.await_next()  # its time is not this program's
         try:
-            self._run(exam, prepared, task["entry_point"])
+            self._run(exam, prepared, task["entry_point"], max(left, _LEAST_SECONDS))
         except Unanswerable as error:
             return {"status": "judge_error", "message": str(error)}
         finally:
@@ -106,10 +112,25 @@ class Examiner:
             self._prepared[key] = checks.prepare(*key)
         return self._prepared[key]
 
-    def _run(self, exam: Examination, prepared: checks.Checks, entry_point: str) -> None:
-        """Load the program and run `check` against it; `exam` books all that happens."""
+    def _compile(self, job: dict) -> Instrumented:
+        """The program, ready to be sent.  Raises what `compile` raises, and Stop."""
+        if len(job["program"]) > LONGEST_PROGRAM:
+            raise ValueError(f"the program has more than {LONGEST_PROGRAM} characters")
+        signal.setitimer(signal.ITIMER_REAL, job["wall_seconds"])
+        try:
+            return (instrument if job["traced"] else compile_plain)(job["program"])
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def _run(
+        self, exam: Examination, prepared: checks.Checks, entry_point: str, seconds: float
+    ) -> None:
+        """Load the program and run `check` against it, for so many seconds at most.
+
+        `exam` books all that happens.
+        """
         self._running = exam
-        signal.setitimer(signal.ITIMER_REAL, exam.job["wall_seconds"])
+        signal.setitimer(signal.ITIMER_REAL, seconds)
         try:
             exam.load()
             check, candidate = _set_up(exam, prepared, entry_point)
@@ -127,10 +148,10 @@ class Examiner:
     def _time_is_up(self, *_: object) -> NoReturn:
         """Stop the examination, whoever uses the time.
 
-        That may be a candidate that does not answer, or a test that runs on and on over
-        an answer.
+        That may be a candidate that does not answer, a test that runs on and on over an
+        answer, or a compilation.
         """
-        raise self._running.stop("timeout")
+        raise self._running.stop("timeout") if self._running else Stop("timeout")
 
 
 def _set_up(exam: Examination, prepared: checks.Checks, entry_point: str) -> tuple:

@@ -12,6 +12,9 @@ A worker that does not answer in time is ended, too.  If it was computing, the p
 a `timeout` at once: a test works on an answer in native code, which no timer stops.  If it
 stood still, something outside has stopped it, and that is the same as a death.
 
+If Python itself crashes twice where a program is compiled or its answer read, that is the
+program's doing: the outcome is a `crash`.
+
 The processes of a worker take turns a dozen times per program.  They share one core, since
 to wake an idle one takes longer than a turn.  A `CoreClaim` divides the cores among all
 workers of this user, by locks on numbered files that end with their owner.
@@ -26,6 +29,7 @@ import itertools
 import json
 import os
 import pickle
+import signal
 import socket
 import subprocess
 import sys
@@ -46,6 +50,8 @@ MOST_BROKEN = 8  # programs in a row at which workers may die
 PATIENCE = 5.0  # seconds beyond a program's wall time before a worker counts as hung
 # Of processor time, that one which computes gets in a second, even beside 20 others.
 _COMPUTES = 0.05
+# By which a process ends in which Python itself crashes.  Nothing outside sends them.
+_FAULTS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL)
 _ADDR_NO_RANDOMIZE, _ONLY_ASK = 0x0040000, ctypes.c_ulong(0xFFFFFFFF)  # linux/personality.h
 
 _local = threading.local()
@@ -90,9 +96,13 @@ def run_batch(batch: Batch) -> list[dict]:
                 _local.broken = 0
         except (EOFError, OSError, ProtocolError) as error:
             endless = isinstance(error, TimeoutError) and worker.computes()
+            crashed = isinstance(error, EOFError) and worker.crashed()
             _drop_worker_of_this_thread()
             if endless:
                 outcomes.append({"status": "timeout"})
+                _local.broken = 0
+            elif crashed and retried == len(outcomes):
+                outcomes.append({"status": "crash", "message": "Python crashed at it"})
                 _local.broken = 0
             elif retried == len(outcomes):
                 outcomes.append(_broken(error))
@@ -204,6 +214,15 @@ class Worker:
         before = self._processor_seconds()
         time.sleep(1.0)
         return self._processor_seconds() - before >= _COMPUTES
+
+    def crashed(self) -> bool:
+        """Whether the examiner ended by a signal that only a fault of its own raises."""
+        examiner = self.processes[-1]
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            code = examiner.wait(1.0)
+            # bubblewrap exits with 128 and the number of the signal.
+            return (-code if code < 0 else code - 128) in _FAULTS
+        return False
 
     def _processor_seconds(self) -> float:
         """What the processes of this worker have used that live now."""

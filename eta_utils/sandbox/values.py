@@ -23,6 +23,7 @@ from types import BuiltinFunctionType, FunctionType
 from eta_utils.sandbox.channel import LARGEST_FRAME, ProtocolError
 
 LARGEST_ITERATOR = 10_000  # items taken from a generator or iterator that is returned
+LONGEST_NAME = 100  # characters of a class's name that are sent
 LONGEST_NUMBER = 100_000  # characters, and digits before or after the point
 
 _COMPARISONS = ("__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__")
@@ -188,7 +189,7 @@ class _Encoder(Pickler):
         )
         if (named.__module__, named.__name__) in _PLAIN_TYPES:
             return NotImplemented
-        name, compares = str(kind.__name__)[:100], _defines_comparison(kind)
+        name, compares = str(kind.__name__)[:LONGEST_NAME], _defines_comparison(kind)
         for base, convert in _AS_BASE.items():
             if base in kind.__mro__:
                 return stand_in, (name, compares, "base", convert(value))
@@ -322,8 +323,8 @@ class _Decoder(Unpickler):
         return object.__new__(type(self.records.object(number)))
 
     def _stand_in(self, kind: str, compares: bool, shape: str, base: object) -> object:
-        if type(kind) is not str:
-            raise ProtocolError("a class without a name")
+        if type(kind) is not str or len(kind) > LONGEST_NAME:
+            raise ProtocolError("a class without a proper name")
         if compares:
             self.comparing = kind
         return stand_in(kind, compares, shape, base)

@@ -19,7 +19,7 @@ import os
 import random
 import sys
 import time
-from _pickle import dumps, loads
+from _pickle import loads
 from _socket import SCM_RIGHTS, SOL_SOCKET, socket, socketpair
 from collections.abc import Callable
 from struct import pack
@@ -30,6 +30,9 @@ from eta_utils.sandbox.cleanup import Scratch
 
 # What the examiner says of a candidate: that it is done, or that the channel is closed.
 END, LOST = b"e", b"l"
+# What it is told: of the next one, with its channel; and how a lost one ended, as whether
+# it was dead already, its exit code, and the seconds of processor time that it used.
+NEXT, ENDING = b"n", "<?id"
 _GRACE = 0.5  # seconds within which a process whose channel closed should be dead
 
 _FORKS = 20  # attempts, a twentieth of a second apart, where the machine has no room
@@ -72,16 +75,17 @@ class Zygote:
     def serve(self) -> None:
         """Fork one candidate after another until the examiner closes its side.
 
-        Each turn tells the examiner how the previous candidate ended, and hands it the
-        descriptor of the channel to the new one.
+        Each turn hands the examiner the descriptor of the channel to a new candidate.
+        Asked how one ended, this process answers at once: what comes next, the clean-up,
+        may take long, or fail, by that program's doing.
         """
-        ending = {}
         while True:
             os.chdir(self.scratch.renew())
             ours, theirs = socketpair()
             # Announced before the fork.  While a candidate lives, the two share their
             # memory pages, and the kernel copies each page that this process writes to.
-            self._announce(ours, ending)
+            passed_on = SOL_SOCKET, SCM_RIGHTS, pack("i", ours.fileno())
+            self.examiner.sendmsg([NEXT], [passed_on])
             ours.close()
             channel = Channel(theirs)
             pid = fork()
@@ -96,13 +100,11 @@ class Zygote:
             ending = self._end(pid, word == LOST)
             if not word:  # the examiner is gone
                 return
+            if word == LOST:
+                self.examiner.sendall(ending)
 
-    def _announce(self, channel: socket, ending: dict) -> None:
-        passed_on = SOL_SOCKET, SCM_RIGHTS, pack("i", channel.fileno())
-        self.examiner.sendmsg([dumps(ending)], [passed_on])
-
-    def _end(self, pid: int, channel_lost: bool) -> dict:
-        """Kill and reap the candidate and its processes; return how it ended."""
+    def _end(self, pid: int, channel_lost: bool) -> bytes:
+        """Kill and reap the candidate and its processes; return how it ended, as ENDING."""
         # Where the channel was lost, the candidate should be dying by itself.  Killing it
         # at once would hide its exit code, which tells an exit from a crash.
         by_itself = channel_lost and _dies_within(_GRACE, pid)
@@ -111,11 +113,8 @@ class Zygote:
         _, status, usage = os.wait4(pid, 0)
         if self.scratch.kill_the_rest():
             _reap_all()
-        return {
-            "by_itself": by_itself,
-            "code": os.waitstatus_to_exitcode(status),
-            "processor_seconds": usage.ru_utime + usage.ru_stime,
-        }
+        code = os.waitstatus_to_exitcode(status)
+        return pack(ENDING, by_itself, code, usage.ru_utime + usage.ru_stime)
 
 
 def _dies_within(seconds: float, pid: int) -> bool:
