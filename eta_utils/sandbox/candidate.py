@@ -202,7 +202,8 @@ def _describe(kind: type, error: BaseException, trace: object) -> tuple[str, str
     if getattr(builtins, name, None) is kind and _PLAIN_ARGUMENTS.issuperset(
         map(type, error.args)
     ):
-        message = str(error)[:LONGEST_TEXT]
+        with contextlib.suppress(ValueError):  # a number of too many digits
+            message = str(error)[:LONGEST_TEXT]
     return name, message, line
 
 

@@ -101,13 +101,14 @@ def run_batch(batch: Batch) -> list[dict]:
             if endless:
                 outcomes.append({"status": "timeout"})
                 _local.broken = 0
-            elif crashed and retried == len(outcomes):
+            elif retried < len(outcomes):
+                retried = len(outcomes)
+            elif crashed:
                 outcomes.append({"status": "crash", "message": "Python crashed at it"})
                 _local.broken = 0
-            elif retried == len(outcomes):
+            else:
                 outcomes.append(_broken(error))
                 _count_broken(outcomes[-1])
-            retried = len(outcomes)
     return outcomes
 
 

@@ -15,8 +15,9 @@ import pyseccomp
 
 _CLONE_THREAD = 0x10000  # the flag of `clone` that makes a thread, not a process
 # Commands of `fcntl` by which a file sends signals, even SIGKILL to its own process:
-# F_SETOWN, F_SETSIG, F_SETOWN_EX.
-_SIGNALLING = (8, 10, 15)
+# F_SETOWN, F_SETSIG, F_SETOWN_EX.  And by which it watches others: F_SETLEASE, F_NOTIFY.
+_SIGNALLING = (8, 10, 15, 1024, 1026)
+_SET_PDEATHSIG = 1  # of `prctl`
 # Requests of `ioctl` about a descriptor or a terminal: FIONREAD, FIONBIO, FIOCLEX,
 # FIONCLEX, TCGETS, TIOCGWINSZ.  Others change files, as chattr does.
 _REQUESTS = (0x541B, 0x5421, 0x5451, 0x5450, 0x5401, 0x5413)
@@ -117,9 +118,12 @@ def _of_all() -> pyseccomp.SyscallFilter:
 def _of_programs(private: bool) -> pyseccomp.SyscallFilter:
     refuse = pyseccomp.ERRNO(errno.EPERM)
     rules = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
-    _add(
-        rules, refuse, _NOT_BY_PROGRAMS if private else _NOT_BY_PROGRAMS + _NOT_ON_OUR_FILES
-    )
+    _add(rules, refuse, _NOT_BY_PROGRAMS)
+    # In a jail nothing else than the devices is this machine's.  There these calls do
+    # nothing and report success, so that `shutil.copy` works.
+    _add(rules, pyseccomp.ERRNO(0) if private else refuse, _NOT_ON_OUR_FILES)
+    # A candidate dies with its zygote; it could take that back.
+    rules.add_rule(refuse, "prctl", pyseccomp.Arg(0, pyseccomp.EQ, _SET_PDEATHSIG))
     # Threads may be started, processes may not: refuse `clone` where flags & CLONE_THREAD
     # is 0.  (clone3 passes its flags in memory, where a filter cannot read them; told that
     # it does not exist, glibc falls back to clone.)
