@@ -263,6 +263,8 @@ def serve(judge: Channel, examiner: Examiner) -> None:
     # Syntax trees are many objects without cycles: one collection per batch is enough.
     gc.freeze()
     gc.disable()
+    # The kernel counts the process that started this one, too.
+    largest = max(_LARGEST, _peak())
     while True:
         try:
             batch = pickle.loads(judge.receive())
@@ -276,9 +278,14 @@ def serve(judge: Channel, examiner: Examiner) -> None:
             except MemoryError:  # a program's answers are all that can take so much
                 outcome = {"status": "memory", "message": "its answers are too large"}
             judge.send(json.dumps(outcome).encode())
-            if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > _LARGEST:
+            if _peak() > largest:
                 return
         gc.collect()
+
+
+def _peak() -> int:
+    """The most memory that this process has had, in KiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def main() -> None:

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import io
 from _pickle import Pickler, Unpickler  # `pickle` would bring its twin in Python too
-from collections.abc import Callable
 from types import BuiltinFunctionType, FunctionType
 
 from eta_utils.sandbox.channel import LARGEST_FRAME, ProtocolError
@@ -263,24 +262,25 @@ def encode(value: object, records: Records | None = None) -> tuple[bytes, bool]:
     return payload, encoder.opaque
 
 
-def _maker(kind: type) -> Callable:
-    """A function that makes a value of a plain type from what a pickle of one has.
+class _Maker:
+    """Makes a value of a plain type from arguments that a pickle of one has.
 
-    Others could keep the examiner busy for ever: `deque(range(10**13), 0)`.  Raises
-    ProtocolError for arguments that no pickle of it has.
+    Others could keep the examiner busy for ever: `deque(range(10**13), 0)`.
     """
 
-    def make(*arguments: object) -> object:
+    def __init__(self, kind: type) -> None:
+        self.kind = kind
+
+    def make(self, *arguments: object) -> object:
+        """The value.  Raises ProtocolError for arguments that no pickle of it has."""
         for argument in arguments:
             if type(argument) not in _FINITE:
-                raise ProtocolError(f"a {kind.__name__} of {type(argument).__name__}")
+                raise ProtocolError(f"a {self.kind.__name__} of {type(argument).__name__}")
             if type(argument) is str and not _is_short_number(argument):
-                raise ProtocolError(f"a {kind.__name__} too long to compute with")
-        if kind is bytearray and [*map(type, arguments)] not in ([], [bytes]):
+                raise ProtocolError(f"a {self.kind.__name__} too long to compute with")
+        if self.kind is bytearray and [*map(type, arguments)] not in ([], [bytes]):
             raise ProtocolError("a bytearray of a size, not of bytes")
-        return kind(*arguments)
-
-    return make
+        return self.kind(*arguments)
 
 
 def _is_short_number(text: str) -> bool:
@@ -308,8 +308,8 @@ class _Decoder(Unpickler):
             return self._record if name == record.__name__ else self._copied
         if (module, name) in _PLAIN_TYPES:
             # A pickle can also set attributes of what it names, and so patch a class for
-            # good.  It gets a function that lives as long as this answer.
-            return _maker(super().find_class(module, name))
+            # good.  It gets a method, which can be called and not be written to.
+            return _Maker(super().find_class(module, name)).make
         raise ProtocolError(f"a value names {module}.{name}")
 
     def _record(self, number: int) -> object:

@@ -261,6 +261,8 @@ def test_an_answer_that_takes_the_examiners_memory_fails_its_program_alone(rung)
     ]
     outcomes = list(judge(samples + programs(2), {"add": ADD}, settings, cache=False))
     assert [outcome.passed for outcome in outcomes] == [False, False, True, False]
+    if rung != "jail":  # there the kernel's count begins at what this process has had
+        return
     # It ends with the program that made it large, and gives the memory back.
     [worker] = [worker for worker in pool._workers if worker.rung == rung]
     processes = [psutil.Process(process.pid) for process in worker.processes]
