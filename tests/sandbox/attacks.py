@@ -1506,15 +1506,18 @@ ATTACKS |= {
 """,
     "times_of_a_device_outside": """
     import os
+    before = os.stat("/dev/full").st_mtime
     os.utime("/dev/full", (1_000_000_000, 1_000_000_000))
-    raise ValueError("the times of a device were changed")
+    changed = os.stat("/dev/full").st_mtime != before
+    raise ValueError("changed" if changed else "as before")
 """,
     "mode_of_a_device_outside": """
     import os, stat
     before = stat.S_IMODE(os.stat("/dev/full").st_mode)
     os.chmod("/dev/full", before ^ 0o010)
+    changed = stat.S_IMODE(os.stat("/dev/full").st_mode) != before
     os.chmod("/dev/full", before)
-    raise ValueError("the mode of a device was changed")
+    raise ValueError("changed" if changed else "as before")
 """,
     "terminals_closed_to_the_next": """
     import os
@@ -1957,9 +1960,11 @@ ATTACKS |= {
 """,
     "tests_and_tasks_on_the_disk": """
     import os
+    from eta_utils.sandbox import values
+    root = values.__file__.partition("/eta_utils")[0]
     found = []
-    for place in ("/work/main/tests/conftest.py", "/work/main/eta_utils/tasks/pipelines.py",
-                  "/work/shared/data/mbpp.jsonl.gz", "/judge/eta_utils/tasks/__init__.py",
+    for place in (f"{root}/tests/conftest.py", f"{root}/eta_utils/tasks/pipelines.py",
+                  f"{root}/eta_utils/tasks/sets.py", "/judge/eta_utils/tasks/sets.py",
                   "/etc/passwd", "/root/.bashrc"):
         try:
             open(place).close()

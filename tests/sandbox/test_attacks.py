@@ -110,6 +110,24 @@ def test_no_attack_passes_or_leaves_the_statistics_or_harms_the_next(rung, monke
     assert outside() == devices
 
 
+# What those programs report that look for something: how much of it they found.
+NOTHING = {
+    "tests_and_tasks_on_the_disk": {"failed: read []"},
+    "packages_that_are_installed": {"failed: imported []"},
+    "folder_entered_and_left_upwards": {"failed: read []"},
+    # On `process` the call is refused, in a jail it does nothing.
+    "times_of_a_device_outside": {"failed: as before", "PermissionError"},
+    "mode_of_a_device_outside": {"failed: as before", "PermissionError"},
+}
+
+
+@pytest.mark.parametrize("name", NOTHING)
+def test_what_lies_outside_is_neither_found_nor_changed(name, rung, monkeypatch):
+    [(_, evil, honest, _)] = attack([name], rung, monkeypatch)
+    assert evil.result in NOTHING[name] or evil.exception in NOTHING[name]
+    assert honest.passed
+
+
 def main() -> None:
     """Judge all at both rungs and print the counts."""
     for rung in ("jail", "process"):
