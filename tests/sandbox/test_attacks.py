@@ -3,7 +3,7 @@
     python -m tests.sandbox.test_attacks
 
 judges all of them at both rungs, each before an honest program, and prints what became of
-them: a quarter of an hour.  As a test, those that take seconds are left out.
+them: nine minutes.  As a test, those that take seconds are left out.
 """
 
 from __future__ import annotations
