@@ -52,10 +52,15 @@ _TELLTALE = frozenset(
     }
 )
 
+_streams: list[int] = []  # of input, output and errors those that lead nowhere
+
 
 def prepare() -> None:
     """Prepare, once in the zygote, what all candidates have in common."""
     site.setquit()  # `quit` and `exit`, which -S leaves out
+    # Errors are not among them in a probe: there they go to its caller.
+    nowhere = os.stat(os.devnull).st_rdev
+    _streams.extend(number for number in range(3) if os.fstat(number).st_rdev == nowhere)
     # Programs get a copy of the module `builtins`.  What they patch is not what this
     # module uses.
     copy = types.ModuleType("builtins")
@@ -71,6 +76,7 @@ def run(channel: Channel, confine_program: Callable[[], None]) -> NoReturn:
     try:
         # Waits here, forked in advance, until the examiner has a program for it.
         program = loads(channel.receive())
+        _renew_streams()
         # Before the confinement, whose filter refuses to set limits.
         confine.limit_processor(program["processor_seconds"])
         confine_program()
@@ -86,6 +92,18 @@ def run(channel: Channel, confine_program: Callable[[], None]) -> NoReturn:
         os._exit(OUT_OF_MEMORY)
     finally:  # never back into the zygote's code
         os._exit(1)
+
+
+def _renew_streams() -> None:
+    """Open standard input and output anew.
+
+    A fork shares what its parent has opened: a lock or a flag that a program leaves there
+    would meet the next one.
+    """
+    null = os.open(os.devnull, os.O_RDWR)
+    for stream in _streams:
+        os.dup2(null, stream)
+    os.close(null)
 
 
 def check(function: object, args: tuple, kwargs: dict) -> object:

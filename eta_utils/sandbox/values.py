@@ -18,7 +18,9 @@ from __future__ import annotations
 
 import io
 from _pickle import Pickler, Unpickler  # `pickle` would bring its twin in Python too
+from collections.abc import Callable
 from types import BuiltinFunctionType, FunctionType
+from typing import NoReturn
 
 from eta_utils.sandbox.channel import LARGEST_FRAME, ProtocolError
 
@@ -263,6 +265,25 @@ def encode(value: object, records: Records | None = None) -> tuple[bytes, bool]:
 
 
 class _Maker:
+    """What a name in a pickle gives: it can be called, and cannot be written to.
+
+    A pickle can also set attributes of what it names.  Those of a class or a function would
+    stay there for good.
+    """
+
+    __slots__ = ("_make",)
+
+    def __init__(self, make: Callable) -> None:
+        object.__setattr__(self, "_make", make)
+
+    def __call__(self, *arguments: object) -> object:
+        return self._make(*arguments)
+
+    def __setattr__(self, name: str, _value: object) -> NoReturn:
+        raise ProtocolError(f"an answer that sets {name}")
+
+
+class _Plain:
     """Makes a value of a plain type from arguments that a pickle of one has.
 
     Others could keep the examiner busy for ever: `deque(range(10**13), 0)`.
@@ -303,13 +324,11 @@ class _Decoder(Unpickler):
     def find_class(self, module: str, name: str) -> object:
         """What a name in the pickle stands for.  Raises ProtocolError for all others."""
         if (module, name) == (stand_in.__module__, stand_in.__name__):
-            return self._stand_in
+            return _Maker(self._stand_in)
         if module == record.__module__ and name in (record.__name__, copied.__name__):
-            return self._record if name == record.__name__ else self._copied
+            return _Maker(self._record if name == record.__name__ else self._copied)
         if (module, name) in _PLAIN_TYPES:
-            # A pickle can also set attributes of what it names, and so patch a class for
-            # good.  It gets a method, which can be called and not be written to.
-            return _Maker(super().find_class(module, name)).make
+            return _Maker(_Plain(super().find_class(module, name)).make)
         raise ProtocolError(f"a value names {module}.{name}")
 
     def _record(self, number: int) -> object:

@@ -128,6 +128,14 @@ def test_what_lies_outside_is_neither_found_nor_changed(name, rung, monkeypatch)
     assert honest.passed
 
 
+@pytest.mark.parametrize("left", ["lock", "flags"])
+def test_nothing_is_left_on_standard_input(left, rung, monkeypatch):
+    leave = f"{left}_left_on_standard_input"
+    find = f"{leave}_{'is' if left == 'lock' else 'are'}_found"
+    found = [evil for _, evil, _, _ in attack([leave, find], rung, monkeypatch)]
+    assert [evil.status for evil in found] == ["assertion"] * 2  # each answers 7
+
+
 def main() -> None:
     """Judge all at both rungs and print the counts."""
     for rung in ("jail", "process"):

@@ -12,7 +12,7 @@ import pickle
 import pytest
 
 from eta_utils.sandbox.channel import ProtocolError
-from eta_utils.sandbox.values import Opaque, Records, decode, encode, stand_in
+from eta_utils.sandbox.values import Opaque, Records, decode, encode, record, stand_in
 
 
 def cross(value):
@@ -192,6 +192,15 @@ def test_a_hostile_answer_cannot_write_to_a_class(name):
         decode(payload)
     assert not isinstance(vars(fractions.Fraction)["__eq__"], int)
     assert not isinstance(vars(collections.Counter)["__eq__"], int)
+
+
+@pytest.mark.parametrize("function", [stand_in, record])
+@pytest.mark.parametrize("state", [{"left": 1}, (None, {"left": 1}), (None, {"_make": 1})])
+def test_a_hostile_answer_leaves_nothing_at_the_decoder(function, state):
+    name = f"{function.__module__}\n{function.__name__}\n".encode()
+    set_state = pickle.dumps(state, protocol=0)[:-1] + b"b."
+    with pytest.raises(ProtocolError):
+        decode(b"c" + name + set_state)
 
 
 @pytest.mark.parametrize("dtype", ["O", "i4,O", "(2,)i4"])
