@@ -14,6 +14,7 @@ in this run or an earlier one, comes from the cache.
 
 from __future__ import annotations
 
+import ast
 import functools
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -92,11 +93,15 @@ _COMPARED = ("states", "answers", "writes", "ends")
 
 @dataclass(frozen=True)
 class Reference:
-    """What a canonical solution that passes did: the `_COMPARED` parts of its trace, as a
-    worker reports them, and its steps."""
+    """What a canonical solution that passes did.
+
+    `trace` has the `_COMPARED` parts of its trace, as a worker reports them.  `operations`
+    are what its test does with objects that it returns (see `sandbox.proxies`).
+    """
 
     trace: dict[str, list]
     steps: int
+    operations: list[str]
 
 
 def judge(
@@ -110,6 +115,7 @@ def judge(
     progress: bool = False,
     traced: bool = True,
     keep_trace: bool = False,
+    failing: dict[str, str] | None = None,
 ) -> Iterator[Outcome]:
     """Judge samples (`task_id` and `completion` or `solution`); yield Outcomes in order.
 
@@ -125,6 +131,10 @@ def judge(
     All asserts of a program together may take 4 times the steps of one (or 4 times those
     of the reference).  All asserts after the first failure together may take a quarter of
     the steps of one, because they no longer decide the verdict.
+
+    Where a task's own solution passes in one process with its test, but not when it is
+    judged as a sample is, its samples are judge_errors: this judge cannot judge that task.
+    `failing` is filled with the tasks whose own solution does not pass here, and why.
 
     Raises KeyError for a `task_id` that is not in `tasks`, BadInput for a setting out of
     its limits, and IsolationError where the isolation does not hold.
@@ -162,12 +172,15 @@ def judge(
                 settings,
             )
             | {"traced": traced, "keep_trace": keep_trace, "trusted": False}
+            | references.verdict_on(task.task_id)
             for sample in samples
         )
         reports = dispatcher.run(jobs, _Descriptions(tasks, references))
         pairs = zip(samples, reports, strict=True)
         for sample, report in _progress_bar(pairs, samples, progress):
             yield from_raw(sample, report, rung)
+        if failing is not None:
+            failing.update(references.failing)
 
 
 def _as_function(size: int | Callable[[], int]) -> Callable[[], int]:
@@ -249,6 +262,8 @@ class _References(dict):
     def __init__(self, solved: Iterable[str], outcomes: Iterator[dict]) -> None:
         self._coming = zip(solved, outcomes, strict=True)  # in the order of `solved`
         self._solved = frozenset(solved)
+        self.failing: dict[str, str] = {}  # why a task's own solution does not pass here
+        self._unjudgeable: dict[str, dict] = {}  # raw outcomes of all samples of a task
 
     def __missing__(self, name: str) -> Reference | None:
         self[name] = None  # what stays for a task without a solution that passes
@@ -256,10 +271,30 @@ class _References(dict):
             task_id, raw = next(self._coming)
             if raw["status"] == "passed":
                 trace = {kind: raw["trace"][kind] for kind in _COMPARED}
-                self[task_id] = Reference(trace, raw["steps"])
+                self[task_id] = Reference(trace, raw["steps"], raw.get("operations", []))
+            else:
+                self._note(task_id, raw)
             if task_id == name:
                 break
         return self[name]
+
+    def verdict_on(self, name: str) -> dict:
+        """For a task that cannot be judged, the outcome of each sample, as `known`."""
+        _ = self[name]  # may be the first to ask
+        raw = self._unjudgeable.get(name)
+        return {"known": raw} if raw else {}
+
+    def _note(self, name: str, raw: dict) -> None:
+        """Note why a task's own solution does not pass."""
+        how = ": ".join(filter(None, (raw["status"], raw.get("message"))))
+        if raw.get("alone") == "":  # passes with its test in one process
+            reason = f"its own solution passes alone, and cannot be judged here ({how})"
+            self._unjudgeable[name] = {"status": "judge_error", "message": reason}
+            self.failing[name] = reason
+        elif raw["status"] == "judge_error":
+            self.failing[name] = raw["message"]
+        else:
+            self.failing[name] = f"its own solution fails ({how})"
 
 
 class _Descriptions(dict):
@@ -276,10 +311,12 @@ class _Descriptions(dict):
     def __missing__(self, name: str) -> tuple[dict, str]:
         task, reference = self._tasks[name], self._references[name]
         told = {"prompt": task.prompt, "test": task.test, "entry_point": task.entry_point}
+        told["globals"] = _set_by(task)
         compared = listed = None
         if reference:
-            listed = reference.trace
-            compared = {kind: _by_call(rows) for kind, rows in listed.items()}
+            listed = reference.trace | {"operations": reference.operations}
+            compared = {kind: _by_call(rows) for kind, rows in reference.trace.items()}
+            compared["operations"] = reference.operations
         self[name] = told | {"reference": compared}, key_of(told, listed).hex()
         return self[name]
 
@@ -293,3 +330,13 @@ def _by_call(rows: list[list]) -> dict[tuple[int, int], bytes | list]:
         (unit, call): bytes.fromhex(what) if isinstance(what, str) else what
         for unit, call, what in rows
     }
+
+
+def _set_by(task: Task) -> tuple[str, ...]:
+    """The global variables that a task's own solution sets."""
+    try:
+        tree = ast.parse(task.prompt + task.canonical_solution)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return ()
+    declared = [node.names for node in ast.walk(tree) if isinstance(node, ast.Global)]
+    return tuple(sorted({name for names in declared for name in names}))

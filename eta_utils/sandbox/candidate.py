@@ -27,9 +27,8 @@ from _socket import socketpair
 from collections.abc import Callable
 from typing import NoReturn
 
-from eta_utils.sandbox import confine
+from eta_utils.sandbox import confine, operations, values, world
 from eta_utils.sandbox.channel import Channel
-from eta_utils.sandbox.values import encode
 from eta_utils.tracing.recorder import Recorder
 
 # As in `tracing.instrumentation`, which would bring the module `ast` into every candidate.
@@ -37,6 +36,7 @@ FILENAME = "<candidate>"
 READY = b"ready"  # sent once the process is confined, before anything of the program runs
 CHANNEL_LOST, OUT_OF_MEMORY = 97, 98  # exit codes: why no answer could be sent
 LONGEST_TEXT = 200  # characters of a name or message that is sent
+MOST_CLASSES = 20  # of an exception's own and those that it extends
 
 _PLAIN_ARGUMENTS = frozenset({str, int, float, bool, type(None)})
 # Audit events of a program that inspects the interpreter it runs in.
@@ -82,10 +82,10 @@ def run(channel: Channel, confine_program: Callable[[], None]) -> NoReturn:
         confine_program()
         channel.send(READY)
         # From here on the program decides what this process does.
-        host = Host(program, notice=channel.send)
+        host = Host(program, channel)
         channel.send(host.load())
         while True:
-            channel.send(host.call(channel.receive()))
+            channel.send(host.answer(channel.receive()))
     except OSError:
         os._exit(CHANNEL_LOST)
     except MemoryError:
@@ -118,21 +118,23 @@ def check(function: object, args: tuple, kwargs: dict) -> object:
 class Host:
     """The program's side of the conversation: it loads the program and makes the calls.
 
-    A report is a tuple: what was raised (type, message, line) or None; the value with the
-    arguments after the call, or None; hits of each counter; whether one was used up; the
-    states; the lines that wrote them; the states in words; what tampering was noticed.
+    A report is a tuple: what was raised (see `_describe`) or None; the value with the
+    arguments after the call, or None; what else the call left (`world.Mirror.left`), or
+    None; hits of each counter; whether one was used up; the states; the lines that wrote
+    them; the states in words; what tampering was noticed.
     """
 
     current: Host | None = None  # of this process, for the audit hook
 
-    def __init__(self, program: dict, notice: Callable[[bytes], None]) -> None:
-        self.program = program
-        self.notice = notice  # sends what cannot wait for the next report
+    def __init__(self, program: dict, channel: Channel) -> None:
+        self.program, self.channel = program, channel
         self.namespace = {"__builtins__": vars(sys.modules["builtins"])}
         self.recorder = Recorder(
             program["counters"], program["budget"], self.namespace, program["in_words"]
         )
         self.tampering = ""
+        self._expressions: dict[str, object] = {}  # the value of each that was called
+        values.objects = values.Objects(self.namespace, program["classes"])
         Host.current = self
 
     def load(self) -> bytes:
@@ -145,23 +147,66 @@ class Host:
         except BaseException:
             return self._report(_describe(*sys.exc_info()), None)
 
-    def call(self, question: bytes) -> bytes:
-        """Make one call of the program; return the encoded report.
+    def answer(self, question: bytes) -> bytes:
+        """Do what the examiner asks; return the encoded report.
 
-        `question` is the pickle of (function name, args, kwargs, step budget).
+        `question` is the pickle of (what is called, args, kwargs, step budget, whether
+        arguments have mutable parts, `world.Around.before` or None).  What is called is an
+        expression of the program, or the name of an operation in a tuple.
         """
-        name, args, kwargs, budget = loads(question)
-        self.recorder.begin_call(budget)
+        mirror = left = None
         try:
-            if name not in self.namespace:
-                raise NameError(f"name '{name}' is not defined")
-            result = check(self.namespace[name], args, kwargs)
+            called, args, kwargs, budget, nested, around = loads(question)
+            is_call = called.__class__ is str or called[0] == "call"
+            self.recorder.begin_call(budget, is_call)
+            if around is not None:
+                mirror = world.Mirror(around, self.namespace, self._ask)
+            parts = ()
+            if not is_call:
+                do = (
+                    self._function
+                    if called[0] == "global"
+                    else operations.DONE_BY[called[0]]
+                )
+                result = do(*args, **kwargs)
+                args, kwargs = (), {}
+            else:
+                function = self._function(called) if called.__class__ is str else args[0]
+                args = args if called.__class__ is str else args[1:]
+                parts = values.mutable_parts((args, kwargs)) if nested else ()
+                result = check(function, args, kwargs)
+            if mirror is not None:
+                left = mirror.left()
             # The arguments go back too: a test may look at what the call did to them.
-            return self._report(None, (result, args, kwargs))
+            return self._report(None, (result, args, kwargs, parts), left)
         except BaseException:
-            return self._report(_describe(*sys.exc_info()), None)
+            raised = _describe(*sys.exc_info())
+            if mirror is not None and left is None:
+                left = mirror.left()
+            return self._report(raised, None, left)
 
-    def _report(self, raised: tuple | None, value: tuple | None) -> bytes:
+    def _function(self, called: str) -> object:
+        """The value of an expression of the program, the same one each time."""
+        if called in self.namespace:
+            return self.namespace[called]
+        if called.isidentifier():
+            raise NameError(f"name '{called}' is not defined")
+        if called not in self._expressions:
+            code = compile(called, FILENAME, "eval", dont_inherit=True)
+            self._expressions[called] = eval(code, self.namespace)
+        return self._expressions[called]
+
+    def _ask(self, prompt: object = "") -> str:
+        """The test's own `input`, for the program."""
+        self.channel.send(dumps(("input", str(prompt)[:LONGEST_TEXT])))
+        answer, failure = loads(self.channel.receive())
+        if failure is not None:
+            raise EOFError(failure)
+        return answer
+
+    def _report(
+        self, raised: tuple | None, value: tuple | None, left: dict | None = None
+    ) -> bytes:
         """The report of what just happened, encoded."""
         # The comparison touches every built-in object, and so copies many pages.  It is
         # made only where the program's text mentions the module.
@@ -170,10 +215,16 @@ class Host:
         ):
             self.tampering = self.tampering or "builtins"
         recorder = self.recorder
-        # Copies: to encode a generator runs its body, which goes on recording.
+        # Copies: to encode a value may run code of its class, which goes on recording.
         writes, words = recorder.writes.copy(), recorder.words.copy()
         trace = *recorder.hits(), recorder.states(), writes, words
-        return encode((raised, value, *trace, self.tampering))[0]
+        if raised is None:
+            return values.encode((None, value, left, *trace, self.tampering))
+        try:
+            return values.encode((raised, None, left, *trace, self.tampering))
+        except Exception:  # its arguments cannot be sent: then its name alone
+            bare = (*raised[:3], None, {})
+            return values.encode((bare, None, None, *trace, self.tampering))
 
 
 def _watch(event: str, _details: tuple) -> None:
@@ -189,7 +240,7 @@ def _watch(event: str, _details: tuple) -> None:
         host.tampering = ""  # a library did, as namedtuple does
         return
     # At once, because the program may end the process before the next report.
-    host.notice(dumps(event))
+    host.channel.send(dumps(event))
 
 
 def _seed_numpy() -> None:
@@ -203,26 +254,39 @@ def _seed_numpy() -> None:
         random.seed(0)
 
 
-def _describe(kind: type, error: BaseException, trace: object) -> tuple[str, str, int]:
-    """(Type, message, line in the program) of an exception, without asking its class.
+def _describe(kind: type, error: BaseException, trace: object) -> tuple:
+    """What an exception is: (classes, message, line in the program, args, attributes).
 
-    Only built-in exceptions with plain arguments give their message.  The `__str__` of a
-    program's own exception might never return.
+    `classes` has (module, name) of its class and of those that this extends, up to the
+    first built-in one.  Nothing here asks the class of a program: only built-in exceptions
+    with plain arguments give their message.  The `__str__` of a program's own exception
+    might never return.
     """
     line = 0
     while trace is not None:  # from the outermost frame inwards: the last one counts
         if trace.tb_frame.f_code.co_filename == FILENAME:
             line = trace.tb_lineno
         trace = trace.tb_next
-    # Not `kind.__name__`, which a metaclass of the program's could answer.
-    name = str(type.__dict__["__name__"].__get__(kind))[:LONGEST_TEXT]
-    message = name
+    classes = []
+    # Not `kind.__mro__` or `__name__`, which a metaclass of the program's could answer.
+    for owner in type.__dict__["__mro__"].__get__(kind)[:MOST_CLASSES]:
+        name = str(type.__dict__["__name__"].__get__(owner))[:LONGEST_TEXT]
+        is_built_in = getattr(builtins, name, None) is owner
+        module = "builtins" if is_built_in else str(owner.__module__)[:LONGEST_TEXT]
+        classes.append((module, name))
+        if is_built_in:
+            break
+    name = message = classes[0][1]
+    args = BaseException.args.__get__(error)
     if getattr(builtins, name, None) is kind and _PLAIN_ARGUMENTS.issuperset(
-        map(type, error.args)
+        map(type, args)
     ):
         with contextlib.suppress(ValueError):  # a number of too many digits
             message = str(error)[:LONGEST_TEXT]
-    return name, message, line
+    attributes = {}
+    with contextlib.suppress(Exception):
+        attributes = dict(object.__getattribute__(error, "__dict__"))
+    return tuple(classes), message, line, args, attributes
 
 
 _WARM_UP = """
@@ -247,41 +311,14 @@ def warm_up() -> None:
         "names_builtins": False,
         "names_numpy": False,
         "in_words": False,
+        "classes": frozenset(),
     }
     examiner.send(dumps(program))
-    host = Host(loads(channel.receive()), channel.send)
+    host = Host(loads(channel.receive()), channel)
     channel.send(host.load())
     for xs in ([1, 2], []):
-        examiner.send(encode(("answer", (xs,), {}, 100))[0])
-        channel.send(host.call(channel.receive()))
+        examiner.send(dumps(("answer", (xs,), {}, 100, False, None)))
+        channel.send(host.answer(channel.receive()))
     Host.current = None
     ours.close()
     theirs.close()
-
-
-class Loopback:
-    """A channel to a program that runs in this very process, for reference solutions.
-
-    A reference comes with its tests and is trusted as they are, so it needs no process of
-    its own.  A fork costs more than most references take to run.
-    """
-
-    def __init__(self) -> None:
-        self._host: Host | None = None
-        self._reports: list[bytes] = []
-
-    def send(self, payload: bytes) -> None:
-        """Do what the payload asks: the first is a program, all others are questions."""
-        if self._host is None:
-            self._host = Host(loads(payload), notice=lambda _: None)
-            self._reports = [READY, self._host.load()]
-        else:
-            self._reports = [self._host.call(payload)]
-
-    def receive(self) -> bytes:
-        """The next report on what was last sent."""
-        return self._reports.pop(0)
-
-    def close(self) -> None:
-        """Forget the program."""
-        Host.current = None

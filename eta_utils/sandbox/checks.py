@@ -1,15 +1,19 @@
 """Rewrite a task's `check(candidate)` so that each of its asserts is run and reported.
 
 As written, `check` stops at its first failing assert.  To know *which* asserts a program
-passes, each top-level statement of `check` that holds an assert (a unit) becomes
+passes, each top-level statement of `check` that holds an assert becomes, with those before
+it that hold none, a unit:
 
-    try: <the statement>
+    try: <the statements>
     except BaseException as _eta_error: _eta_unit(3, _eta_error)
     else: _eta_unit(3, None)
 
+So what is raised before one assert does not void the rest.  Statements after the last
+assert belong to its unit.
+
 In 157 of HumanEval's 164 tasks `check` is a flat list of asserts, so a unit is one assert.
 A loop around asserts is one unit.  A `check` without asserts of its own is one unit as a
-whole.  Statements between the units run as they stand.
+whole.
 
 An assert without any name in it (`assert True`) passes for every program.  It is run, but
 is no unit: it would inflate the fraction of asserts.
@@ -21,6 +25,9 @@ import ast
 import builtins
 from dataclasses import dataclass
 from types import CodeType
+
+from eta_utils.sandbox.patches import may_patch
+from eta_utils.sandbox.world import needs_of
 
 FILENAME = "<test>"
 
@@ -37,7 +44,9 @@ class Checks:
     imports that tests may use; None where it does not compile.  `units` is the number of
     units, and `whole` says that `check` as a whole is the only one.  `names` are the global
     names that the test uses, without the built-in ones: what neither the test nor the
-    setting defines is the program's.
+    setting defines is the program's.  `classes` names the classes that the prompt defines.
+    `needs` says what the test changes around the program (`world.needs_of`), and `patches`
+    that it may change more than its own variables.
     """
 
     code: CodeType
@@ -45,6 +54,9 @@ class Checks:
     units: int
     whole: bool
     names: frozenset[str]
+    classes: frozenset[str]
+    needs: frozenset[str]
+    patches: bool
 
 
 def prepare(prompt: str, test: str) -> Checks:
@@ -61,8 +73,17 @@ def prepare(prompt: str, test: str) -> Checks:
         code = compile(tree, FILENAME, "exec", dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise UnusableTest(f"its test does not compile ({error})") from None
-    names = frozenset(_global_names(code) - set(vars(builtins)))
-    return Checks(code, _setting(prompt), units or 1, not units, names)
+    words = _words(code)
+    return Checks(
+        code=code,
+        setting=_setting(prompt),
+        units=units or 1,
+        whole=not units,
+        names=frozenset(_global_names(code) - set(vars(builtins))),
+        classes=_classes(prompt),
+        needs=needs_of(words),
+        patches=may_patch(tree, words),
+    )
 
 
 def _find_check(tree: ast.Module) -> ast.FunctionDef:
@@ -83,14 +104,18 @@ def _calls_check(node: ast.stmt) -> bool:
 
 def _wrap_units(check: ast.FunctionDef) -> int:
     """Wrap each unit of `check` in place; return how many there are."""
-    units = 0
-    for index, statement in enumerate(check.body):
+    groups: list[list[ast.stmt]] = []
+    waiting: list[ast.stmt] = []  # without an assert
+    for statement in check.body:
+        waiting.append(statement)
         # Also true of a statement without any assert.
-        if all(map(_is_trivial, _asserts_of(statement))):
-            continue
-        check.body[index] = _reported(statement, units)
-        units += 1
-    return units
+        if not all(map(_is_trivial, _asserts_of(statement))):
+            groups.append(waiting)
+            waiting = []
+    if groups:
+        groups[-1] += waiting
+        check.body = [_reported(group, number) for number, group in enumerate(groups)]
+    return len(groups)
 
 
 def _asserts_of(statement: ast.stmt) -> list[ast.Assert]:
@@ -104,15 +129,15 @@ def _is_trivial(node: ast.Assert) -> bool:
     return not any(isinstance(part, ast.Name) for part in ast.walk(node.test))
 
 
-def _reported(statement: ast.stmt, unit: int) -> ast.Try:
+def _reported(statements: list[ast.stmt], unit: int) -> ast.Try:
     """The try statement of the module's docstring around one unit."""
-    place = {"lineno": statement.lineno, "col_offset": 0}
+    place = {"lineno": statements[0].lineno, "col_offset": 0}
     error = ast.Name("_eta_error", ast.Load(), **place)
     anything = ast.Name("BaseException", ast.Load(), **place)
     if_failed = [_report(unit, error, place)]
     if_passed = [_report(unit, ast.Constant(None, **place), place)]
     handler = ast.ExceptHandler(anything, "_eta_error", if_failed, **place)
-    return ast.Try([statement], [handler], if_passed, [], **place)
+    return ast.Try(statements, [handler], if_passed, [], **place)
 
 
 def _report(unit: int, error: ast.expr, place: dict) -> ast.Expr:
@@ -145,3 +170,34 @@ def _global_names(code: CodeType) -> set[str]:
         if isinstance(constant, CodeType):
             names |= _global_names(constant)
     return names
+
+
+def _classes(prompt: str) -> frozenset[str]:
+    """The names of classes that a prompt defines, but for one that it leaves unfinished."""
+    for text in (prompt, prompt + "\n    pass\n"):
+        try:
+            body = ast.parse(text).body
+            break
+        except (SyntaxError, ValueError):
+            continue
+    else:
+        return frozenset()
+    names = {node.name for node in body[:-1] if isinstance(node, ast.ClassDef)}
+    for node in body:
+        # `Point = namedtuple("Point", "x y")`
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
+            names |= {part.id for part in node.targets if isinstance(part, ast.Name)}
+    return frozenset(names)
+
+
+def _words(code: CodeType) -> set[str]:
+    """The names and the texts in code, and in the functions in it."""
+    words = {*code.co_names, *code.co_varnames}
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            words |= _words(constant)
+        elif isinstance(constant, str):
+            words.add(constant)
+        elif isinstance(constant, tuple):  # the names of keyword arguments
+            words |= {part for part in constant if isinstance(part, str)}
+    return words

@@ -45,6 +45,12 @@ class Scratch:
         self._is_link = os.path.realpath(folder) != folder
         self._identity = _identity(folder)
 
+    @classmethod
+    def of(cls, orders: dict) -> Scratch:
+        """The one that a sandboxed process is ordered to use (`jail.Site.orders`)."""
+        names = "scratch", "marker", "secret", "jailed"
+        return cls(*(orders[name] for name in names))
+
     def prove(self) -> None:
         """Raise Refused unless this is the scratch folder that was made for programs."""
         try:

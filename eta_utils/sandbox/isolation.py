@@ -217,6 +217,7 @@ def _attempt_all(worker: Worker) -> dict:
         "test": "\n".join(("def check(candidate):", *asserts)),
         "entry_point": "attempt",
         "reference": None,
+        "globals": (),
     }
     steps = 10**6  # far more than are needed
     job = {

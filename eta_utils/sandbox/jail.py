@@ -144,10 +144,10 @@ class Site:
             "path": [*module_path(), str(inside / "libraries")],
             "filter": every,
             "program_filter": programs,
-            "landlock": self._landlock(runs_programs) if self.rung == "process" else None,
+            "landlock": self._landlock() if self.rung == "process" else None,
         }
 
-    def _landlock(self, may_write: bool) -> dict:
+    def _landlock(self) -> dict:
         # Nothing of this package: a process loads its part before it confines itself.
         folders, hidden = visible().folders, visible().hidden
         readable = [
@@ -155,14 +155,12 @@ class Site:
         ]
         readable += [*_DEVICES, str(self.folder / "marker"), str(self.folder / "libraries")]
         readable += map(str, installed_libraries())
-        writable = ["/dev/null"]
-        if may_write:
-            writable.append(str(self.folder / "scratch"))
-        # To find a module is to list the folder that it may be in.
         return {
             "readable": readable,
+            # To find a module is to list the folder that it may be in.
             "listable": standard_library(),
-            "writable": writable,
+            # Of the program, and of a test that writes a file for it.
+            "writable": ["/dev/null", str(self.folder / "scratch")],
         }
 
 

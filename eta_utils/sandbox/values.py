@@ -2,43 +2,38 @@
 
 A value travels as a pickle in which the candidate's own classes never appear.
 
-- `encode` turns an instance of such a class into the built-in value that it extends, or
-  into an `Opaque`.  Classes, functions and modules become an `Opaque`, too.
-- `decode` refuses every name outside a short list of plain types.  So reading a hostile
-  answer runs none of its code.
+- `encode` sends plain values as they are.  An instance of a program's class that extends a
+  built-in type becomes that built-in value.  Any other object stays with the program, and
+  a number goes in its place (`Objects` keeps it);
+- `proxies` has the other end: what a test gets for each of these.
 
 Shared references inside one message survive.
 
-Objects of a test's own classes (nodes of a graph, say) cross as `Record`s: their
-attributes and a number, if the class has nothing else.  What comes back is the test's own
-object again, with the attributes that the program left it.
+Two kinds of classes are known to both sides.  Those that the prompt defines exist twice,
+once in the program and once beside the test: their instances cross as their attributes.
+Objects of classes that only the test has (nodes of a graph, say) become `Record`s in the
+program: their attributes and a number.  What comes back is the test's own object again,
+with the attributes that the program left it.
 """
 
 from __future__ import annotations
 
 import io
-from _pickle import Pickler, Unpickler  # `pickle` would bring its twin in Python too
-from collections.abc import Callable
+import sys
+from _pickle import Pickler  # `pickle` would bring its twin in Python too
 from types import BuiltinFunctionType, FunctionType
-from typing import NoReturn
 
-from eta_utils.sandbox.channel import LARGEST_FRAME, ProtocolError
+from eta_utils.sandbox.channel import LARGEST_FRAME
 
-LARGEST_ITERATOR = 10_000  # items taken from a generator or iterator that is returned
 LONGEST_NAME = 100  # characters of a class's name that are sent
-LONGEST_NUMBER = 100_000  # characters, and digits before or after the point
+DEEPEST = 20_000  # levels of nesting; each takes some hundred bytes of the stack
 
 _COMPARISONS = ("__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__")
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: made at run time, as by a class statement
-# What a class statement without methods, but with an `__init__`, leaves in a class.
-_OF_PLAIN_CLASSES = frozenset(
-    "__init__ __module__ __qualname__ __doc__ __dict__ __weakref__ __annotations__ "
-    "__slotnames__ __static_attributes__ __firstlineno__".split()
-)
 _EVERYTHING = slice(None)
 # How an instance of a subclass becomes a value of the built-in type, by the built-in's own
 # method: the subclass may have overridden it.
-_AS_BASE = {
+AS_BASE = {
     int: int.__pos__,
     float: float.__pos__,
     complex: complex.__pos__,
@@ -50,8 +45,9 @@ _AS_BASE = {
     set: lambda value: set(set.__iter__(value)),
     frozenset: lambda value: frozenset(frozenset.__iter__(value)),
 }
+IMMUTABLE = frozenset({int, float, complex, bool, str, bytes, frozenset, type(None)})
 # The types that a pickle may name.  It need not name int, list and others like them.
-_PLAIN_TYPES = frozenset(
+PLAIN_TYPES = frozenset(
     {
         ("builtins", "complex"),
         ("builtins", "range"),
@@ -64,31 +60,57 @@ _PLAIN_TYPES = frozenset(
         ("datetime", "datetime"),
         ("datetime", "time"),
         ("datetime", "timedelta"),
+        ("datetime", "timezone"),
         ("decimal", "Decimal"),
         ("fractions", "Fraction"),
     }
 )
-
-
-# What their pickles have for arguments; those of items are made first, and finite.
-_FINITE = frozenset({int, float, str, bytes, bool, type(None), tuple, list, dict})
-
-
-class Opaque:
-    """Stands for a value that cannot cross: equal to nothing but itself."""
-
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
-
-    def __repr__(self) -> str:
-        return f"<{self.kind} object>"
+# Values of other classes of the standard library, as what they are made from.
+_TAKEN_APART = {
+    ("builtins", "dict_keys"): list,
+    ("builtins", "dict_values"): list,
+    ("builtins", "dict_items"): list,
+    ("builtins", "memoryview"): bytes,
+    ("builtins", "mappingproxy"): dict,
+    ("array", "array"): lambda value: (value.typecode, value.tobytes()),
+    ("pathlib", "PosixPath"): str,
+    ("pathlib", "PurePosixPath"): str,
+    ("types", "SimpleNamespace"): lambda value: dict(vars(value)),
+    ("uuid", "UUID"): int,
+    ("zoneinfo", "ZoneInfo"): str,
+}
+BINARY = "add sub mul truediv floordiv mod pow matmul and or xor lshift rshift".split()
+OPERATORS = [*BINARY, *"lt le gt ge neg pos abs invert iadd isub imul".split()]
+# The methods of an object that stays with the program which a test can reach: for each, the
+# operation that calls it there.
+FORWARDED = {
+    "__call__": "call",
+    "__iter__": "iter",
+    "__next__": "take",
+    "__await__": "run",
+    "__len__": "len",
+    "__bool__": "bool",
+    "__getitem__": "getitem",
+    "__setitem__": "setitem",
+    "__delitem__": "delitem",
+    "__missing__": "getitem",
+    "__contains__": "contains",
+    "__enter__": "enter",
+    "__exit__": "exit",
+    "__str__": "str",
+    "__repr__": "repr",
+    "__int__": "int",
+    "__float__": "float",
+    "__index__": "index",
+    "__reversed__": "reversed",
+} | {f"__{name}__": name for name in OPERATORS}
 
 
 class Record:
     """What a program is given for an object of a test's own class: its attributes.
 
-    `_number` is the object's in the examiner's `Records`.  A copy that the program makes is
-    another object, not the test's: `_is_copy` marks it.
+    `_number` is the object's among those that the examiner has sent.  A copy that the
+    program makes is another object, not the test's: `_is_copy` marks it.
     """
 
     __slots__ = ("__dict__", "__weakref__", "_is_copy", "_number")
@@ -100,75 +122,103 @@ class Record:
         return copied, (self._number,), self.__dict__  # for `copy`; see also `_Encoder`
 
 
-def record(number: int, is_copy: bool = False) -> Record:
-    """The stand-in for the object of this number; pickles name this function."""
-    made = Record.__new__(Record)
-    made._number, made._is_copy = number, is_copy
+# --- What pickles name.  The first two make something in the program; `proxies` has what
+# --- the others, and `record`, make beside the test.
+
+
+def record(number: int, name: str = "") -> object:
+    """The test's object of that number: of the program's class `name`, else a Record."""
+    kind = objects.class_named(name) if objects and name else Record
+    made = object.__new__(kind)
+    if kind is Record:
+        made._number, made._is_copy = number, False
+    else:
+        objects.received(made, number)
     return made
 
 
+def kept(number: int) -> object:
+    """The program's own object of that number."""
+    return objects.kept[number]
+
+
 def copied(number: int) -> Record:
-    """The stand-in for a copy of that object; pickles name this function."""
-    return record(number, is_copy=True)
+    """A copy that the program made of the test's object."""
+    made = record(number)
+    made._is_copy = True
+    return made
 
 
-class Records:
-    """The objects of a test's own classes that a program has been given, by number."""
-
-    def __init__(self) -> None:
-        self._objects: list[object] = []
-        self._numbers: dict[int, int] = {}  # by id; the list keeps each object alive
-
-    def number(self, value: object) -> int:
-        """The number of an object, a new one if it has none."""
-        if id(value) not in self._numbers:
-            self._numbers[id(value)] = len(self._objects)
-            self._objects.append(value)
-        return self._numbers[id(value)]
-
-    def object(self, number: int) -> object:
-        """The object of that number.  Raises IndexError or TypeError for none."""
-        return self._objects[number]
+def made(name: str, shape: str, base: object) -> None:
+    """An object of a class that the prompt defines."""
 
 
-def stand_in(kind: str, compares: bool, shape: str, base: object) -> object:
-    """What a foreign value becomes; pickles name this function (see `_Encoder`).
+def stand_in(kind: str, compares: bool, shape: str, base: object) -> None:
+    """Any other value that is not plain.
 
     `kind` is the name of its class, and `compares` says that this class defines a
     comparison.  `shape` says what `base` holds: the value in a built-in type (`base`), the
-    parts of an array (`array`), the items of an iterator (`iterator`), or nothing
-    (`opaque`).
+    parts of an array (`array`), what a value of the standard library is made from
+    (`standard`), or the number by which the object is kept and what can be done with it
+    (`kept`).
     """
-    if shape == "base":
-        return base
-    if shape == "array":
-        return _array(*base)
-    if shape == "iterator" and type(base) is not list:
-        raise ProtocolError("an iterator of no list")
-    return iter(base) if shape == "iterator" else Opaque(kind)
 
 
-def _array(dtype: str, size: tuple, data: bytes, scalar: bool) -> object:
-    """An array of plain numbers or texts, from its bytes.
+_MARKERS = frozenset({record, kept, copied, made, stand_in})
 
-    Not by numpy's own pickles, in which a forged dtype turns bytes into pointers.
+
+class Objects:
+    """The objects of a program that the two sides know by numbers.
+
+    `kept` has those that the program answered with and that cannot cross.  `namespace` has
+    its globals, and `classes` names the classes that the prompt defines.
     """
-    import numpy
 
-    kind = numpy.dtype(str(dtype))
-    if kind.hasobject or kind.fields or kind.subdtype or kind.kind == "V":
-        raise ProtocolError("an array of something else than plain values")
-    if type(data) is not bytes:  # of a number, `bytes` would make as many zeros
-        raise ProtocolError("an array without its bytes")
-    array = numpy.frombuffer(data, kind).reshape(size).copy()
-    return array[()] if scalar else array
+    def __init__(self, namespace: dict, classes: frozenset[str]) -> None:
+        self.namespace, self.classes = namespace, classes
+        self.kept: list[object] = []
+        self._numbers: dict[int, int] = {}  # of those, by id
+        self._received: dict[int, tuple[object, int]] = {}  # the test's objects, by id
+
+    def keep(self, value: object) -> int:
+        """The number of an object, a new one if it has none."""
+        if id(value) not in self._numbers:
+            self._numbers[id(value)] = len(self.kept)
+            self.kept.append(value)
+        return self._numbers[id(value)]
+
+    def received(self, value: object, number: int) -> None:
+        """Note which of the test's objects this is."""
+        self._received[id(value)] = value, number
+
+    def number_of(self, value: object) -> int | None:
+        """The number of one of the test's objects."""
+        known = self._received.get(id(value))
+        return known[1] if known else None
+
+    def class_named(self, name: str) -> type:
+        """The program's class of that name; Record where it has none."""
+        kind = self.namespace.get(name)
+        return kind if isinstance(kind, type) and not _base_of(kind) else Record
+
+    def knows(self, kind: type) -> bool:
+        """Whether it is one of the prompt's classes, and not another of that name."""
+        name = kind.__name__
+        return name in self.classes and self.namespace.get(name) is kind
 
 
-class _Encoder(Pickler):
-    """A pickler that writes foreign values as calls of `stand_in`, `record` or `copied`."""
+objects: Objects | None = None  # of this process, if it runs a program
 
-    opaque = False
-    records: Records | None = None  # on the examiner's side
+
+def _base_of(kind: type) -> type | None:
+    return next((base for base in AS_BASE if base in kind.__mro__), None)
+
+
+class Encoder(Pickler):
+    """A pickler that knows what to do with values that are not plain.
+
+    The common part of both sides; each has its own for `known` and `foreign`.
+    """
 
     def reducer_override(self, value: object) -> object:
         """Called by pickle for each value whose type is not exactly a built-in one.
@@ -176,192 +226,157 @@ class _Encoder(Pickler):
         Returns (function, arguments), which the reader calls, or (function, arguments,
         attributes); or NotImplemented, for pickle's own way.
         """
-        if value is stand_in or value is record or value is copied:
-            return NotImplemented
         kind = type(value)
-        if kind is Record:  # on its way back from the program
-            made_by = copied if value._is_copy else record
-            return made_by, (value._number,), value.__dict__
-        if self.records is not None and _is_plain_class(kind):
-            return record, (self.records.number(value),), vars(value)
+        if kind is FunctionType and value in _MARKERS:
+            return NotImplemented
+        if (reduced := self.known(value, kind)) is not None:
+            return reduced
         # Plain types themselves are let through, as are their instances: pickling an
         # instance pickles its type as well.
-        named = (
-            value if isinstance(value, (type, FunctionType, BuiltinFunctionType)) else kind
-        )
-        if (named.__module__, named.__name__) in _PLAIN_TYPES:
+        is_named = isinstance(value, (type, FunctionType, BuiltinFunctionType))
+        named = value if is_named else kind
+        name = named.__module__, named.__name__
+        if name in PLAIN_TYPES:
             return NotImplemented
-        name, compares = str(kind.__name__)[:LONGEST_NAME], _defines_comparison(kind)
-        for base, convert in _AS_BASE.items():
-            if base in kind.__mro__:
-                return stand_in, (name, compares, "base", convert(value))
+        described = str(kind.__name__)[:LONGEST_NAME], _defines_comparison(kind)
+        if name in _TAKEN_APART and not is_named:
+            return stand_in, (*described, "standard", (name[1], _TAKEN_APART[name](value)))
         if str(kind.__module__).partition(".")[0] == "numpy" and hasattr(kind, "tobytes"):
-            return stand_in, (name, compares, *_shape_of(value))
-        if hasattr(kind, "__next__"):
-            return stand_in, (name, compares, "iterator", _take_items(value))
-        self.opaque = True
-        return stand_in, (name, compares, "opaque", None)
+            return stand_in, (*described, *_shape_of(value))
+        if base := _base_of(kind):
+            return self.extends(value, described, AS_BASE[base](value))
+        return self.foreign(value, described)
+
+    def known(self, value: object, kind: type) -> object:
+        """How a value crosses whose class both sides know; None for another."""
+        raise NotImplementedError
+
+    def extends(self, value: object, described: tuple, base: object) -> object:
+        """How a value crosses that is also a built-in one, `base`."""
+        return stand_in, (*described, "base", (base, None))
+
+    def foreign(self, value: object, described: tuple) -> object:
+        """How any other value crosses.  `described` has its class and `compares`."""
+        raise NotImplementedError
+
+
+class _Answer(Encoder):
+    """The program's side."""
+
+    def known(self, value: object, kind: type) -> object:
+        if kind is Record:
+            return (copied if value._is_copy else record), (value._number,), vars(value)
+        if objects is None or kind.__flags__ & _HEAP_TYPE == 0:
+            return None
+        number = objects.number_of(value)
+        if number is not None:
+            return record, (number,), vars(value)
+        if not objects.knows(kind):
+            return None
+        name = kind.__name__
+        if "_member_map_" in vars(kind):
+            return made, (name, "enum", value._name_)
+        base = _base_of(kind)
+        state = getattr(value, "__dict__", None)
+        if base is None and state is None:  # it has slots
+            return None
+        shape = ("base", AS_BASE[base](value)) if base else ("object", None)
+        return made, (name, *shape), state or None
+
+    def extends(self, value: object, described: tuple, base: object) -> object:
+        kind = type(value)
+        # Of the program's own classes, and of those that compute what is missing.
+        if objects and (kind.__flags__ & _HEAP_TYPE or hasattr(kind, "__missing__")):
+            number = objects.keep(value)
+            return stand_in, (*described, "base", (base, (number, _features(kind))))
+        return stand_in, (*described, "base", (base, None))
+
+    def foreign(self, value: object, described: tuple) -> object:
+        kind = type(value)
+        itself = None
+        if isinstance(value, type):
+            itself = (
+                str(value.__module__)[:LONGEST_NAME],
+                str(value.__name__)[:LONGEST_NAME],
+            )
+        number = objects.keep(value) if objects else 0
+        return stand_in, (*described, "kept", (number, _features(kind), itself))
+
+
+def _features(kind: type) -> tuple[str, ...]:
+    """Which of the `FORWARDED` methods a class has, but for those that all objects have."""
+    owners = [vars(owner) for owner in kind.__mro__ if owner is not object]
+    return tuple(name for name in FORWARDED if any(name in names for names in owners))
 
 
 def _shape_of(value: object) -> tuple[str, object]:
     """How a numpy value crosses: its bytes, or its items where these are objects."""
     dtype = value.dtype
     if dtype.hasobject or dtype.fields:
-        return "base", value.tolist()
+        return "base", (value.tolist(), None)
     scalar = not hasattr(type(value), "__setitem__")
     return "array", (dtype.str, value.shape, value.tobytes(), scalar)
-
-
-def _is_plain_class(kind: type) -> bool:
-    """Whether a class statement made it, with no more than an `__init__`.
-
-    So its instances are their attributes and nothing else.  `exec` without a `__name__`
-    makes `builtins` the module of a test's classes.
-    """
-    return kind.__flags__ & _HEAP_TYPE and all(
-        owner.__module__ == "builtins" and _OF_PLAIN_CLASSES.issuperset(vars(owner))
-        for owner in kind.__mro__[:-1]
-    )
 
 
 def _defines_comparison(kind: type) -> bool:
     """Whether the program's own classes among its bases define a comparison.
 
-    Their module is called builtins, and a class statement made them.
+    Their module is called builtins, and a class statement made them.  The comparison that
+    a dataclass has is no choice of the program's.
     """
     return any(
         name in vars(owner)
         for owner in kind.__mro__
         if owner.__flags__ & _HEAP_TYPE and owner.__module__ == "builtins"
         for name in _COMPARISONS
+        if "__dataclass_fields__" not in vars(owner)
     )
 
 
-def _take_items(iterator: object) -> list:
-    items = []
-    for item in iterator:
-        if len(items) >= LARGEST_ITERATOR:
-            break
-        items.append(item)
-    return items
+def mutable_parts(value: object) -> list:
+    """The lists, dicts and other mutable values in a value, each once, in a fixed order."""
+    found: list[object] = []
+    seen: set[int] = set()
+    waiting = [value]
+    while waiting:
+        here = waiting.pop()
+        kind = type(here)
+        if kind is dict:
+            inside = here.values()
+        elif kind is list or kind is tuple or kind.__name__ == "deque":
+            inside = here
+        else:
+            inside = ()
+        if id(here) in seen:
+            continue
+        seen.add(id(here))
+        if kind is not tuple:
+            found.append(here)
+        waiting += [item for item in inside if type(item) not in IMMUTABLE]
+    return found
 
 
-def encode(value: object, records: Records | None = None) -> tuple[bytes, bool]:
-    """(The bytes of a value, whether some part of it became an `Opaque`).
+def encode(value: object, encoder: type[Encoder] = _Answer) -> bytes:
+    """The bytes of a value.
 
-    With `records`, objects of plain classes are noted there and sent as their attributes.
-
-    Raises whatever the value's own code raises, RecursionError for deep nesting, and
-    ValueError for a value too large to send.
+    Raises whatever the value's own code raises, RecursionError for nesting of more than
+    `DEEPEST` levels, and ValueError for a value too large to send.
     """
-    file = io.BytesIO()
-    encoder = _Encoder(file, protocol=5)
-    encoder.records = records
-    encoder.dump(value)
-    payload = file.getvalue()
+    try:
+        payload = _dumped(value, encoder)
+    except RecursionError:  # a value may be deeper than calls can be
+        limit = sys.getrecursionlimit()
+        sys.setrecursionlimit(max(limit, DEEPEST))
+        try:
+            payload = _dumped(value, encoder)
+        finally:
+            sys.setrecursionlimit(limit)
     if len(payload) > LARGEST_FRAME - 4096:  # leaves room for the header
         raise ValueError("the value is too large to send")
-    return payload, encoder.opaque
+    return payload
 
 
-class _Maker:
-    """What a name in a pickle gives: it can be called, and cannot be written to.
-
-    A pickle can also set attributes of what it names.  Those of a class or a function would
-    stay there for good.
-    """
-
-    __slots__ = ("_make",)
-
-    def __init__(self, make: Callable) -> None:
-        object.__setattr__(self, "_make", make)
-
-    def __call__(self, *arguments: object) -> object:
-        return self._make(*arguments)
-
-    def __setattr__(self, name: str, _value: object) -> NoReturn:
-        raise ProtocolError(f"an answer that sets {name}")
-
-
-class _Plain:
-    """Makes a value of a plain type from arguments that a pickle of one has.
-
-    Others could keep the examiner busy for ever: `deque(range(10**13), 0)`.
-    """
-
-    def __init__(self, kind: type) -> None:
-        self.kind = kind
-
-    def make(self, *arguments: object) -> object:
-        """The value.  Raises ProtocolError for arguments that no pickle of it has."""
-        for argument in arguments:
-            if type(argument) not in _FINITE:
-                raise ProtocolError(f"a {self.kind.__name__} of {type(argument).__name__}")
-            if type(argument) is str and not _is_short_number(argument):
-                raise ProtocolError(f"a {self.kind.__name__} too long to compute with")
-        if self.kind is bytearray and [*map(type, arguments)] not in ([], [bytes]):
-            raise ProtocolError("a bytearray of a size, not of bytes")
-        return self.kind(*arguments)
-
-
-def _is_short_number(text: str) -> bool:
-    """Whether a text that makes a Decimal or a Fraction is one that ends.
-
-    `1e999999999` is short and has a billion digits.
-    """
-    _, _, exponent = text.lower().partition("e")
-    return len(text) <= LONGEST_NUMBER and (
-        len(exponent) < 9 and abs(int(exponent or 0)) <= LONGEST_NUMBER
-    )
-
-
-class _Decoder(Unpickler):
-    """An unpickler that knows no name but `_PLAIN_TYPES` and the three functions above."""
-
-    comparing = ""  # the last class that brings a comparison of its own
-    records = Records()  # none
-
-    def find_class(self, module: str, name: str) -> object:
-        """What a name in the pickle stands for.  Raises ProtocolError for all others."""
-        if (module, name) == (stand_in.__module__, stand_in.__name__):
-            return _Maker(self._stand_in)
-        if module == record.__module__ and name in (record.__name__, copied.__name__):
-            return _Maker(self._record if name == record.__name__ else self._copied)
-        if (module, name) in _PLAIN_TYPES:
-            return _Maker(_Plain(super().find_class(module, name)).make)
-        raise ProtocolError(f"a value names {module}.{name}")
-
-    def _record(self, number: int) -> object:
-        """The test's own object, ready for the attributes that the program left it."""
-        own = self.records.object(number)
-        vars(own).clear()
-        return own
-
-    def _copied(self, number: int) -> object:
-        """A new object of the same class, whose `__init__` is not run."""
-        return object.__new__(type(self.records.object(number)))
-
-    def _stand_in(self, kind: str, compares: bool, shape: str, base: object) -> object:
-        if type(kind) is not str or len(kind) > LONGEST_NAME:
-            raise ProtocolError("a class without a proper name")
-        if compares:
-            self.comparing = kind
-        return stand_in(kind, compares, shape, base)
-
-
-def decode(payload: bytes, records: Records | None = None) -> tuple[object, str]:
-    """(The value, the name of a class in it that defines a comparison, or "").
-
-    A test's `==` would have asked that class; what arrives here compares as plain values.
-    Objects that `records` know are given the attributes that the program left them.
-
-    Raises ProtocolError for bytes that are no such value.
-    """
-    decoder = _Decoder(io.BytesIO(payload))
-    decoder.records = records or _Decoder.records
-    try:
-        return decoder.load(), decoder.comparing
-    except MemoryError:  # ours
-        raise
-    except Exception as error:  # a hostile pickle can make `load` raise anything
-        raise ProtocolError(f"an answer that does not decode ({error})") from None
+def _dumped(value: object, encoder: type[Encoder]) -> bytes:
+    file = io.BytesIO()
+    encoder(file, protocol=5).dump(value)
+    return file.getvalue()

@@ -68,9 +68,7 @@ class Zygote:
     def __init__(self, examiner: socket, orders: dict) -> None:
         self.examiner = examiner
         self._confine_program = _confinement(orders)
-        self.scratch = Scratch(
-            orders["scratch"], orders["marker"], orders["secret"], orders["jailed"]
-        )
+        self.scratch = Scratch.of(orders)
 
     def serve(self) -> None:
         """Fork one candidate after another until the examiner closes its side.

@@ -117,8 +117,8 @@ class Recorder:
         nexts = [iterator.__next__ for iterator in self._iterators]
         self._namespace.update(zip(self._names, nexts, strict=True))
 
-    def begin_call(self, budget: int) -> None:
-        """Start recording the states of one call.
+    def begin_call(self, budget: int, recording: bool = True) -> None:
+        """Start recording the states of one call; unless `recording`, count steps alone.
 
         A `budget` other than 0 replaces what is left of the one before, in steps.
         """
@@ -129,7 +129,7 @@ class Recorder:
         self.writes.clear()
         self.words.clear()
         self._last.clear()
-        self._namespace["_eta_see"] = self._see
+        self._namespace["_eta_see"] = self._see if recording else is_
 
     def _see(self, written: tuple[str, int], value: object) -> None:
         """Record the value of a variable, if it is another than it was.

@@ -234,8 +234,8 @@ def test_a_chain_too_long_to_send_is_our_error_and_a_short_one_is_sent():
         task = Task("chain", "def f(node):\n", "f", test)
         return judge_one("    return node.next is not None\n", task).status
 
-    assert judged(20) == "passed"
-    assert judged(5_000) == "judge_error"
+    assert judged(5_000) == "passed"
+    assert judged(50_000) == "judge_error"
 
 
 def test_random_numbers_are_the_same_for_every_program():

@@ -139,8 +139,9 @@ def test_a_notebook_that_stops_is_kept_and_rendered(study, capfd, source, option
     page = partial.with_suffix(".html").read_text()
     assert "so far" in page
     assert "did not reach the end" in page
-    errors = capfd.readouterr().err
-    assert errors.count("\n") == 1, errors
+    # A kernel that is told to end may abort in libzmq, with a line of its own.
+    said = capfd.readouterr().err.splitlines()
+    [errors] = [line for line in said if "src/signaler.cpp" not in line]
     assert errors.startswith("eta_utils run: 01_sft, seed 0 stopped: " + reason)
     assert str(partial) in errors
     assert "01_sft.html" in errors

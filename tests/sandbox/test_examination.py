@@ -10,13 +10,15 @@ from tests.conftest import judge_one
 
 COUNTERS = [1, 2, 3]  # the line of each counter of a program
 EIGHT = b"\0" * 8
+VALUE_ERROR = (("builtins", "ValueError"),)
 
 
 def report(**changes):
     """A report that a candidate could send, of two states and an idle line, changed."""
     parts = {
-        "raised": ("ValueError", "no", 2),
+        "raised": (VALUE_ERROR, "no", 2, ("no",), {}),
         "value": None,
+        "left": None,
         "hits": [1, 1, 0],
         "used_up": False,
         "states": 2 * EIGHT,
@@ -52,20 +54,25 @@ def test_what_a_candidate_reports_is_accepted():
         {"states": (STATES_PER_CALL + 1) * EIGHT, "writes": [2] * (STATES_PER_CALL + 1)},
         {"hits": [1, 1]},  # of three counters
         {"hits": [1, 1, 0.5]},
-        {"raised": ["ValueError", "no", 2]},
+        {"raised": [VALUE_ERROR, "no", 2, (), {}]},
         {"raised": 5},
-        {"raised": ("ValueError", "no", "2")},
-        {"raised": ("E" * 10**6, "no", 2)},
-        {"raised": ("ValueError", "n" * 10**6, 2)},
-        {"raised": ("ValueError", "no", -1)},
-        {"raised": ("ValueError", "no", 10**5000)},
+        {"raised": (VALUE_ERROR, "no", "2", (), {})},
+        {"raised": ((("builtins", "E" * 10**6),), "no", 2, (), {})},
+        {"raised": ("ValueError", "no", 2, (), {})},
+        {"raised": ((), "no", 2, (), {})},
+        {"raised": (VALUE_ERROR * 10**6, "no", 2, (), {})},
+        {"raised": (VALUE_ERROR, "no", 2, "args", {})},
+        {"raised": (VALUE_ERROR, "no", 2, (), None)},
+        {"raised": (VALUE_ERROR, "n" * 10**6, 2, (), {})},
+        {"raised": (VALUE_ERROR, "no", -1, (), {})},
+        {"raised": (VALUE_ERROR, "no", 10**5000, (), {})},
         {"hits": [1, 1, -1]},
         {"hits": [1, 1, 10**5000]},
         {"hits": [1, 1, True]},
         {"used_up": 0},
-        {"value": (0, (1, 2))},
-        {"value": (0, [1, 2], {})},
-        {"value": (0, (1, 2), None)},
+        {"value": (0, (1, 2), {})},
+        {"value": (0, [1, 2], {}, [])},
+        {"value": (0, (1, 2), None, [])},
         {"tampering": "t" * 10**6},
     ],
 )

@@ -16,7 +16,9 @@ EVERY = """
     eta_utils.sandbox.channel
     eta_utils.sandbox.cleanup
     eta_utils.sandbox.confine
+    eta_utils.sandbox.operations
     eta_utils.sandbox.values
+    eta_utils.sandbox.world
     eta_utils.sandbox.zygote
     eta_utils.tracing
     eta_utils.tracing.recorder
@@ -29,6 +31,9 @@ ALLOWED = {
         "eta_utils.sandbox.checks",
         "eta_utils.sandbox.examination",
         "eta_utils.sandbox.examiner",
+        "eta_utils.sandbox.patches",
+        "eta_utils.sandbox.proxies",
+        "eta_utils.sandbox.raised",
         "eta_utils.tracing.alignment",
         "eta_utils.tracing.answers",
         "eta_utils.tracing.departure",

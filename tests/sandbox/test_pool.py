@@ -83,7 +83,7 @@ def test_a_thousand_programs_leave_no_process_file_or_descriptor():
     before = processes_below()
     outcomes = list(judge(samples, {"add": ADD}, JudgeSettings(workers=2), cache=False))
     assert {outcome.status for outcome in outcomes} == {"passed"}
-    assert len(os.listdir("/proc/self/fd")) == descriptors
+    assert len(os.listdir("/proc/self/fd")) <= descriptors
     # Each of the two zygotes may have a candidate ready for the next program, or not yet.
     assert before >= 4 and abs(processes_below() - before) <= 2
     for worker in pool._workers:  # of this process alone

@@ -2,27 +2,45 @@
 
 from __future__ import annotations
 
+import array
 import collections
 import copy
 import datetime
 import decimal
 import fractions
+import pathlib
 import pickle
+import types
+import uuid
+import zoneinfo
 
 import pytest
 
 from eta_utils.sandbox.channel import ProtocolError
-from eta_utils.sandbox.values import Opaque, Records, decode, encode, record, stand_in
+from eta_utils.sandbox.proxies import Cannot, Opaque, Records, decode, encoder
+from eta_utils.sandbox.values import encode, record, stand_in
 
 
 def cross(value):
-    payload, _ = encode(value)
-    return decode(payload)[0]
+    """A program's value, as a test gets it."""
+    return decode(encode(value))[0]
+
+
+def sent(value, records):
+    """A test's value, as a program gets it."""
+    return pickle.loads(encode(value, encoder(records)))
 
 
 def program_class(name, *bases, **methods):
     """A class as a program would make it: its module is called builtins."""
     return type(name, bases, methods | {"__module__": "builtins"})
+
+
+def nested(depth):
+    value = 0
+    for _ in range(depth):
+        value = (value,)
+    return value
 
 
 @pytest.mark.parametrize(
@@ -47,6 +65,18 @@ def program_class(name, *bases, **methods):
         decimal.Decimal("1.10"),
         fractions.Fraction(1, 3),
         datetime.date(2024, 2, 29),
+        datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC),
+        datetime.datetime(
+            1970, 1, 1, tzinfo=datetime.timezone(datetime.timedelta(hours=2))
+        ),
+        datetime.time(12, tzinfo=zoneinfo.ZoneInfo("Europe/Berlin")),
+        {"a": 1}.keys(),
+        {"a": [1]}.items(),
+        array.array("d", [1.5]),
+        uuid.UUID(int=5),
+        pathlib.PurePosixPath("a/b"),
+        types.SimpleNamespace(a=1),
+        nested(900),
     ],
 )
 def test_plain_values_arrive_equal_and_of_the_same_type(value):
@@ -75,25 +105,16 @@ def test_subclasses_of_built_in_types_arrive_as_the_base_value():
 
 def test_a_class_that_compares_itself_is_named_and_loses_its_comparison():
     cheat = program_class("Any", int, __eq__=lambda self, other: True)(7)
-    arrived, comparing = decode(encode([cheat])[0])
+    arrived, comparing = decode(encode([cheat]))
     assert arrived != [3]
     assert comparing == "Any"
 
 
 def test_an_object_arrives_as_something_equal_to_nothing():
-    payload, opaque = encode(program_class("Thing")())
-    arrived, comparing = decode(payload)
-    assert opaque
+    arrived, comparing = decode(encode(program_class("Thing")()))
     assert isinstance(arrived, Opaque)
     assert not comparing
     assert all(arrived != other for other in (None, 0, "", Opaque("Thing")))
-
-
-def test_iterators_arrive_as_iterators_and_endless_ones_end():
-    assert list(cross(map(str, [1, 2]))) == ["1", "2"]
-    assert list(cross(x for x in "ab")) == ["a", "b"]
-    forever = iter(int, 1)
-    assert len(list(cross(forever))) == 10_000
 
 
 def test_shared_references_survive():
@@ -112,43 +133,41 @@ def linked_nodes():
 
 def test_objects_of_a_tests_plain_class_cross_with_their_attributes():
     first, _ = linked_nodes()
-    payload, opaque = encode(first, Records())
-    arrived = pickle.loads(payload)
-    assert not opaque
+    arrived = sent(first, Records({}))
     assert arrived.value == 1
     assert arrived.next.next is arrived
 
 
 def test_they_come_back_as_the_same_objects_as_the_program_left_them():
-    (first, second), records = linked_nodes(), Records()
-    arrived = pickle.loads(encode(first, records)[0])
+    (first, second), records = linked_nodes(), Records({})
+    arrived = sent(first, records)
     arrived.next, arrived.value = None, 7
-    back, _ = decode(encode([arrived])[0], records)
+    back, _ = decode(encode([arrived]), records)
     assert back[0] is first
     assert (first.next, first.value) == (None, 7)
     assert second.next is first
 
 
 def test_an_object_that_was_never_sent_cannot_come_back():
-    invented = pickle.loads(encode(linked_nodes()[0], Records())[0])
+    invented = sent(linked_nodes()[0], Records({}))
     with pytest.raises(ProtocolError):
-        decode(encode(invented)[0], Records())
+        decode(encode(invented), Records({}))
 
 
 def test_what_the_program_deletes_is_gone():
-    (first, _), records = linked_nodes(), Records()
-    arrived = pickle.loads(encode(first, records)[0])
+    (first, _), records = linked_nodes(), Records({})
+    arrived = sent(first, records)
     del arrived.value
-    decode(encode(arrived)[0], records)
+    decode(encode(arrived), records)
     assert not hasattr(first, "value")
 
 
 @pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy])
 def test_a_programs_copy_is_another_object(duplicate):
-    (first, second), records = linked_nodes(), Records()
-    made = duplicate(pickle.loads(encode(first, records)[0]))
+    (first, second), records = linked_nodes(), Records({})
+    made = duplicate(sent(first, records))
     made.value, made.next = 9, None
-    back, _ = decode(encode(made)[0], records)
+    back, _ = decode(encode(made), records)
     assert back is not first
     assert type(back) is type(first)
     assert (back.value, first.value, first.next) == (9, 1, second)
@@ -156,8 +175,8 @@ def test_a_programs_copy_is_another_object(duplicate):
 
 def test_a_class_with_methods_does_not_cross_as_attributes():
     thing = program_class("Thing", size=lambda self: 3)()
-    _, opaque = encode(thing, Records())
-    assert opaque
+    with pytest.raises(Cannot):
+        sent(thing, Records({}))
 
 
 class Bomb:
