@@ -41,14 +41,17 @@ SEND = r"""
     def answer(raw):
         after = plain((a, b)) + b"}"
         rest = b"".join(map(plain, (hits(), False, b"", [], [], "")))
-        send(b"\x80\x05(N(" + raw + after + b"t" + rest + b"t.")
+        send(b"\x80\x05(N(" + raw + after + b")tN" + rest + b"t.")
     def report(value=(7,), raised=None, counts=None, used=False, states=b"", writes=(),
                words=(), notice="", after=None):
         if value is not None:
-            value = (*value, *((a, b), {})) if after is None else (*value, *after)
+            value = (*value, *(((a, b), {}) if after is None else after), ())
+        if raised is not None:
+            name, message, line = raised
+            raised = (("builtins", name),), message, line, (message,), {}
         counts = hits() if counts is None else counts
-        send(pickle.dumps(
-            (raised, value, counts, used, states, list(writes), list(words), notice)))
+        trace = counts, used, states, list(writes), list(words), notice
+        send(pickle.dumps((raised, value, None, *trace)))
 """
 
 ATTACKS: dict[str, str] = {}
@@ -224,14 +227,16 @@ ATTACKS |= {
     "class_of_an_opaque_object": SEND
     + r"""
     named = b"ceta_utils.sandbox.values\nstand_in\n"
-    opaque = named + b"(" + plain("x") + b"\x89" + plain("opaque") + b"NtR"
+    parts = plain("x") + b"\x89" + plain("kept") + plain((0, (), None))
+    opaque = named + b"(" + parts + b"tR"
     answer(opaque + b"N}" + plain("__class__") + named + b"s\x86b")
     os._exit(0)
 """,
     "comparison_in_the_dict_of_an_opaque_object": SEND
     + r"""
     named = b"ceta_utils.sandbox.values\nstand_in\n"
-    opaque = named + b"(" + plain("x") + b"\x89" + plain("opaque") + b"NtR"
+    parts = plain("x") + b"\x89" + plain("kept") + plain((0, (), None))
+    opaque = named + b"(" + parts + b"tR"
     answer(opaque + b"}" + plain("__eq__") + b"cbuiltins\nrange\ns" + b"b")
     os._exit(0)
 """,
@@ -459,14 +464,16 @@ ATTACKS |= {
     "iterator_moved_by_its_state": SEND
     + r"""
     named = b"ceta_utils.sandbox.values\nstand_in\n("
-    made = named + plain("x") + b"\x89" + plain("iterator") + plain([7, 7]) + b"tR"
+    iterator = plain((0, ("__iter__", "__next__"), None))
+    made = named + plain("x") + b"\x89" + plain("kept") + iterator + b"tR"
     answer(made + number(1 << 62) + b"b")
     os._exit(0)
 """,
     "iterator_of_a_dict": SEND
     + r"""
     named = b"ceta_utils.sandbox.values\nstand_in\n("
-    answer(named + plain("x") + b"\x89" + plain("iterator") + plain({7: 7}) + b"tR")
+    keys = plain(("dict_keys", {7: 7}))
+    answer(named + plain("x") + b"\x89" + plain("standard") + keys + b"tR")
     os._exit(0)
 """,
     "stand_in_of_odd_arguments": SEND
@@ -481,7 +488,7 @@ ATTACKS |= {
     + r"""
     named = b"ceta_utils.sandbox.values\nstand_in\n("
     kind = plain("\u0800" * 10_000_000)  # six characters each in JSON
-    answer(named + kind + b"\x88" + plain("base") + b"K\x07tR")
+    answer(named + kind + b"\x88" + plain("base") + b"K\x07N\x86tR")
     os._exit(0)
 """,
     "records_by_forged_numbers": SEND
@@ -584,7 +591,7 @@ ATTACKS |= {
     + r"""
     named = b"ceta_utils.sandbox.values\nstand_in\n("
     shape = array("<U4", (), "base".encode("utf-32-le"))
-    answer(named + plain("x") + array("?", (), b"\1") + shape + b"K\x07tR")
+    answer(named + plain("x") + array("?", (), b"\1") + shape + b"K\x07N\x86tR")
     os._exit(0)
 """,
     "array_of_all_possible_answers": """

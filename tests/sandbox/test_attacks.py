@@ -20,8 +20,8 @@ import pytest
 
 from eta_utils.execution import JudgeSettings, judge
 from eta_utils.sandbox import pool
-from tests.conftest import ADD
-from tests.sandbox.attacks import ATTACKS
+from tests.conftest import ADD, judge_one
+from tests.sandbox.attacks import ATTACKS, SEND
 
 LIMITS = {"processor_seconds": 3, "wall_seconds": 12.0}
 HANGS = 40  # seconds
@@ -96,6 +96,12 @@ def outside():
 
 def below():
     return {each.pid for each in psutil.Process().children(recursive=True)}
+
+
+@pytest.mark.parametrize("how", ["report((a + b,))", "answer(plain(a + b))"])
+def test_what_the_attacks_send_is_understood(how):
+    outcome = judge_one(f"{SEND}    {how}\n    os._exit(0)\n")
+    assert (outcome.asserts_passed, outcome.status) == (1, "exit")
 
 
 @pytest.mark.slow
