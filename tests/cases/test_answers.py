@@ -24,7 +24,10 @@ def linked(values):
 
 """
 COLOURS = "from enum import Enum\nclass Colour(Enum):\n    RED = 1\n    BLUE = 2\n\n"
-POINT = "from dataclasses import dataclass\n\n@dataclass\nclass Point:\n    x: int\n    y: int\n\n"
+POINT = (
+    "from dataclasses import dataclass\n\n@dataclass\nclass Point:\n    x: int\n"
+    "    y: int\n\n"
+)
 
 # By name: the prompt, a right completion, a wrong one, the test's statements.
 CASES = {
@@ -130,7 +133,8 @@ CASES = {
         "def f():\n",
         "n = 1\nwhile True:\n    yield n\n    n *= 2",
         "n = 1\nwhile True:\n    yield n\n    n += 2",
-        "from itertools import islice\n    assert list(islice(candidate(), 4)) == [1, 2, 4, 8]",
+        "from itertools import islice\n"
+        "    assert list(islice(candidate(), 4)) == [1, 2, 4, 8]",
     ),
     "a long generator": (
         "def f(n):\n",
@@ -142,9 +146,10 @@ CASES = {
         "def f(n):\n",
         "for i in range(n):\n    yield i\nraise ValueError('over')",
         "for i in range(n):\n    yield i",
-        "items = candidate(5)\n    assert [next(items) for _ in range(5)] == [0, 1, 2, 3, 4]\n"
+        "items = candidate(3)\n    assert [next(items) for _ in range(3)] == [0, 1, 2]\n"
         "    try:\n        next(items)\n        said = None\n"
-        "    except ValueError as error:\n        said = str(error)\n    assert said == 'over'",
+        "    except ValueError as error:\n        said = str(error)\n"
+        "    assert said == 'over'",
     ),
     "a coroutine": (
         "async def f(x):\n",
@@ -154,16 +159,18 @@ CASES = {
     ),
     "a time with its zone": (
         "def f():\n",
-        "from datetime import datetime, timezone\nreturn datetime(1970, 1, 1, tzinfo=timezone.utc)",
+        "from datetime import datetime, timezone as zone\n"
+        "return datetime(1970, 1, 1, tzinfo=zone.utc)",
         "from datetime import datetime\nreturn datetime(1970, 1, 1)",
         "from datetime import datetime, timezone\n"
         "    assert candidate() == datetime(1970, 1, 1, tzinfo=timezone.utc)",
     ),
     "a match of a pattern": (
         "def f(text):\n",
-        "import re\nreturn re.match(r'(\\\\w+) (\\\\w+)', text)".replace("\\\\", "\\"),
+        "import re\nreturn re.match(r'(\\w+) (\\w+)', text)",
         "import re\nreturn re.match(r'(\\w+)( )', text)",
-        "assert candidate('ab cd').group(2) == 'cd'\n    assert candidate('ab cd')[1] == 'ab'",
+        "assert candidate('ab cd').group(2) == 'cd'\n"
+        "    assert candidate('ab cd')[1] == 'ab'",
     ),
 }
 
@@ -205,7 +212,7 @@ FORGERIES = {
     "holds all": "def __contains__(self, item):\n            return True",
     "subtracts itself": "def __sub__(self, other):\n            return 0",
     "subtracts itself from": "def __rsub__(self, other):\n            return 0",
-    "answers each method": "def __getattr__(self, name):\n            return lambda *_: True",
+    "answers each method": "def __getattr__(self, _):\n            return lambda *_: True",
 }
 
 
