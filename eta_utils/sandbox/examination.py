@@ -12,8 +12,8 @@ All statuses are decided here but three, which the examiner decides: `syntax`,
 
 The step budget has three bounds (`pool.Batch` names them; steps are those of `tracing`):
 
-- each assert may take `budget` steps;
-- all asserts together may take `total_budget` steps;
+- each call may take `budget` steps, and so may what a test does with its answer;
+- all calls together may take `total_budget` steps;
 - once an assert has failed the verdict is known.  The asserts after it are run for the
   fraction of asserts only, and may take `budget_after_failure` steps together.
 
@@ -121,7 +121,7 @@ class Examination:
     steps: int = 0  # of all calls so far, the module level included
     _hits: list[int] = field(default_factory=list)  # of each counter, the same
     _calls: int = 0  # within the current unit
-    _steps_before: int = 0  # the current unit
+    _steps_before: int = 0  # the last call
     _tampering: str = ""  # what was noticed last
     _taken: int = 0  # items of iterators: each counts as a step
     _begun: bool = False  # the current unit has asked something
@@ -211,18 +211,21 @@ class Examination:
         if self.stopped:
             raise self.stopped
         around = self.around.before() if self.around else None
-        question = called, args, kwargs, self._allowance(), nested, around
+        is_call = type(called) is str or called == CALL
+        if is_call or not self._begun:
+            self._steps_before = self.steps
+        question = called, args, kwargs, self._allowance(is_call), nested, around
         payload = _encoded(question, self.records)
         self.asked += 1
         try:
             self.channel.send(payload)
         except OSError:
             self._lost()
-        return self._open(self._receive(), type(called) is str or called == CALL)
+        return self._open(self._receive(), is_call)
 
-    def _allowance(self) -> int:
-        """The steps that a new assert may take; 0, for what is left, within an assert."""
-        if self._begun:
+    def _allowance(self, is_call: bool) -> int:
+        """The steps that a call may take; 0, for what is left, for what follows it."""
+        if self._begun and not is_call:
             return 0
         # At least 2, the recorder's smallest: 0 would mean to go on with the old budget.
         return max(2, min(self.job["budget"], self._most_steps() - self.steps))
@@ -370,8 +373,6 @@ class Examination:
         `raised` is the line where the call raised, 0 outside of the program's text, and
         None where it returned.  What is no call has no states.
         """
-        if not self._begun:  # the first of an assert, which has a budget of its own
-            self._steps_before = self.steps
         # The candidate's counts run on from call to call: these are totals.
         hits_before, self._hits = self._hits, hits
         self.steps = sum(hits) + self._taken
@@ -396,8 +397,8 @@ class Examination:
             raise self.stop("budget")
 
     def _is_over_budget(self) -> bool:
-        steps_of_unit = self.steps - self._steps_before
-        return steps_of_unit > self.job["budget"] or self.steps > self._most_steps()
+        steps_of_call = self.steps - self._steps_before
+        return steps_of_call > self.job["budget"] or self.steps > self._most_steps()
 
     def _spend(self, items: int) -> None:
         """Count items that an iterator gave: one in C takes no steps and may never end."""

@@ -68,7 +68,7 @@ class Batch:
     """Jobs for one worker, with the tasks they refer to; plain data that pickles.
 
     A job: `task_id, program`; `budget`, `total_budget` and `budget_after_failure`, steps
-    for one assert, for all, and for those after the first that fails; `processor_seconds`
+    for one call, for all, and for those after the first that fails; `processor_seconds`
     and `wall_seconds`; `traced`, `keep_trace`; `trusted`: run it where the tests run.  A
     task: `prompt, test, entry_point, reference` (its `states`, `answers`, `writes` and
     `ends`, or None).

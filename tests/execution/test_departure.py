@@ -71,9 +71,9 @@ def test_an_endless_loop_departs_in_its_body():
 
 
 def test_a_budget_that_a_failed_assert_left_over_does_not_count_as_endless():
-    # The first assert fails on the last line.  The second, after it, may take 175,000 steps
-    # and would take 300,000, within the 700,000 of an assert of its own.
-    waits = "    if len(xs) == 1:\n        [0 for _ in range(300_000)]\n"
+    # The first assert fails on the last line.  The second, after it, may take 750,000 steps
+    # and would take 800,000, within the 3 million of a call of its own.
+    waits = "    if len(xs) == 1:\n        [0 for _ in range(800_000)]\n"
     late = waits + REFERENCE.replace("return total", "return total + (len(xs) == 3)")
     right = waits + REFERENCE
     assert judge_one(right, DOUBLES).passed

