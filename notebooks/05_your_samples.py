@@ -131,8 +131,10 @@ figures.table(pd.DataFrame(pairs, columns=columns))
 # Lines that ran are shaded, and the line that failed is marked. The values of
 # the variables follow, up to the first difference between the two programs.
 
-
 # %%
+all_fail = [pair for pair in pairs if not pair["winner_passes"]]
+
+
 def parts(done: Outcome) -> tuple:
     """What a pair says of a program: its task, its prompt and its answer."""
     task = known[done.task_id]
@@ -149,7 +151,6 @@ def seen(pair: dict) -> tuple:
     return known[task], *(traced[side] for side in sides)
 
 
-all_fail = [pair for pair in pairs if not pair["winner_passes"]]
 for pair in (all_fail or pairs)[:1]:
     figures.pair(*seen(pair))
 
