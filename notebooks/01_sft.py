@@ -190,9 +190,9 @@ pd.Series(base.metrics).to_frame("base model")
 #
 # This is the mean negative log-probability of the solution's tokens.
 #
-# Prompt and solution are tokenized separately, and the prompt's last newline
-# goes to the solution. Tokenized together, the newline and the indent would
-# become one token, which never occurs at this place when the model generates.
+# The prompt has the ids that it has in sampling, and its last newline goes to
+# the solution. Else the newline and the indent would become one token, which
+# never occurs at this place when the model generates.
 
 # %%
 sft = finetune(study, base)

@@ -35,9 +35,11 @@ from eta_utils.analysis import (
 )
 from eta_utils.execution import judge
 from eta_utils.study import (
+    SPLITS,
     Study,
     align,
     draw,
+    evaluate,
     evaluate_rounds,
     examples,
     finetune,
@@ -219,6 +221,8 @@ for name, stages in rounds.items():
 # best temperature.
 
 # %%
+for split in SPLITS:
+    evaluate(study, sft, split=split)
 for stages in rounds.values():
     evaluate_rounds(study, stages, sft)
 scores, models, _ = read_results(study)

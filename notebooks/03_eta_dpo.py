@@ -47,9 +47,11 @@ from eta_utils.analysis import (
 from eta_utils.execution import judge
 from eta_utils.preferences import ORDERINGS
 from eta_utils.study import (
+    SPLITS,
     Study,
     align,
     draw,
+    evaluate,
     evaluate_rounds,
     examples,
     finetune,
@@ -285,6 +287,8 @@ for arm, stages in rounds.items():
 # temperature. Gains over SFT are paired task by task.
 
 # %%
+for split in SPLITS:
+    evaluate(study, sft, split=split)
 for stages in rounds.values():
     evaluate_rounds(study, stages, sft)
 scores, models, _ = read_results(study)

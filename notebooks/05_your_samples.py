@@ -22,6 +22,8 @@
 # {"task_id": "HumanEval/3", "completion": "    return False\n"}
 # ```
 #
+# The whole program may stand in `solution`, in the place of a `completion`.
+#
 # The example file beside this notebook has 24 programs for four tasks. We wrote
 # them by hand, with mistakes that models make. The example takes seconds. Your
 # own samples take about a second for every 300 programs.
@@ -33,9 +35,9 @@ from pathlib import Path
 import pandas as pd
 
 from eta_utils.analysis import audit, figures, pass_at_k
-from eta_utils.common import write_jsonl
-from eta_utils.execution import SampleFile, judge
-from eta_utils.preferences import ORDERINGS, make_pairs
+from eta_utils.common import BadInput, write_jsonl
+from eta_utils.execution import Outcome, SampleFile, judge
+from eta_utils.preferences import ORDERINGS, make_pairs, prompt_and_answer
 from eta_utils.study import ROOT
 from eta_utils.tasks import load_tasks
 
@@ -51,12 +53,16 @@ ordering: str = "eta"  # what makes one failing program better than another
 out: str = None  # folder for the results; None: outputs/your_samples
 
 # %%
-samples = samples or ROOT / "notebooks" / "your_samples.jsonl"
-out = Path(out or ROOT / "outputs" / "your_samples")
-out.mkdir(parents=True, exist_ok=True)
-known = load_tasks(tasks)
+# papermill makes a number of what looks like one, also of the name of a file.
+samples = str(samples or ROOT / "notebooks" / "your_samples.jsonl")
+out = Path(str(out or ROOT / "outputs" / "your_samples"))
+if ordering not in ORDERINGS:
+    names = " or ".join(ORDERINGS)
+    raise BadInput(f"parameter ordering: {ordering!r} is not {names}")
+known = load_tasks(str(tasks))
 given = SampleFile(samples, known)
 asked = len(given.per_task)
+out.mkdir(parents=True, exist_ok=True)
 print(f"{len(given):,} samples of {asked:,} tasks in {given.path.name}")
 
 # %% [markdown]
@@ -116,7 +122,8 @@ pairs = make_pairs(outcomes, known, ordering=ordering)
 with write_jsonl(out / "pairs.jsonl") as write:
     for pair in pairs:
         write(pair)
-figures.table(pd.DataFrame(pairs)[["task_id", "reason", "winner_passes"]])
+columns = ["task_id", "reason", "winner_passes"]
+figures.table(pd.DataFrame(pairs, columns=columns))
 
 # %% [markdown]
 # ## What two programs did
@@ -125,16 +132,25 @@ figures.table(pd.DataFrame(pairs)[["task_id", "reason", "winner_passes"]])
 # the variables follow, up to the first difference between the two programs.
 
 # %%
-traced = {known[done.task_id].program(done.sample): done for done in outcomes}
+all_fail = [pair for pair in pairs if not pair["winner_passes"]]
+
+
+def parts(done: Outcome) -> tuple:
+    """What a pair says of a program: its task, its prompt and its answer."""
+    task = known[done.task_id]
+    return done.task_id, *prompt_and_answer(task, done.sample)
+
+
+traced = {parts(done): done for done in outcomes}
 
 
 def seen(pair: dict) -> tuple:
     """The task of a pair and its two programs with their traces."""
-    texts = [pair["prompt"] + pair[side] for side in ("chosen", "rejected")]
-    return known[pair["task_id"]], *(traced[text] for text in texts)
+    task, prompt = pair["task_id"], pair["prompt"]
+    sides = [(task, prompt, pair[side]) for side in ("chosen", "rejected")]
+    return known[task], *(traced[side] for side in sides)
 
 
-all_fail = [pair for pair in pairs if not pair["winner_passes"]]
 for pair in (all_fail or pairs)[:1]:
     figures.pair(*seen(pair))
 

@@ -9,7 +9,11 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import json
+import os
 import statistics
+import subprocess
+import sys
 from collections import Counter
 
 import jupytext
@@ -148,3 +152,92 @@ def test_the_example_of_own_samples_ends_in_its_known_verdicts_and_pairs(tmp_pat
     assert {pair["task_id"] for pair in pairs} == tasks
     all_fail = {pair["task_id"] for pair in pairs if not pair["winner_passes"]}
     assert all_fail == {"HumanEval/13", "HumanEval/72"}  # where no program passes
+
+
+def papermill_in(folder, notebook, *parameters):
+    """What papermill's command printed, called in `folder` with these parameters."""
+    given = [word for name, value in parameters for word in ("-p", name, value)]
+    command = [sys.executable, "-m", "papermill", str(notebook), "executed.ipynb", *given]
+    return subprocess.run(
+        [*command, "--no-progress-bar", "-k", "python3"],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def increment(body):
+    return {"task_id": "HumanEval/42", "completion": body}
+
+
+def addition(program):
+    return {"task_id": "HumanEval/53", "solution": program}
+
+
+SOLUTIONS = [
+    addition("def add(x, y):\n    return x - y\n"),
+    addition("def add(x, y):\n    return x\n"),
+    addition("def add(x, y:\n"),
+]
+MIXED = [
+    increment("    return l\n"),
+    increment("    return [x + 2 for x in l]\n"),
+    {"task_id": "HumanEval/42", "solution": "def incr_list(l):\n    return l[:1]\n"},
+    *SOLUTIONS,
+]
+PASSING = [addition("def add(x, y):\n    return x + y\n")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("samples", [SOLUTIONS, MIXED, PASSING], ids=len)
+def test_own_samples_may_be_whole_programs_or_a_mixture_or_make_no_pair(samples, tmp_path):
+    lines = "".join(json.dumps(sample) + "\n" for sample in samples)
+    (tmp_path / "7").write_text(lines)  # named by a number, as are the results
+    notebook = ROOT / "notebooks" / "05_your_samples.ipynb"
+    done = papermill_in(tmp_path, notebook, ("samples", "7"), ("out", "1"))
+    assert done.returncode == 0, done.stderr
+    outcomes = [row for _, row in read_jsonl(tmp_path / "1" / "outcomes.jsonl")]
+    assert [row.get("solution") for row in outcomes] == [
+        sample.get("solution") for sample in samples
+    ]
+    pairs = (tmp_path / "1" / "pairs.jsonl").read_text().splitlines()
+    paired = {json.loads(line)["task_id"] for line in pairs}
+    assert paired == {sample["task_id"] for sample in samples if samples is not PASSING}
+
+
+# A run of no more than the notebooks need to get to their ends.
+SIZES = {"corpus_tasks": 256, "sft_tasks": 16, "ceiling_tasks": 16, "max_new_tokens": 16}
+SIZES |= {"test_tasks": 3, "tune_tasks": 2, "test_samples": 2, "cool_samples": 2}
+SIZES |= {"prompts_per_round": 4, "rounds": 2, "samples_per_prompt": 4, "eta_rm": 0}
+SIZES |= {"grpo_prompts": 2, "grpo_minibatch": 8, "ppo_prompts": 2, "branch_roots": 2}
+SIZES |= {"arms": "grpo dpo-binary+filled"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["02_ppo", "03_eta_dpo"])
+def test_a_notebook_runs_alone_in_a_run_that_is_named_by_a_number(
+    name, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    Study.begin(7, "smoke", outputs=str(tmp_path / "out"), **SIZES)
+    given = ("run", "7"), ("profile", "smoke"), ("outputs", "./out")
+    done = papermill_in(tmp_path, ROOT / "notebooks" / f"{name}.ipynb", *given)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "7" / "scores" / "scores0.csv.gz").exists()
+
+
+@pytest.mark.slow
+def test_a_wrong_parameter_of_a_notebook_ends_in_one_sentence(tmp_path):
+    given = ("run", "True"), ("profile", "smoke"), ("outputs", "./out")
+    done = papermill_in(tmp_path, ROOT / "notebooks" / "02_ppo.ipynb", *given)
+    assert done.returncode != 0
+    executed = nbformat.read(tmp_path / "executed.ipynb", as_version=4)
+    [error] = [
+        output
+        for cell in executed.cells
+        for output in cell.get("outputs", [])
+        if output.output_type == "error"
+    ]
+    assert error.traceback == ["BadInput: parameter run: True is not text"]

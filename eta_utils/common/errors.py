@@ -7,8 +7,12 @@ class BadInput(ValueError):
     """The user's input is wrong.
 
     The message is one sentence that says what and where.  The command line prints it and
-    exits with code 2.
+    exits with code 2.  A notebook shows it without the lines of code that found it out.
     """
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows in a traceback's place."""
+        return [f"{type(self).__name__}: {self}"]
 
 
 class Failed(RuntimeError):

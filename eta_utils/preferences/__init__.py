@@ -9,6 +9,19 @@
 """
 
 from eta_utils.preferences.orderings import ORDERINGS
-from eta_utils.preferences.pairs import PairSettings, fill, make_pairs, sharing_prefix
+from eta_utils.preferences.pairs import (
+    PairSettings,
+    fill,
+    make_pairs,
+    prompt_and_answer,
+    sharing_prefix,
+)
 
-__all__ = ["ORDERINGS", "PairSettings", "fill", "make_pairs", "sharing_prefix"]
+__all__ = [
+    "ORDERINGS",
+    "PairSettings",
+    "fill",
+    "make_pairs",
+    "prompt_and_answer",
+    "sharing_prefix",
+]

@@ -212,8 +212,8 @@ def _unused_first(
 
 def _record(task: Task, ordering: Ordering, better: Outcome, worse: Outcome) -> dict:
     """One line of pairs.jsonl."""
-    prompt, chosen = _split(task, better.sample)
-    _, rejected = _split(task, worse.sample)
+    prompt, chosen = prompt_and_answer(task, better.sample)
+    _, rejected = prompt_and_answer(task, worse.sample)
     pass_beats_fail = bool(better.passed and not worse.passed)
     reason = by_passing if pass_beats_fail else ordering.reason
     return {
@@ -229,8 +229,8 @@ def _record(task: Task, ordering: Ordering, better: Outcome, worse: Outcome) -> 
     }
 
 
-def _split(task: Task, sample: dict) -> tuple[str, str]:
-    """(Prompt, answer) at the token boundary.
+def prompt_and_answer(task: Task, sample: dict) -> tuple[str, str]:
+    """A sample as `make_pairs` shows it: (prompt, answer), parted at the token boundary.
 
     A solution that repeats the prompt is cut to its completion; one that does not stays
     whole.

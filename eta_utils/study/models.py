@@ -24,6 +24,7 @@ from eta_utils.training.models import (
     load_tokenizer,
 )
 from eta_utils.training.settings import LearnerSettings, ModelSettings, SamplerSettings
+from eta_utils.training.tokens import tokenize
 from eta_utils.training.vllm import Engine, uses_vllm
 
 
@@ -78,5 +79,5 @@ def check_model(study: Study) -> None:
     tokenizer, config = load_tokenizer(name), load_config(name)
     for split in SPLITS:
         for task in tasks_of(study, split).values():
-            length = len(tokenizer(task.prompt)["input_ids"])
-            check_context(config, length, study.sampling.max_new_tokens)
+            [tokens] = tokenize(tokenizer, [task.prompt])
+            check_context(config, len(tokens.prompt), study.sampling.max_new_tokens)

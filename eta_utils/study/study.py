@@ -113,17 +113,18 @@ class Study:
     @classmethod
     def begin(
         cls,
-        run: str | None = None,
-        profile: str | None = None,
-        seed: int = 0,
+        run: str | float | None = None,
+        profile: str | float | None = None,
+        seed: int | None = 0,
         **overrides: object,
     ) -> Study:
         """The study of a run, new or begun earlier; writes the run's `study.json`.
 
         A value comes from `overrides` where it is not None there, else from what the run
-        was begun with, else from the profile, else from the defaults.  Raises BadInput,
-        naming the parameter, for an unknown name (with the closest known one), a value of
-        the wrong type or out of its limits, or a profile other than the run's.
+        was begun with, else from the profile, else from the defaults.  The name of a run
+        may be given as a number.  Raises BadInput, naming the parameter, for an unknown
+        name (with the closest known one), a value of the wrong type or out of its limits,
+        or a profile other than the run's.
         """
         processes.join()  # of several processes only the first writes
         study = cls.planned(run, profile, seed, **overrides)
@@ -132,13 +133,18 @@ class Study:
 
     @classmethod
     def planned(
-        cls, run: str | None, profile: str | None, seed: int = 0, **overrides: object
+        cls,
+        run: str | float | None,
+        profile: str | float | None,
+        seed: int | None = 0,
+        **overrides: object,
     ) -> Study:
         """As `begin`, but nothing is written."""
         given = {name: value for name, value in overrides.items() if value is not None}
         for name in given:
             parameter(name)
-        outputs = Path(str(given.get("outputs", DEFAULT_OUTPUTS)))
+        run, profile = _as_name("run", run), _as_name("profile", profile)
+        outputs = Path(_as_name("outputs", given.get("outputs", DEFAULT_OUTPUTS)))
         run = run or profile or DEFAULT_PROFILE
         if not re.fullmatch(r"\w[\w.+-]*", run):
             raise BadInput(f"parameter run: {run!r} is not the name of a folder")
@@ -151,6 +157,7 @@ class Study:
                 )
         profile = _profile_of(run, profile, begun)
         values = PROFILES[profile] | begun | given
+        seed = 0 if seed is None else seed
         values |= {"run": run, "profile": profile, "seed": seed, "outputs": str(outputs)}
         study = cls.of(values | _whole_paths(values))
         study.check()
@@ -356,6 +363,17 @@ def read_study(run_folder: Path) -> dict:
     if values and "profile" not in values:
         raise BadInput(f"{path}: has no field 'profile'; is it a study's?")
     return values
+
+
+def _as_name(name: str, value: object) -> str | None:
+    """The text of a parameter that names something; None where it is not given.
+
+    papermill makes a number of what looks like one: `-p run 7`.  A program may give a path.
+    """
+    if value is None:
+        return None
+    named = type(value) in (int, float) or isinstance(value, Path)
+    return str(value) if named else parameter(name).typed(value)
 
 
 def _largest_divisor(number: int, at_most: int) -> int:

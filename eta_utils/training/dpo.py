@@ -26,6 +26,7 @@ from trl import DPOConfig, DPOTrainer
 from trl.trainer.dpo_trainer import DataCollatorForPreference
 
 from eta_utils.training.settings import DPOSettings
+from eta_utils.training.tokens import tokenize_pairs
 from eta_utils.training.trainer import TimeLeft, arguments_for, run_trainer
 
 GATE = "winner_passes"  # a column of the pairs
@@ -43,8 +44,17 @@ def train_dpo(
     bf16: bool = False,
 ) -> list[dict]:
     """One epoch over pairs from `preferences.make_pairs`; returns what was logged."""
-    columns = ("prompt", "chosen", "rejected", GATE)
-    rows = [{name: pair[name] for name in columns} for pair in pairs]
+    rows = [
+        {
+            "prompt_ids": chosen.prompt,
+            "chosen_ids": chosen.completion,
+            "rejected_ids": rejected.completion,
+            GATE: pair[GATE],
+        }
+        for pair, (chosen, rejected) in zip(
+            pairs, tokenize_pairs(tokenizer, pairs, end=True), strict=True
+        )
+    ]
     config = arguments_for(
         DPOConfig,
         settings,
@@ -75,6 +85,10 @@ class GatedDPOTrainer(DPOTrainer):
     def __init__(self, *, nll_weight: float, **kwargs: object) -> None:
         super().__init__(**kwargs)
         self.nll_weight = nll_weight
+
+    def _prepare_dataset(self, dataset: Dataset, *_: object, **__: object) -> Dataset:
+        """The rows as they are: TRL would tokenize texts, and these are ids."""
+        return dataset
 
     def compute_loss(
         self,

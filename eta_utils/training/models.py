@@ -21,6 +21,7 @@ from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
+    GenerationConfig,
     GPT2Config,
     GPT2LMHeadModel,
     PretrainedConfig,
@@ -97,15 +98,17 @@ def load_model(
     """A causal language model, ready to sample, and its tokenizer.
 
     `name` is a local folder or a name on the Hub; a `Path` is a folder, and never asked for
-    on the Hub.  `precision` is that of the weights: bf16
-    samples faster on a GPU.  Raises BadInput, with advice, where either is missing or the
-    two do not belong together.
+    on the Hub.  `precision` is that of the weights: bf16 samples faster on a GPU.  Raises
+    BadInput, with advice, where either is missing or the two do not belong together.
+
+    A `generation_config.json` beside the weights is not read: samples are drawn from the
+    policy itself, without its makers' `top_p`, penalties or beams.
     """
     tokenizer = load_tokenizer(name)
-    load_config(name)
+    plain = GenerationConfig.from_model_config(load_config(name))
     try:
         model = AutoModelForCausalLM.from_pretrained(
-            name, dtype=DTYPES[precision], **where(name)
+            name, dtype=DTYPES[precision], generation_config=plain, **where(name)
         )
     except (OSError, ValueError) as error:
         raise BadInput(f"model {name}: has no weights here ({_reason(error)})") from None
@@ -158,7 +161,7 @@ def load_tokenizer(name: str | Path) -> PreTrainedTokenizerBase:
             )
         raise BadInput(f"model {name}: {why}") from None
     # Where a folder has no tokenizer, transformers may hand out one without a vocabulary.
-    if len(tokenizer("def f(x):")["input_ids"]) < 2:
+    if len(tokenizer.tokenize("def f(x):")) < 2:
         raise BadInput(f"model {name}: the folder has no tokenizer; save it there, too")
     if tokenizer.eos_token is None:
         raise BadInput(f"model {name}: its tokenizer has no token that ends a text")

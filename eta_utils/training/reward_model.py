@@ -23,9 +23,9 @@ from transformers import (
 )
 from trl import RewardConfig, RewardTrainer
 
-from eta_utils.tasks import at_token_boundary
 from eta_utils.training.models import adapt, device, load_tokenizer, where
 from eta_utils.training.settings import RewardModelSettings
+from eta_utils.training.tokens import tokenize, tokenize_pairs
 from eta_utils.training.trainer import TimeLeft, arguments_for, run_trainer
 
 LARGEST_BATCH = 256  # programs scored together
@@ -54,11 +54,8 @@ def train_reward_model(
         return model, tokenizer
     adapt(model, lora_rank, seed)
     rows = [
-        {
-            f"{side}_ids": _ids(tokenizer, pair["prompt"], pair[side])
-            for side in ("chosen", "rejected")
-        }
-        for pair in pairs
+        {"chosen_ids": chosen.ids, "rejected_ids": rejected.ids}
+        for chosen, rejected in tokenize_pairs(tokenizer, pairs)
     ]
     config = arguments_for(
         RewardConfig,
@@ -107,10 +104,7 @@ def score(
 
     Texts carry no end of text, as in training.
     """
-    texts = [
-        _ids(tokenizer, *at_token_boundary(prompt, completion))
-        for prompt, completion in zip(prompts, completions, strict=True)
-    ]
+    texts = [tokens.ids for tokens in tokenize(tokenizer, prompts, completions)]
     if not texts:  # one process' share of a small batch
         return np.empty(0)
     # Similar lengths together, so that little is padded.
@@ -128,7 +122,3 @@ def score(
         logits = model(**padded, position_ids=positions).logits  # (batch, 1)
         scores[batch] = logits[:, 0].cpu().numpy()
     return scores
-
-
-def _ids(tokenizer: PreTrainedTokenizerBase, prompt: str, completion: str) -> list[int]:
-    return tokenizer(prompt)["input_ids"] + tokenizer(completion)["input_ids"]

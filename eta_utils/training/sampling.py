@@ -6,18 +6,24 @@
 
 An `Engine` in the model's place samples by vLLM.  Architectures other than GPT-2 take
 transformers' `generate`.
+
+All three draw from the policy itself, softmax(logits / temperature), which is what training
+and scoring take the probabilities of.  A model may come with a `generation_config.json`
+that bends it (`top_p`, `repetition_penalty`, beams, ...): none of it counts here.
 """
 
 from __future__ import annotations
 
+import contextlib
 import random
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
 from transformers import (
+    GenerationConfig,
     GPT2LMHeadModel,
     PretrainedConfig,
     PreTrainedModel,
@@ -29,6 +35,7 @@ from eta_utils.common import processes
 from eta_utils.tasks import at_token_boundary
 from eta_utils.training.decoding import decode
 from eta_utils.training.models import check_context, context_of
+from eta_utils.training.tokens import tokenize
 from eta_utils.training.vllm import Engine
 
 # Most memory for the attention caches of one batch, by device.
@@ -76,15 +83,14 @@ def sample_completions(
     They count for `max_new_tokens`, and are part of the completion.
 
     Raises BadInput for a prompt that leaves no room for `max_new_tokens` in the model's
-    context.  With `cut_prompts` such a prompt loses its start instead.
+    context.  With `cut_prompts` such a prompt loses its start instead, though not a BOS.
     """
     if not prompts:
         return []
-    stems, newlines = zip(*(at_token_boundary(text, "") for text in prompts), strict=True)
-    ids = tokenizer(list(stems))["input_ids"]
+    newlines = [at_token_boundary(prompt, "")[1] for prompt in prompts]
     room = context_of(model.config) - max_new_tokens
-    if cut_prompts and room > 0:
-        ids = [prompt_ids[-room:] for prompt_ids in ids]
+    most = room if cut_prompts and room > 0 else None
+    ids = [tokens.prompt for tokens in tokenize(tokenizer, prompts, longest_prompt=most)]
     longest_prompt = max(map(len, ids))
     check_context(model.config, longest_prompt, max_new_tokens)
     rows = _rows_at_once(model, longest_prompt + max_new_tokens, batch_size)
@@ -183,20 +189,38 @@ def generate(
     max_new_tokens: int,
 ) -> list[list[list[int]]]:
     """As `decoding.decode`, for any architecture, by transformers."""
-    padded = tokenizer.pad({"input_ids": prompts}, return_tensors="pt").to(model.device)
+    # To the left, so that each prompt's last token stands beside the first that is sampled.
+    padded = tokenizer.pad(
+        {"input_ids": prompts}, padding_side="left", return_tensors="pt"
+    ).to(model.device)
     # Without top_k=0 transformers would draw from the 50 likeliest tokens alone.
     drawing = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
-    output = model.generate(  # (P n, L + T): the prompts, padded, then the completions
-        **padded,
+    drawn = n if temperature else 1  # greedy samples of a prompt are all the same
+    settings = GenerationConfig(
         max_new_tokens=max_new_tokens,
-        num_return_sequences=n,
+        num_return_sequences=drawn,
+        eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
         **(drawing if temperature else {"do_sample": False}),
     )
+    with _own_generation_config_set_aside(model):
+        # (P n, L + T): the prompts, padded, then the completions
+        output = model.generate(**padded, generation_config=settings)
     rows = output[:, padded["input_ids"].shape[1] :].tolist()
     end = tokenizer.eos_token_id
     rows = [row[: row.index(end) + 1] if end in row else row for row in rows]
-    return [rows[start : start + n] for start in range(0, len(rows), n)]
+    groups = [rows[start : start + drawn] for start in range(0, len(rows), drawn)]
+    return [group * (n // drawn) for group in groups]
+
+
+@contextlib.contextmanager
+def _own_generation_config_set_aside(model: PreTrainedModel) -> Iterator[None]:
+    """`generate` fills each setting that it is not given from the model's own ones."""
+    own, model.generation_config = model.generation_config, GenerationConfig()
+    try:
+        yield
+    finally:
+        model.generation_config = own
 
 
 def _text(tokenizer: PreTrainedTokenizerBase, ids: list[int], newlines: str) -> str:

@@ -11,7 +11,7 @@ time.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from datasets import Dataset
@@ -28,9 +28,9 @@ from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from eta_utils.common import processes
 from eta_utils.common.errors import BadInput
-from eta_utils.tasks import at_token_boundary
 from eta_utils.training.models import context_of
 from eta_utils.training.settings import EpochSettings
+from eta_utils.training.tokens import tokenize
 from eta_utils.training.trainer import TimeLeft, arguments_for, run_trainer
 
 NO_LOSS = -100  # the label that transformers' loss ignores
@@ -47,7 +47,7 @@ def train_base(
     bf16: bool = False,
 ) -> list[dict]:
     """As `train_sft`, for many more examples, all of which must fit the context."""
-    rows = [tokenized(tokenizer, example) for example in examples]
+    rows = labelled(tokenizer, examples)
     config = arguments_for(
         TrainingArguments,
         settings,
@@ -85,7 +85,7 @@ def train_sft(
     Examples longer than the model's context are left out, and a line counts them.
     Raises BadInput where no example fits.
     """
-    every = [tokenized(tokenizer, example) for example in examples]
+    every = labelled(tokenizer, examples)
     context = context_of(model.config)
     rows = [row for row in every if row["length"] <= context]
     if len(rows) < len(every):
@@ -106,16 +106,22 @@ def train_sft(
     return run_trainer(trainer, model, folder)
 
 
-def tokenized(tokenizer: PreTrainedTokenizerBase, example: dict) -> dict[str, object]:
-    """`input_ids`, `labels` and `length` of one example; the prompt carries no loss.
-
-    Prompt and completion are tokenized apart, at the boundary that sampling uses.
-    """
-    prompt, completion = at_token_boundary(example["prompt"], example["completion"])
-    prompt_ids = tokenizer(prompt)["input_ids"]
-    answer_ids = [*tokenizer(completion)["input_ids"], tokenizer.eos_token_id]
-    labels = [*[NO_LOSS] * len(prompt_ids), *answer_ids]
-    return {"input_ids": prompt_ids + answer_ids, "labels": labels, "length": len(labels)}
+def labelled(
+    tokenizer: PreTrainedTokenizerBase, examples: Iterable[dict]
+) -> list[dict[str, object]]:
+    """`input_ids`, `labels` and `length` of each example; the prompt carries no loss."""
+    prompts, completions = [], []
+    for example in examples:
+        prompts.append(example["prompt"])
+        completions.append(example["completion"])
+    return [
+        {
+            "input_ids": tokens.ids,
+            "labels": [NO_LOSS] * len(tokens.prompt) + tokens.completion,
+            "length": len(tokens.ids),
+        }
+        for tokens in tokenize(tokenizer, prompts, completions, end=True)
+    ]
 
 
 class _ByLength:

@@ -89,6 +89,41 @@ def test_a_value_of_the_wrong_type_is_refused_by_name(begin, tmp_path, name, val
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("given", "name"), [(7, "7"), (0, "0"), (1.5, "1.5")])
+def test_a_run_may_be_named_by_a_number_as_papermill_gives_one(tmp_path, given, name):
+    study = Study.begin(given, "smoke", outputs=str(tmp_path))
+    assert study.run == name
+    assert study.run_folder == tmp_path / name
+    assert Study.begin(name, outputs=str(tmp_path)) == study
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("run", True),
+        ("run", ["a"]),
+        ("run", "a/b"),
+        ("run", -1),
+        ("profile", 7),
+        ("profile", True),
+        ("seed", "first"),
+        ("seed", 0.5),
+        ("seed", True),
+        ("outputs", ["a"]),
+    ],
+)
+def test_a_place_that_is_none_is_refused_by_name(tmp_path, name, value):
+    given = {"run": "lab", "profile": "smoke", "outputs": str(tmp_path)} | {name: value}
+    with pytest.raises(BadInput, match=rf"^parameter {name}: .* (is not|is no)") as caught:
+        Study.begin(**given)
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_seed_of_none_is_the_default(begin):
+    assert begin(seed=None) == begin()
+
+
 def test_a_whole_number_does_where_a_number_is_wanted(begin):
     study = begin(temperature=1, dpo_beta=2)
     assert (study.sampling.temperature, study.dpo.beta) == (1.0, 2.0)
