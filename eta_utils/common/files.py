@@ -39,7 +39,7 @@ def read_jsonl(path: str | Path) -> Iterator[tuple[int, dict]]:
     """
     for number, line in numbered_lines(path):
         if line.strip():
-            yield number, as_object(parse_json(line, path, number), path, number)
+            yield number, as_object(parse_json(line, path, number), f"{path}, line {number}")
 
 
 # What a compressed file begins with, and what opens it.
@@ -140,11 +140,11 @@ def not_json(error: Exception, name: str | Path, line: int) -> BadInput:
     return BadInput(f"{name}, line {line}: is not JSON ({why})")
 
 
-def as_object(value: object, name: str | Path, line: int) -> dict:
-    """The value, if it is a JSON object; else raises BadInput that names where it stands."""
+def as_object(value: object, where: str) -> dict:
+    """The value, if it is a JSON object; else raises BadInput, naming `where` it stands."""
     if not isinstance(value, dict):
         kind = type(value).__name__
-        raise BadInput(f"{name}, line {line}: a JSON object is needed, not a {kind}")
+        raise BadInput(f"{where}: a JSON object is needed, not a {kind}")
     return value
 
 
@@ -236,7 +236,7 @@ def read_json(path: str | Path) -> dict:
         text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
         raise BadInput(f"{path}: no such file") from None
-    return as_object(parse_json(text, path, 1), path, 1)
+    return as_object(parse_json(text, path, 1), f"{path}, line 1")
 
 
 def write_json(path: str | Path, value: dict) -> None:
