@@ -327,14 +327,15 @@ def line_span(task: Task, sample: dict, line: int) -> tuple[int, int] | None:
     """The characters [start, end) of a line of the program in the sample's own text.
 
     `line` counts from 1, prompt included, as `Outcome.line` and `Outcome.departure` do.
-    Its newline belongs to it.  The text is the sample's `completion`, or its `solution`.
-    Of a line that begins in the prompt the rest counts.  A line behind the end, where
+    Its newline belongs to it.  The text is the sample's `completion`, its `solution`, or
+    the program that was made of it by cleaning.  Of a line that begins in the prompt the rest counts.  A line behind the end, where
     Python reports an error that it finds there, is the last one with text in it.
 
     None where the line lies in the prompt, but for its newline.
     """
     program = task.program(sample)
-    own = 0 if "solution" in sample else len(task.prompt)  # where the sample's text begins
+    # Where the sample's own text begins.
+    own = len(task.prompt) if whole_program(sample) is None else 0
     last = 0
     spans: dict[int, tuple[int, int]] = {}
     for number, match in enumerate(_LINE.finditer(program), 1):
