@@ -39,7 +39,10 @@ def read_jsonl(path: str | Path) -> Iterator[tuple[int, dict]]:
     """
     for number, line in numbered_lines(path):
         if line.strip():
-            yield number, as_object(parse_json(line, path, number), f"{path}, line {number}")
+            yield (
+                number,
+                as_object(parse_json(line, path, number), f"{path}, line {number}"),
+            )
 
 
 # What a compressed file begins with, and what opens it.
@@ -85,7 +88,7 @@ def numbered_lines(path: str | Path, name: str | None = None) -> Iterator[tuple[
             "copy or download the file again"
         ) from None
     except UnicodeError:
-        raise BadInput(f"{name}: is not UTF-8 text after line {number}") from None
+        raise BadInput(f"{name}: is not UTF-8 text, near line {number + 1}") from None
     except PermissionError:
         raise BadInput(f"{name}: may not be read (permission denied)") from None
 

@@ -122,7 +122,9 @@ def _of_hub(source: str) -> Rows:
             [split] = parts
         if split not in parts:
             known = ", ".join(parts)
-            raise BadInput(f"{source}: name one of its splits ({known}), as in {source}:NAME")
+            raise BadInput(
+                f"{source}: name one of its splits ({known}), as hub:{name}:SPLIT"
+            )
         yield from _numbered(parts[split], source)
 
 

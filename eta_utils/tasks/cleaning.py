@@ -1,6 +1,6 @@
 """The program in what a model wrote: fences, chat text and repeated prompts left out.
 
->>> clean(task, {"task_id": "t", "completion": "Sure:\\n```python\\ndef f(): return 1\\n```"})
+>>> clean(task, {"task_id": "t", "completion": "Sure:\\n```\\ndef f(): return 1\\n```"})
 'def f(): return 1\\n'
 
 The rule.  An answer is a part of the text that parses as Python and gives the task's
@@ -42,7 +42,7 @@ _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")
 _INDENT = "    "
 _BETWEEN = re.compile(
     r"(?:`{3,}|~{3,})(?:[ \t]*[\w+#.-]+(?=[ \t]*(?:[\r\n]|\Z)))?"  # with its language
-    r"|<\|[\w./ -]{1,40}\|>|<｜[^｜\n]{1,40}｜>"
+    r"|<\|[\w./ -]{1,40}\|>|<\uff5c[^\uff5c\n]{1,40}\uff5c>"
     r"|</?s>|<(?:eos|bos|pad|EOT|end_of_turn|endoftext|file_sep)>"
 )
 _THOUGHT = "</think>"
@@ -171,8 +171,9 @@ def _without_tail(task: Task, program: str, tree: ast.Module) -> str:
         users = (node for node in tree.body if _bound(node) & fresh)
         fresh = {name for node in users for name in _named(node)} - used
     # A loop or a call may fill what was made before: `table.append(1)`.
-    made = {name for node in tree.body if _is_made(node) for name in _bound(node)} & used
     used_alone = used - {_name(task)}
+    made = {name for node in tree.body if _is_made(node) for name in _bound(node)}
+    made &= used_alone
     while kept[-1] is not function and not (
         _bound(kept[-1]) & (used_alone | {"*"})
         or _filled(kept[-1]) & used
@@ -215,9 +216,10 @@ def _filled(node: ast.stmt) -> set[str]:
     filled = set()
     for each in ast.walk(node):
         if isinstance(getattr(each, "ctx", None), ast.Store):
-            while isinstance(each, (ast.Attribute, ast.Subscript)):
-                each = each.value
-            filled.add(getattr(each, "id", ""))
+            whole = each
+            while isinstance(whole, (ast.Attribute, ast.Subscript)):
+                whole = whole.value
+            filled.add(getattr(whole, "id", ""))
     return filled
 
 
