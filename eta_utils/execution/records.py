@@ -83,7 +83,7 @@ class OutcomeFile:
                 raise BadInput(text) from None
             task_id = sample.get("task_id")
             if not isinstance(task_id, str) or task_id not in tasks:
-                raise BadInput(f"{where}: unknown task_id {task_id!r}")
+                raise BadInput(f"{where}: unknown task_id {task_id!r:.80}")
             self._numbers.setdefault(task_id, array("Q")).append(len(self._starts))
             self._starts.append(self._lines.tell())
             self._lines.write(zlib.compress(json.dumps(row).encode(), 1))

@@ -91,7 +91,7 @@ class SampleFile:
             raise BadInput(f"{where}: no 'task_id'")
         task_id = self._ids.find(row["task_id"])
         if task_id is None:
-            raise BadInput(f"{where}: unknown task_id {row['task_id']!r}")
+            raise BadInput(f"{where}: unknown task_id {row['task_id']!r:.80}")
         if not _OURS.isdisjoint(row):
             row = self._without_ours(row)
         if row["task_id"] != task_id:
