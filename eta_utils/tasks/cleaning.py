@@ -25,14 +25,19 @@ The study's own samples are completions and need less: `cut_at_function_end`.
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 import textwrap
 import warnings
+from collections import defaultdict
 from collections.abc import Iterator
 
 from eta_utils.tasks.task import Task, whole_program
 
-LONGEST = 100_000  # characters; parsing takes up to 1 KiB of memory for each
+# Bounds for texts that were written to take long: characters (parsing takes up to 1 KiB of
+# memory for each), and how many pieces, beginnings and ends are tried.
+LONGEST = 100_000
+MOST = 20
 # Fields of other people's samples that hold a completion or a whole program.
 ANSWERS = ("response", "output", "generation")
 
@@ -78,7 +83,7 @@ def clean(task: Task, sample: dict) -> str:
         parsed = _parsed(given)
         if _answers(task, parsed, given[:least]):
             return _without_tail(task, given, parsed)
-    pieces = _BETWEEN.split(text.rpartition(_THOUGHT)[2])
+    pieces = _BETWEEN.split(text.rpartition(_THOUGHT)[2], maxsplit=MOST)
     candidates = (*_whole(task, pieces, defined), *_bodies(task, pieces))
     return next(filter(None, candidates), given)
 
@@ -88,13 +93,15 @@ def _whole(task: Task, pieces: list[str], defined: re.Pattern) -> Iterator[str |
     found = [*defined.finditer(task.prompt)]
     head = task.prompt[: found[-1].start()] if found else ""
     for piece in map(textwrap.dedent, pieces):
-        last = defined.search(piece)
+        definition = defined.search(piece)
+        if definition is None:
+            continue
         # A program that imports from the future must begin so.
         before = "" if "__future__" in piece or piece.lstrip().startswith(head) else head
-        starts = [0, *(match.start() for match in _BEGINS.finditer(piece))] if last else []
-        for start in starts:
-            if start <= last.start():
-                yield _longest(task, before, piece[start:].lstrip("\r\n"), "")
+        begins = _BEGINS.finditer(piece, 0, definition.start())
+        starts = (match.start() for match in itertools.islice(begins, MOST))
+        for start in (0, *starts, definition.start()):
+            yield _longest(task, before, piece[start:].lstrip("\r\n"), "")
 
 
 def _bodies(task: Task, pieces: list[str]) -> Iterator[str | None]:
@@ -103,14 +110,14 @@ def _bodies(task: Task, pieces: list[str]) -> Iterator[str | None]:
     for piece in pieces:
         body = piece.lstrip("\r\n")
         yield _longest(task, prompt, body, prompt)
-        if re.search(r"^\s*(?:return|yield)\b", body, re.MULTILINE):
+        if re.search(r"^[ \t]*(?:return|yield)\b", body, re.MULTILINE):
             for indented in (_INDENT + body, textwrap.indent(body, _INDENT)):
                 yield _longest(task, prompt, indented, prompt)
 
 
 def _longest(task: Task, head: str, text: str, prompt: str) -> str | None:
     """`head` and as many of the lines of `text` as are an answer, or None."""
-    while text.strip():
+    for _ in range(MOST):
         program = head + text
         parsed = _parsed(program)
         if isinstance(parsed, ast.Module):
@@ -119,7 +126,9 @@ def _longest(task: Task, head: str, text: str, prompt: str) -> str | None:
         # Cut before the last line at the margin that is not behind the error.
         error = sum(map(len, _LINE.findall(program)[:parsed])) - len(head)
         cuts = [match.start() for match in _MARGIN.finditer(text[: max(error, 0)])]
-        text = text[: cuts[-1] + 1] if cuts else ""
+        if not cuts:
+            return None
+        text = text[: cuts[-1] + 1]
     return None
 
 
@@ -162,29 +171,33 @@ def _is_idle(node: ast.stmt) -> bool:
 def _without_tail(task: Task, program: str, tree: ast.Module) -> str:
     """A program without the last statements behind the function that it does not use."""
     function = _function(task, tree)
-    kept = tree.body.copy()
-    if kept[-1] is function:
+    kept = [(node, _bound(node)) for node in tree.body]
+    if kept[-1][0] is function:
         return program
+    binding = defaultdict(list)  # by name, the statements that give it a meaning
+    for node, names in kept:
+        for name in names:
+            binding[name].append(node)
     used, fresh = set(), {_name(task)}
     while fresh:  # what the function uses, and what that uses
         used |= fresh
-        users = (node for node in tree.body if _bound(node) & fresh)
-        fresh = {name for node in users for name in _named(node)} - used
-    # A loop or a call may fill what was made before: `table.append(1)`.
+        fresh = {
+            name for each in fresh for node in binding[each] for name in _named(node)
+        } - used
     used_alone = used - {_name(task)}
-    made = {name for node in tree.body if _is_made(node) for name in _bound(node)}
-    made &= used_alone
-    while kept[-1] is not function and not (
-        _bound(kept[-1]) & (used_alone | {"*"})
-        or _filled(kept[-1]) & used
-        or _named(kept[-1]) & made
+    # A loop or a call may fill what was made before: `table.append(1)`.
+    made = {name for name in used_alone if any(map(_is_made, binding[name]))}
+    while kept[-1][0] is not function and not (
+        kept[-1][1] & (used_alone | {"*"})
+        or _filled(kept[-1][0]) & used
+        or _named(kept[-1][0]) & made
     ):
         kept.pop()
     if len(kept) == len(tree.body):
         return program
     first = tree.body[len(kept)]
     line = min(node.lineno for node in (first, *getattr(first, "decorator_list", ())))
-    if line <= kept[-1].end_lineno:  # both on one line
+    if line <= kept[-1][0].end_lineno:  # both on one line
         return program
     return "".join(_LINE.findall(program)[: line - 1])
 
