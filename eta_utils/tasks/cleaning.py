@@ -10,10 +10,11 @@ function a body.
    line is read by 3.
 2. Any other text is split at fences (``` or ~~~) and at tokens such as `<|endoftext|>`,
    `</s>` and `<|im_end|>`.  What was thought before `</think>` does not count.
-3. The first piece that defines the function is the answer, from the first line that makes
-   it one.  What stands before the function in the prompt (imports, helpers) is put before.
-4. Where no piece defines it, the first that completes the prompt is the answer.  A body
-   that lost the indentation of its first line, or of all lines, gets it back.
+3. The first piece that defines the function, or completes the prompt, is the answer.  One
+   that defines it begins at the first line that makes it an answer, and gets what stands
+   before the function in the prompt (imports, helpers).
+4. Where there is none, a body that lost the indentation of its first line, or of all lines,
+   gets it back.
 5. An answer ends before the line at the margin from which on it is no Python.  Of what
    follows the function it keeps what the function uses: helpers, not prints or tests.
 6. A sample without an answer stays as it is, and so does one of more than `LONGEST`
@@ -84,35 +85,35 @@ def clean(task: Task, sample: dict) -> str:
         if _answers(task, parsed, given[:least]):
             return _without_tail(task, given, parsed)
     pieces = _BETWEEN.split(text.rpartition(_THOUGHT)[2], maxsplit=MOST)
-    candidates = (*_whole(task, pieces, defined), *_bodies(task, pieces))
-    return next(filter(None, candidates), given)
+    return next(filter(None, _candidates(task, pieces, defined)), given)
 
 
-def _whole(task: Task, pieces: list[str], defined: re.Pattern) -> Iterator[str | None]:
+def _candidates(task: Task, pieces: list[str], defined: re.Pattern) -> Iterator[str | None]:
+    """Programs in the order of the rule, None where a part of a piece is none."""
+    prompt = task.prompt if task.prompt.endswith("\n") else f"{task.prompt}\n"
+    bodies = [piece.lstrip("\r\n") for piece in pieces]
+    for piece, body in zip(pieces, bodies, strict=True):
+        yield from _whole(task, textwrap.dedent(piece), defined)
+        yield _longest(task, prompt, body, prompt)
+    for body in bodies:
+        if re.search(r"^[ \t]*(?:return|yield)\b", body, re.MULTILINE):
+            yield _longest(task, prompt, _INDENT + body, prompt)
+            yield _longest(task, prompt, textwrap.indent(body, _INDENT), prompt)
+
+
+def _whole(task: Task, piece: str, defined: re.Pattern) -> Iterator[str | None]:
     """Programs that define the function, from each line that one may begin with."""
+    definition = defined.search(piece)
+    if definition is None:
+        return
     found = [*defined.finditer(task.prompt)]
     head = task.prompt[: found[-1].start()] if found else ""
-    for piece in map(textwrap.dedent, pieces):
-        definition = defined.search(piece)
-        if definition is None:
-            continue
-        # A program that imports from the future must begin so.
-        before = "" if "__future__" in piece or piece.lstrip().startswith(head) else head
-        begins = _BEGINS.finditer(piece, 0, definition.start())
-        starts = (match.start() for match in itertools.islice(begins, MOST))
-        for start in (0, *starts, definition.start()):
-            yield _longest(task, before, piece[start:].lstrip("\r\n"), "")
-
-
-def _bodies(task: Task, pieces: list[str]) -> Iterator[str | None]:
-    """Programs that complete the prompt."""
-    prompt = task.prompt if task.prompt.endswith("\n") else f"{task.prompt}\n"
-    for piece in pieces:
-        body = piece.lstrip("\r\n")
-        yield _longest(task, prompt, body, prompt)
-        if re.search(r"^[ \t]*(?:return|yield)\b", body, re.MULTILINE):
-            for indented in (_INDENT + body, textwrap.indent(body, _INDENT)):
-                yield _longest(task, prompt, indented, prompt)
+    # A program that imports from the future must begin so.
+    before = "" if "__future__" in piece or piece.lstrip().startswith(head) else head
+    begins = _BEGINS.finditer(piece, 0, definition.start())
+    starts = (match.start() for match in itertools.islice(begins, MOST))
+    for start in (0, *starts, definition.start()):
+        yield _longest(task, before, piece[start:].lstrip("\r\n"), "")
 
 
 def _longest(task: Task, head: str, text: str, prompt: str) -> str | None:
@@ -148,10 +149,10 @@ def _parsed(program: str) -> ast.Module | int:
 
 def _answers(task: Task, tree: ast.Module | int, prompt: str) -> bool:
     """Whether a program gives the function a body that does not end within the prompt."""
-    if not isinstance(tree, ast.Module) or not tree.body or _is_word(tree.body[0]):
+    function = _function(task, tree) if isinstance(tree, ast.Module) else None
+    if function is None or any(map(_is_word, tree.body[: tree.body.index(function)])):
         return False
-    function = _function(task, tree)
-    if function is None or function.end_lineno <= len(prompt.rstrip("\n").splitlines()):
+    if function.end_lineno <= len(_LINE.findall(prompt.rstrip("\n"))):
         return False
     body = getattr(function, "body", ())
     return not (isinstance(body, list) and all(map(_is_idle, body)))

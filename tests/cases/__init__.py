@@ -1,0 +1,1 @@
+"""Inputs that users brought, by kind: what the commands make of them."""
