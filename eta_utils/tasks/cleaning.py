@@ -55,6 +55,8 @@ _THOUGHT = "</think>"
 # Lines that a program may begin with, chat text before it or not.
 _BEGINS = re.compile(r"^(?:(?:from|import|def|async def|class)\b|@)", re.MULTILINE)
 
+_RETURNS = re.compile(r"^[ \t]*(?:return|yield)\b", re.MULTILINE)
+
 
 def cut_at_function_end(completion: str) -> str:
     """The completion up to the first line, after the first one, that is not indented.
@@ -96,9 +98,11 @@ def _candidates(task: Task, pieces: list[str], defined: re.Pattern) -> Iterator[
         yield from _whole(task, textwrap.dedent(piece), defined)
         yield _longest(task, prompt, body, prompt)
     for body in bodies:
-        if re.search(r"^[ \t]*(?:return|yield)\b", body, re.MULTILINE):
-            yield _longest(task, prompt, _INDENT + body, prompt)
-            yield _longest(task, prompt, textwrap.indent(body, _INDENT), prompt)
+        for indented in (_INDENT + body, textwrap.indent(body, _INDENT)):
+            program = _longest(task, prompt, indented, prompt)
+            # Chat text may parse as well.
+            if program and _RETURNS.search(program, len(prompt)):
+                yield program
 
 
 def _whole(task: Task, piece: str, defined: re.Pattern) -> Iterator[str | None]:

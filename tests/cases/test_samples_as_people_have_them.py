@@ -396,7 +396,8 @@ def test_samples_that_grow_while_they_are_judged_stay_those_that_were_counted():
 def test_a_file_of_many_samples_is_never_held(cleaning):
     put(f"{json.dumps(SEVEN | {'note': 'x' * 1000})}\n" * 50_000)  # 53 MB
     code = (
-        "from eta_utils.execution import SampleFile\nfrom eta_utils.tasks import load_tasks\n"
+        "from eta_utils.execution import SampleFile\n"
+        "from eta_utils.tasks import load_tasks\n"
         f"s = SampleFile('samples.jsonl', load_tasks('tasks.jsonl'), {cleaning});"
         "assert sum(1 for _ in s) == 50_000;"
         "print(open('/proc/self/status').read().split('VmHWM:')[1].split()[0])"
