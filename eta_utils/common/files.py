@@ -68,7 +68,7 @@ def numbered_lines(path: str | Path, name: str | None = None) -> Iterator[tuple[
     """Yield (number from 1, line) for each line of a text file.
 
     What gzip, bzip2 or xz compressed is decompressed, whatever the file's name.  The text
-    is UTF-8, or what its byte order mark says.
+    is UTF-8, or what its byte order mark says.  `-` is stdin.
 
     Raises BadInput, naming the file (`name`, if it has another for the user) and the line,
     when it is missing, may not be read, is cut short, or is no text.
@@ -89,14 +89,15 @@ def numbered_lines(path: str | Path, name: str | None = None) -> Iterator[tuple[
         ) from None
     except UnicodeError:
         raise BadInput(f"{name}: is not UTF-8 text, near line {number + 1}") from None
-    except PermissionError:
-        raise BadInput(f"{name}: may not be read (permission denied)") from None
+    except OSError as error:
+        raise BadInput(f"{name}: cannot be read ({error.strerror})") from None
 
 
 @contextlib.contextmanager
 def _open_text(path: Path, name: str) -> Iterator[IO[str]]:
     with contextlib.ExitStack() as stack:
-        raw = stack.enter_context(open(path, "rb"))
+        stdin = str(path) == "-"
+        raw = stack.enter_context(open(0 if stdin else path, "rb", closefd=not stdin))
         head = raw.peek(len(PARQUET))
         opener = _begins(head, _COMPRESSED)
         if path.suffix == ".gz" and head and opener is None:
