@@ -10,6 +10,7 @@ Tasks of other people's data sets:
 - `task`           the Task record, and where its prompt ends and a completion begins;
 - `sets`           the named sets: where each one lies, how its rows become Tasks;
 - `functions`      programs and scripts of other data sets in HumanEval's form;
+- `cleaning`       the program in what a model wrote, without fences and chat text;
 - `splits`         which tasks of a set are trained on, tuned on, tested on;
 - `asserts`        the asserts of a test: as text, in two halves, or out of a loop;
 - `contamination`  whether something evaluated is like something trained on.

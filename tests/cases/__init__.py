@@ -1,1 +1,1 @@
-"""Inputs that users brought, by kind: what the commands make of them."""
+"""What other people's tasks and samples ask of the judge, one small case for each kind."""

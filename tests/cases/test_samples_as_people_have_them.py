@@ -14,7 +14,7 @@ import zipfile
 import pytest
 
 from eta_utils.cli import main
-from eta_utils.execution import SampleFile
+from eta_utils.execution import SampleFile, line_span
 from eta_utils.tasks import load_tasks
 from eta_utils.tasks.task import CLEANED
 from tests.conftest import ROOT
@@ -336,7 +336,8 @@ def test_lines_and_pairs_are_about_the_program_that_was_judged():
     texts = [f"Sure!\n\n```\ndef plus(a, b):\n{body}```" for body in (BODY, "    a.x\n")]
     _, wrong = judged([SEVEN | {"completion": texts}], "--clean", "auto")
     assert wrong["line"] == wrong["departure"] == 2
-    assert wrong[CLEANED].splitlines()[wrong["line"] - 1] == "    a.x"
+    task = load_tasks("tasks.jsonl")["HumanEval/7"]
+    assert wrong[CLEANED][slice(*line_span(task, wrong, wrong["line"]))] == "    a.x\n"
     words = ["pairs", "out.jsonl", "--tasks", "tasks.jsonl", "--out", "pairs.jsonl"]
     assert main(words) == 0
     [pair] = outcomes("pairs.jsonl")
