@@ -207,7 +207,7 @@ _TYPES = {
 def _wrong_field(record: dict) -> str | None:
     """A field of an outcome's line that `judge` would not write so."""
     for name, kind in _TYPES.items():
-        if not isinstance(record[name], kind):
+        if name in record and not isinstance(record[name], kind):
             return name
     if record["status"] not in STATUSES:
         return "status"

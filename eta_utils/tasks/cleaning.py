@@ -54,7 +54,6 @@ _BETWEEN = re.compile(
 _THOUGHT = "</think>"
 # Lines that a program may begin with, chat text before it or not.
 _BEGINS = re.compile(r"^(?:(?:from|import|def|async def|class)\b|@)", re.MULTILINE)
-
 _RETURNS = re.compile(r"^[ \t]*(?:return|yield)\b", re.MULTILINE)
 
 
