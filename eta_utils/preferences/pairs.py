@@ -232,12 +232,10 @@ def _record(task: Task, ordering: Ordering, better: Outcome, worse: Outcome) -> 
 def prompt_and_answer(task: Task, sample: dict) -> tuple[str, str]:
     """A sample as `make_pairs` shows it: (prompt, answer), parted at the token boundary.
 
-    A solution that repeats the prompt is cut to its completion; one that does not stays
-    whole.
+    A whole program that repeats the prompt is cut to its completion; one that does not
+    stays whole.
     """
-    if "solution" not in sample:
-        return at_token_boundary(task.prompt, sample["completion"])
-    solution = sample["solution"]
-    if solution.startswith(task.prompt):
-        return at_token_boundary(task.prompt, solution[len(task.prompt) :])
-    return at_token_boundary(task.prompt, "\n" + solution)
+    program = task.program(sample)
+    if program.startswith(task.prompt):
+        return at_token_boundary(task.prompt, program[len(task.prompt) :])
+    return at_token_boundary(task.prompt, "\n" + program)

@@ -3,12 +3,14 @@
 >>> tasks = load_tasks("humaneval")          # a dict, task_id -> Task
 >>> tasks = load_tasks("mbpp")               # or another of SETS
 >>> tasks = load_tasks("my_tasks.jsonl.gz")  # any file with HumanEval's fields, or a set's
+>>> tasks = load_tasks("hub:owner/name")     # the same from the Hub
 
 Tasks of other people's data sets:
 
 - `task`           the Task record, and where its prompt ends and a completion begins;
 - `sets`           the named sets: where each one lies, how its rows become Tasks;
 - `functions`      programs and scripts of other data sets in HumanEval's form;
+- `cleaning`       the program in what a model wrote, without fences and chat text;
 - `splits`         which tasks of a set are trained on, tuned on, tested on;
 - `asserts`        the asserts of a test: as text, in two halves, or out of a loop;
 - `contamination`  whether something evaluated is like something trained on.
@@ -47,13 +49,15 @@ __all__ = [
 
 
 def load_tasks(source: str | Path) -> dict[str, Task]:
-    """Load a set by its name in `SETS`, or a JSON Lines file of tasks.
+    """Load a set by its name in `SETS`, or the tasks of a file or data set of the Hub.
+
+    The file is read by `common.rows.read_rows`.
 
     Raises BadInput, naming file and line, for a row that is not a task, or not of the set;
     and, naming what to download, for a set that is not here.
     """
     wanted = SETS.get(str(source))
-    rows = wanted.rows() if wanted else rows_of(Path(source))
+    rows = wanted.rows() if wanted else rows_of(source)
     tasks: dict[str, Task] = {}
     for where, row in rows:
         # The first row of a file decides which set the file is of.

@@ -17,12 +17,14 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from eta_utils.common.errors import BadInput
-from eta_utils.common.files import read_jsonl
+from eta_utils.common.files import as_object
+from eta_utils.common.rows import read_rows
 from eta_utils.tasks.functions import as_check, entry_point_of, in_two
 from eta_utils.tasks.task import Task
 
@@ -83,9 +85,9 @@ class TaskSet:
         return ((f"{name}, row {number}", row) for number, row in enumerate(rows, 1))
 
 
-def rows_of(path: Path) -> Rows:
-    """The rows of a JSON Lines file, with where each one stands."""
-    return ((f"{path}, line {number}", row) for number, row in read_jsonl(path))
+def rows_of(source: str | Path) -> Rows:
+    """The rows of a file or a data set of the Hub, with where each one stands."""
+    return ((where, as_object(row, where)) for where, row in read_rows(source))
 
 
 def recognised(row: dict) -> TaskSet:
@@ -117,10 +119,23 @@ _MBPP_SPLITS = {"prompt": 10, "test": 510, "validation": 600, "train": 974}
 
 def _mbpp(row: dict) -> Task:
     """A row of MBPP, with the split of its authors."""
-    number = int(row["task_id"])
-    task = _of_asserts(row, row["text"], [row["test_setup_code"], *row["test_list"]])
-    split = next((name for name, last in _MBPP_SPLITS.items() if number <= last), "")
-    return replace(task, split=split)
+    return _with_split(
+        _of_asserts(row, row["text"], [row.get("test_setup_code") or "", *row["test_list"]])
+    )
+
+
+def _mbpp_sanitized(row: dict) -> Task:
+    """A row of the part of MBPP that its authors checked by hand."""
+    tests = [*(row.get("test_imports") or ()), *row["test_list"]]
+    return _with_split(_of_asserts(row, row["prompt"], tests))
+
+
+def _with_split(task: Task) -> Task:
+    """A task of MBPP with the split of its authors; of another, without any."""
+    number = re.fullmatch(r"Mbpp/(\d+)", task.task_id, re.IGNORECASE)
+    splits = _MBPP_SPLITS.items() if number else ()
+    found = (name for name, last in splits if int(number[1]) <= last)
+    return replace(task, split=next(found, ""))
 
 
 def _mbpp_plus(row: dict) -> Task:
@@ -143,7 +158,10 @@ def _of_asserts(row: dict, text: str, script: list[str]) -> Task:
     docstring = f"{text}\n\n{row['test_list'][0].strip()}"
     prompt, body = in_two(code, entry_point, docstring)
     test = as_check(tests, entry_point, code)
-    return Task(f"Mbpp/{row['task_id']}", prompt, entry_point, test, body)
+    # MBPP's own ids are numbers; EvalPlus' are texts.
+    task_id = str(row["task_id"])
+    task_id = f"Mbpp/{task_id}" if task_id.isdecimal() else task_id
+    return Task(task_id, prompt, entry_point, test, body)
 
 
 def _quixbugs(row: dict) -> Task:
@@ -178,7 +196,7 @@ SETS = {
         TaskSet(
             "mbpp",
             "974 short tasks (Austin et al. 2021, arXiv 2108.07732; CC-BY-4.0)",
-            ("task_id", "text", "code", "test_list", "test_setup_code"),
+            ("task_id", "text", "code", "test_list"),
             _mbpp,
             (
                 "google-research-datasets/mbpp",
@@ -192,6 +210,18 @@ SETS = {
             ("task_id", "prompt", "code", "test_list", "test_imports", "test"),
             _mbpp_plus,
             ("evalplus/mbppplus", None, ("test",)),
+        ),
+        # After mbpp+, whose rows have these fields and one more.
+        TaskSet(
+            "mbpp-sanitized",
+            "427 of MBPP that its authors checked by hand (the same source)",
+            ("task_id", "prompt", "code", "test_list", "test_imports"),
+            _mbpp_sanitized,
+            (
+                "google-research-datasets/mbpp",
+                "sanitized",
+                ("prompt", "test", "validation", "train"),
+            ),
         ),
         TaskSet(
             "humanevalfix",

