@@ -167,7 +167,8 @@ def judge(
         reports = dispatcher.run(jobs, _Descriptions(tasks, references))
         pairs = zip(samples, reports, strict=True)
         for sample, report in _progress_bar(pairs, samples, progress):
-            yield from_raw(sample, report, rung)
+            base_asserts = tasks[sample["task_id"]].base_asserts
+            yield from_raw(sample, report, rung, base_asserts)
 
 
 def _as_function(size: int | Callable[[], int]) -> Callable[[], int]:
