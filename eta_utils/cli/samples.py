@@ -177,8 +177,8 @@ class Summary:
             return
         samples, tasks = self.statuses["judge_error"], len(self.tasks) - len(self.judged)
         print(
-            f"left out   {samples:,} of {self.statuses.total():,} samples, and so "
-            f"{tasks:,} of {len(self.tasks):,} tasks: not judged"
+            f"left out   {samples:,} of {self.statuses.total():,} samples and {tasks:,} of "
+            f"{len(self.tasks):,} tasks, which could not be judged:"
         )
         for reason, by_task in sorted(
             self.left_out.items(), key=lambda each: -each[1].total()
@@ -186,7 +186,9 @@ class Summary:
             print(f"  {by_task.total():,} of {_few(list(by_task))}: {reason}")
 
     def _show_rates(self, which: str, label: str) -> None:
-        from eta_utils.analysis.statistics import pass_at_k  # numpy: not before it is needed
+        from eta_utils.analysis.statistics import (
+            pass_at_k,
+        )  # numpy: not before it is needed
 
         over = f"over {_of(len(self.judged), len(self.tasks))} tasks"
         if not self.judged:

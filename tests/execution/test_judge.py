@@ -84,7 +84,7 @@ def test_each_way_to_fail_has_its_status(completion, status, reached_asserts):
     ],
 )
 def test_what_no_step_sees_is_stopped_by_time(completion):
-    limits = {"processor_seconds": 1, "wall_seconds": 4.0}
+    limits = {"timeout": 2.0}
     assert judge_one(completion, **limits, step_budget=1_000).status == "timeout"
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from eta_utils.execution import JudgeSettings, judge
-from eta_utils.sandbox.visible import LIBRARIES, PARTS, interpreter, visible
+from eta_utils.sandbox.libraries import ALWAYS
+from eta_utils.sandbox.visible import PARTS, interpreter, visible
 from eta_utils.tasks import Task
 from tests.conftest import ROOT
 
@@ -70,7 +71,7 @@ def imported(names):
 def f(name, *arguments):
     return globals()[name](*arguments)
 '''
-SETTINGS = {"step_budget": 10**9, "processor_seconds": 100, "wall_seconds": 300.0}
+SETTINGS = {"step_budget": 10**9, "timeout": 100.0}
 
 
 def ask(rung: str, *call: object) -> object:
@@ -95,7 +96,7 @@ def ask(rung: str, *call: object) -> object:
 
 def own_modules() -> list[str]:
     """The modules of this package that hold or make tasks, and all that is installed."""
-    found = set(importlib.metadata.packages_distributions()) - {*LIBRARIES, "eta_utils"}
+    found = set(importlib.metadata.packages_distributions()) - {*ALWAYS, "eta_utils"}
     for path in sorted((ROOT / "eta_utils").rglob("*.py")):
         parts = path.relative_to(ROOT).with_suffix("").parts
         if not {*parts[1:]} & {*PARTS, "__init__"}:
@@ -112,7 +113,7 @@ def inside(rung: str) -> dict[str, object]:
     return {
         "files": count,
         "telling": found,
-        "installed": ask(rung, "installed", roots, LIBRARIES),
+        "installed": ask(rung, "installed", roots, ALWAYS),
         "imported": ask(rung, "imported", own_modules()),
     }
 
