@@ -336,12 +336,13 @@ def run_audit(options: argparse.Namespace) -> None:
             samples = [outcome.sample for outcome in part]
             prompts = audit.by_halves(samples, tasks, settings, progress=True)
         else:
+            visible = part
             # Of a set with base and plus tests, `judge` ran both.  The orderings may see
             # the visible ones alone.
             if any(outcome.passed_base is not None for outcome in part):
                 samples = [outcome.sample for outcome in part]
-                part = list(judge(samples, tasks, settings, progress=True))
-            prompts = audit.by_hidden(part, hidden, tasks, settings, progress=True)
+                visible = list(judge(samples, tasks, settings, progress=True))
+            prompts = audit.by_hidden(visible, hidden, tasks, settings, progress=True)
         programs += sum(len(of_task.outcomes) for of_task in prompts.values())
         counts.append(audit.count(prompts, names))
         margins.append(audit.count_margins(prompts, options.ordering))

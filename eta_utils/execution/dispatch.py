@@ -27,7 +27,7 @@ from threading import Condition
 
 from eta_utils.common.files import digest_of
 from eta_utils.execution.cache import OutcomeCache, key_of
-from eta_utils.sandbox.channel import LARGEST_FRAME, TOO_LARGE
+from eta_utils.sandbox.channel import LARGEST_FRAME
 from eta_utils.sandbox.jail import EXAMINER_MEMORY, Setup
 from eta_utils.sandbox.pool import Batch, run_batch
 from eta_utils.sandbox.visible import PACKAGE, PARTS
@@ -46,8 +46,8 @@ BEHIND = 8
 
 @functools.cache
 def judge_digest() -> str:
-    """A digest of what decides outcomes beside jobs and setups: Python, numpy, the examiner's
-    memory, and the code that runs, traces and compares programs."""
+    """A digest of what decides outcomes beside jobs and setups: Python, numpy, the memory
+    of the examiner, and the code that runs, traces and compares programs."""
     versions = [platform.python_version()]
     with contextlib.suppress(importlib.metadata.PackageNotFoundError):
         versions.append(importlib.metadata.version("numpy"))
@@ -237,9 +237,10 @@ def _size(text: str) -> int:
 def _refused(job: dict, task: bytes) -> dict | None:
     """The raw outcome of a job that is too large to be sent; None for any other."""
     if _size(job["program"]) > LARGEST_FRAME:
-        message = f"the program is {TOO_LARGE}"
+        what = "the program"
     elif len(task) > LARGEST_FRAME:
-        message = f"its test, with the trace of the reference, is {TOO_LARGE}"
+        what = "its test, with the trace of the reference,"
     else:
         return None
+    message = f"{what} is larger than {LARGEST_FRAME >> 20} MiB"
     return {"status": "judge_error", "message": message}

@@ -10,7 +10,6 @@ if TYPE_CHECKING:  # at run time the zygote uses the smaller `_socket`
 HEADER = 4  # bytes that say how many follow
 # In bytes.  Without a limit, a forged header would have the reader wait for gigabytes.
 LARGEST_FRAME = 32 << 20
-TOO_LARGE = f"larger than {LARGEST_FRAME >> 20} MiB"
 # The same where the sender is the judge: a batch may have large tasks and long programs.
 LARGEST_TRUSTED_FRAME = 2**32 - 1
 

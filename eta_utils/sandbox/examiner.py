@@ -31,13 +31,7 @@ from typing import NoReturn
 from eta_utils.sandbox import checks
 from eta_utils.sandbox.candidate import LONGEST_TEXT
 from eta_utils.sandbox.candidates import Candidates, Lost
-from eta_utils.sandbox.channel import (
-    HEADER,
-    LARGEST_FRAME,
-    LARGEST_TRUSTED_FRAME,
-    TOO_LARGE,
-    Channel,
-)
+from eta_utils.sandbox.channel import LARGEST_TRUSTED_FRAME, Channel
 from eta_utils.sandbox.confine import seccomp_loader
 from eta_utils.sandbox.examination import Examination, Failure, Stop, Unanswerable
 from eta_utils.sandbox.zygote import confine_as_ordered
@@ -286,11 +280,7 @@ def serve(judge: Channel, examiner: Examiner) -> None:
                 return
             except MemoryError:  # a program's answers are all that can take so much
                 outcome = {"status": "memory", "message": "its answers are too large"}
-            report = json.dumps(outcome).encode()
-            if len(report) > LARGEST_FRAME - HEADER:
-                outcome = {"status": "judge_error", "message": "its trace is " + TOO_LARGE}
-                report = json.dumps(outcome).encode()
-            judge.send(report)
+            judge.send(json.dumps(outcome).encode())
             if _peak() > largest:
                 return
         gc.collect()

@@ -65,7 +65,7 @@ class SandboxError(RuntimeError):
 
 @dataclass(frozen=True)
 class Batch:
-    """Jobs for a worker of one setup, with the tasks they refer to; plain data that pickles.
+    """Jobs for a worker, its setup, and the tasks they refer to; plain data that pickles.
 
     A job: `task_id, program`; `budget`, `total_budget` and `budget_after_failure`, steps
     for one assert, for all, and for those after the first that fails; `processor_seconds`
