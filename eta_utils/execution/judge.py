@@ -104,8 +104,10 @@ class JudgeSettings(Settings):
 
         Raises BadInput for a library that is not installed, or that has tests.
         """
+        names = libraries.parsed(self.libraries)
         try:
-            found = libraries.versions(libraries.parsed(self.libraries))
+            found = libraries.versions(names)
+            libraries.installed(names)
         except libraries.LibraryError as error:
             raise BadInput(f"parameter libraries: {error}") from None
         return Setup(rung, self.memory, found)

