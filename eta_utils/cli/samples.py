@@ -186,9 +186,9 @@ class Summary:
             print(f"  {by_task.total():,} of {_few(list(by_task))}: {reason}")
 
     def _show_rates(self, which: str, label: str) -> None:
-        from eta_utils.analysis.statistics import (
-            pass_at_k,
-        )  # numpy: not before it is needed
+        """pass@k by all asserts or by the base ones, over the tasks that were judged."""
+        # It loads numpy: not before it is needed.
+        from eta_utils.analysis.statistics import pass_at_k
 
         over = f"over {_of(len(self.judged), len(self.tasks))} tasks"
         if not self.judged:
