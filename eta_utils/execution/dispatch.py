@@ -22,7 +22,6 @@ import platform
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from concurrent.futures import Executor, Future, wait
-from dataclasses import astuple
 from threading import Condition
 
 from eta_utils.common.files import digest_of
@@ -164,7 +163,7 @@ class Dispatcher:
                 places.append(refused)
                 continue
             # All that decides an outcome: the job has the program, budgets and clocks.
-            key = key_of(judge_digest(), astuple(self.setup), digest, job)
+            key = key_of(judge_digest(), vars(self.setup), digest, job)
             place = self._under_way.get(key) or self.known.get(key)
             if place is None:
                 fresh.setdefault(key, job)

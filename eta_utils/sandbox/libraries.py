@@ -72,8 +72,11 @@ def _numpy() -> dict[str, Path]:
     return {name: folder / name for name in ALWAYS if (folder / name).is_dir()}
 
 
-def _with_required(names: Iterable[str]) -> dict[str, importlib.metadata.Distribution]:
+def _with_required(names: tuple[str, ...]) -> dict[str, importlib.metadata.Distribution]:
     """Distributions by their normal names: these, and what they require here."""
+    if not names:
+        return {}
+    # Not before it is needed, since most runs name no library.
     from packaging.requirements import Requirement
     from packaging.utils import canonicalize_name
 
