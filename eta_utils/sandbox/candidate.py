@@ -148,7 +148,7 @@ class Host:
         """Run the program's module level; return the encoded report."""
         try:
             if self.program["names_numpy"]:
-                _seed_numpy()
+                seed_numpy()
             exec(marshal.loads(self.program["code"]), self.namespace)
             return self._report(None, None)
         except BaseException:
@@ -258,7 +258,7 @@ def _watch(event: str, details: tuple) -> None:
     host.channel.send(dumps(event))
 
 
-def _seed_numpy() -> None:
+def seed_numpy() -> None:
     """Have numpy's own generator start from one state, as that of `random` does.
 
     It draws its first state from the system when it is imported.

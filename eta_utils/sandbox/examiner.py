@@ -60,7 +60,9 @@ from eta_utils.tracing.instrumentation import Instrumented, compile_plain, instr
 # What `compile` raises for a text that is no program: deep nesting and NUL bytes included.
 _NOT_A_PROGRAM = (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError)
 _PREPARED_TASKS = 256  # kept compiled
-LONGEST_PROGRAM = 1 << 20  # characters; to compile more takes long, and cannot be stopped
+# Characters.  Where Python has no memory to compile a longer text, its size is the reason;
+# in a shorter one it is the nesting.
+_LONG_PROGRAM = 1 << 20
 _LEAST_SECONDS = 0.001  # a timer of 0 would not run at all
 # KiB of memory that this process has had at most, after which another one takes over: what
 # a large answer took is not all given back.
@@ -94,7 +96,9 @@ class Examiner:
         except _NOT_A_PROGRAM as error:
             line = getattr(error, "lineno", None) or 0
             message = str(error)[:LONGEST_TEXT]
-            failure = Failure("syntax", type(error).__name__, message, line)
+            large = isinstance(error, MemoryError) and len(job["program"]) > _LONG_PROGRAM
+            status = "memory" if large else "syntax"
+            failure = Failure(status, type(error).__name__, message, line)
             # It did nothing that could be compared with the reference.
             nothing = None if task["reference"] is None else 0.0
             names = ("progress", "prefix", "closeness")
@@ -163,8 +167,6 @@ class Examiner:
 
     def _compile(self, job: dict) -> Instrumented:
         """The program, ready to be sent.  Raises what `compile` raises, and Stop."""
-        if len(job["program"]) > LONGEST_PROGRAM:
-            raise ValueError(f"the program has more than {LONGEST_PROGRAM} characters")
         signal.setitimer(signal.ITIMER_REAL, job["wall_seconds"])
         try:
             return (instrument if job["traced"] else compile_plain)(job["program"])
@@ -375,9 +377,10 @@ def serve(judge: Channel, examiner: Examiner) -> None:
             batch = pickle.loads(judge.receive())
         except EOFError:
             return
+        tasks = {name: pickle.loads(task) for name, task in batch["tasks"].items()}
         for job in batch["jobs"]:
             try:
-                outcome = examiner.examine(job, batch["tasks"][job["task_id"]])
+                outcome = examiner.examine(job, tasks[job["task_id"]])
             except Lost:
                 return
             except MemoryError:  # a program's answers are all that can take so much

@@ -19,6 +19,7 @@ import contextlib
 import errno
 import functools
 import os
+import pickle
 import socket
 import subprocess
 import tempfile
@@ -26,7 +27,7 @@ import time
 from dataclasses import dataclass
 
 from eta_utils.sandbox.channel import ProtocolError
-from eta_utils.sandbox.jail import MEMORY, RUNGS, whats_missing
+from eta_utils.sandbox.jail import MEMORY, RUNGS, Setup, whats_missing
 from eta_utils.sandbox.pool import Batch, Worker
 from eta_utils.sandbox.visible import PACKAGE, interpreter
 
@@ -192,7 +193,7 @@ def _prove_room() -> None:
 
 
 def _attempt_in_worker(rung: str, errors: int) -> dict:
-    worker = Worker(rung, errors)
+    worker = Worker(Setup(rung), errors)
     try:
         return _attempt_all(worker)
     finally:
@@ -209,7 +210,7 @@ def _attempt_all(worker: Worker) -> dict:
         private=str(folder / "private"),
         tasks=str(PACKAGE / "tasks" / "pipelines.py"),
         listener=str(folder / "listener"),
-        memory=MEMORY,
+        memory=MEMORY << 20,
     )
     asserts = (f"    assert candidate({name!r}) is False, {name!r}" for name in ATTEMPTS)
     task = {
@@ -235,7 +236,7 @@ def _attempt_all(worker: Worker) -> dict:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         with contextlib.suppress(OSError):  # a path too long for a socket is safe from all
             listener.bind(str(folder / "listener"))
-        worker.send(Batch(worker.rung, {"probe": task}, [job]), [job])
+        worker.send(Batch(worker.setup, {"probe": pickle.dumps(task)}, [job]), [job])
         return worker.receive(job["wall_seconds"])
 
 

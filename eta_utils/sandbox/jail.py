@@ -17,13 +17,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
-from eta_utils.sandbox import confine
+from eta_utils.sandbox import confine, libraries
 from eta_utils.sandbox.visible import (
     PACKAGE,
     PARTS,
-    installed_libraries,
     interpreter,
     module_path,
     standard_library,
@@ -33,11 +33,11 @@ from eta_utils.sandbox.visible import (
 
 RUNGS = ("jail", "process", "weak")  # from the strongest to the weakest
 TEMPORARY_SPACE = 64 << 20  # bytes of a jail's /tmp
-# Address space in bytes.  A program that squares a number in an endless loop must run out
-# of memory long before it runs out of time: memory does not depend on the machine.
-MEMORY = 512 << 20
-# Twice as much: it holds the tests, and answers of up to 32 MiB in pickled form.
-EXAMINER_MEMORY = 1 << 30
+# Address space of a program in MiB.  One that squares a number in an endless loop must run
+# out of memory long before it runs out of time: memory does not depend on the machine.
+MEMORY = 512
+# The examiner's, in MiB: it holds the tests, and answers of up to 32 MiB in pickled form.
+EXAMINER_MEMORY = 1024
 
 _INSIDE = "/judge"  # where a jail finds this package
 _NOBODY = "65534"  # user and group inside a jail
@@ -56,6 +56,29 @@ _ENVIRONMENT = {
 }
 
 
+@dataclass(frozen=True)
+class Setup:
+    """What the processes of a worker are started with.
+
+    `memory` is the address space of a program in MiB.  `libraries` has the name and version
+    of each library that programs may import beside numpy (see `libraries.versions`).
+    """
+
+    rung: str
+    memory: int = MEMORY
+    libraries: tuple[tuple[str, str], ...] = ()
+
+    def installed(self) -> dict[str, Path]:
+        """What programs may import, as `libraries.installed` has it.
+
+        Raises LibraryError where this machine has other versions.
+        """
+        names = tuple(name for name, _ in self.libraries)
+        if (here := libraries.versions(names)) != self.libraries:
+            raise libraries.LibraryError(f"{here} here is not {self.libraries}")
+        return libraries.installed(names)
+
+
 class Site:
     """The folders of one worker on the trusted side, removed by `close`.
 
@@ -64,8 +87,9 @@ class Site:
     empty folder, mounted over what a jail hides.
     """
 
-    def __init__(self, rung: str) -> None:
-        self.rung = rung
+    def __init__(self, setup: Setup) -> None:
+        self.setup, self.rung = setup, setup.rung
+        self.importable = setup.installed()
         self.secret = secrets.token_hex(16)
         self.folder = Path(tempfile.mkdtemp(prefix="eta-sandbox-")).resolve()
         try:
@@ -78,8 +102,10 @@ class Site:
         (self.folder / "marker").write_text(self.secret, encoding="ascii")
         for name in ("scratch", "nothing", "libraries"):
             (self.folder / name).mkdir()
-        for path in installed_libraries():
-            (self.folder / "libraries" / path.name).symlink_to(path)
+        for place, path in self.importable.items():
+            link = self.folder / "libraries" / place
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(path)
 
     def close(self) -> None:
         """Remove the folders of this worker (made by this object, under its own name)."""
@@ -117,8 +143,8 @@ class Site:
             inside = f"{_INSIDE}/{PACKAGE.name}/{part}"
             arguments += ["--ro-bind", str(PACKAGE / part), inside]
         arguments += ["--ro-bind", str(self.folder / "marker"), f"{_INSIDE}/marker"]
-        for path in installed_libraries():
-            arguments += ["--ro-bind", str(path), f"{_INSIDE}/libraries/{path.name}"]
+        for place, path in self.importable.items():
+            arguments += ["--ro-bind", str(path), f"{_INSIDE}/libraries/{place}"]
         arguments += ["--dev", "/dev", "--remount-ro", "/dev"]
         # The only place to write: in memory, of limited size, private to the jail.
         arguments += ["--size", str(TEMPORARY_SPACE), "--tmpfs", "/tmp"]
@@ -140,7 +166,8 @@ class Site:
             "scratch": scratch,
             "marker": str(inside / "marker"),
             "secret": self.secret,
-            "memory": MEMORY if runs_programs else EXAMINER_MEMORY,
+            "memory": (self.setup.memory if runs_programs else EXAMINER_MEMORY) << 20,
+            "seeds_numpy": bool(self.setup.libraries),
             "path": [*module_path(), str(inside / "libraries")],
             "filter": every,
             "program_filter": programs,
@@ -154,7 +181,7 @@ class Site:
             path for folder in folders for path in unhidden(folder, hidden.get(folder, []))
         ]
         readable += [*_DEVICES, str(self.folder / "marker"), str(self.folder / "libraries")]
-        readable += map(str, installed_libraries())
+        readable += map(str, self.importable.values())
         return {
             "readable": readable,
             # To find a module is to list the folder that it may be in.

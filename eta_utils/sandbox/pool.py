@@ -44,7 +44,7 @@ import psutil
 from filelock import FileLock, Timeout
 
 from eta_utils.sandbox.channel import Channel, ProtocolError
-from eta_utils.sandbox.jail import Site
+from eta_utils.sandbox.jail import Setup, Site
 
 MOST_BROKEN = 8  # programs in a row at which workers may die
 PATIENCE = 5.0  # seconds beyond a program's wall time before a worker counts as hung
@@ -65,17 +65,17 @@ class SandboxError(RuntimeError):
 
 @dataclass(frozen=True)
 class Batch:
-    """Jobs for one worker, with the tasks they refer to; plain data that pickles.
+    """Jobs for a worker, its setup, and the tasks they refer to; plain data that pickles.
 
     A job: `task_id, program`; `budget`, `total_budget` and `budget_after_failure`, steps
     for one call, for all, and for those after the first that fails; `processor_seconds`
     and `wall_seconds`; `traced`, `keep_trace`; `trusted`: run it where the tests run.  A
     task: `prompt, test, entry_point, reference` (its `states`, `answers`, `writes` and
-    `ends`, or None).
+    `ends`, or None), pickled.
     """
 
-    rung: str
-    tasks: dict[str, dict]
+    setup: Setup
+    tasks: dict[str, bytes]
     jobs: list[dict]
 
 
@@ -88,7 +88,7 @@ def run_batch(batch: Batch) -> list[dict]:
     retried = -1
     while len(outcomes) < len(batch.jobs):
         try:
-            worker = _worker_of_this_thread(batch.rung)
+            worker = _worker_of_this_thread(batch.setup)
             worker.send(batch, batch.jobs[len(outcomes) :])
             while len(outcomes) < len(batch.jobs):
                 job = batch.jobs[len(outcomes)]
@@ -128,12 +128,12 @@ def _count_broken(raw: dict) -> None:
         )
 
 
-def _worker_of_this_thread(rung: str) -> Worker:
+def _worker_of_this_thread(setup: Setup) -> Worker:
     worker = getattr(_local, "worker", None)
-    if worker in _workers and worker.rung == rung:  # nobody has closed it
+    if worker in _workers and worker.setup == setup:  # nobody has closed it
         return worker
     _drop_worker_of_this_thread()
-    _local.worker = Worker(rung)
+    _local.worker = Worker(setup)
     _workers.append(_local.worker)
     return _local.worker
 
@@ -157,14 +157,14 @@ def close_workers() -> None:
 class Worker:
     """One examiner and one zygote, each in its own jail."""
 
-    def __init__(self, rung: str, errors: int = subprocess.DEVNULL) -> None:
+    def __init__(self, setup: Setup, errors: int = subprocess.DEVNULL) -> None:
         """Start both.  `errors` is a descriptor for what they write to stderr: that of a
         program, too, so it goes nowhere but in a probe."""
-        self.rung = rung
+        self.setup = setup
         self.errors = errors
         self.core = CoreClaim()
         self.processes: list[subprocess.Popen] = []
-        self.site = Site(rung)
+        self.site = Site(setup)
         try:
             self._start()
         except BaseException:

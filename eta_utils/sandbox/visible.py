@@ -4,7 +4,7 @@ A program that could read a hidden test, or the code that generates one, could r
 expected answers.  So this is a list of what is allowed:
 
 - the interpreter, its standard library, the system's shared libraries, time zones;
-- numpy;
+- numpy, and libraries that a user names (`libraries`);
 - of this package, only the parts that run inside (`PARTS`).
 
 Two kinds of folders inside these are hidden, because other packages are installed there:
@@ -18,7 +18,6 @@ file lies in one of them.
 from __future__ import annotations
 
 import functools
-import importlib.util
 import os
 import sys
 import sysconfig
@@ -28,7 +27,6 @@ from typing import NamedTuple
 
 PACKAGE = Path(__file__).resolve().parents[1]
 PARTS = ("__init__.py", "sandbox", "tracing")  # they hold no task, and no generator of one
-LIBRARIES = ("numpy", "numpy.libs")  # what programs may import besides the stdlib
 
 _SYSTEM = ("/lib", "/lib64", "/usr/lib64")  # where the loader looks for shared libraries
 _SHARED_DATA = ("/usr/share/zoneinfo", "/usr/lib/locale")
@@ -91,16 +89,6 @@ def module_path() -> list[str]:
     pure = standard_library()[0]
     in_c = sysconfig.get_config_var("DESTSHARED") or ""
     return [pure, in_c if os.path.isdir(in_c) else os.path.join(pure, "lib-dynload")]
-
-
-@functools.cache
-def installed_libraries() -> list[Path]:
-    """Folders of the libraries that programs may import, where they are installed."""
-    spec = importlib.util.find_spec(LIBRARIES[0])
-    if spec is None or spec.origin is None:
-        return []
-    folder = Path(spec.origin).resolve().parents[1]
-    return [folder / name for name in LIBRARIES if (folder / name).is_dir()]
 
 
 def _shared_libraries() -> list[str]:

@@ -165,6 +165,8 @@ def main() -> None:
     importlib.util.find_spec("no_such_module")
     candidate.prepare()
     random.seed(0)
+    if orders["seeds_numpy"]:  # a library may draw from it where the program names neither
+        candidate.seed_numpy()
     # The collector would write into every object it visits, so a candidate would copy their
     # pages.  Frozen objects are never visited again.
     gc.collect()

@@ -138,7 +138,7 @@ def _cached_tasks(
         repairs = _repairs(family, judging, broken, known=False)
         return dict(list(repairs.items())[:count])
     if split == "test" and family.test_set:
-        tasks = load_tasks(family.test_set)
+        tasks = load_tasks(family.test_set, apart=True)
         tasks = dict(list(tasks.items())[: family.limit or None])
     else:
         tasks = splits.split(family.tasks, split, family.limit)
@@ -161,7 +161,8 @@ def _with_hidden_tests(
     Else the first half of a task's own asserts is visible.  For alignment the second half
     is hidden; for evaluation all of them are.
     """
-    others = load_tasks(family.hidden_set) if family.hidden_set else {}
+    hidden = family.hidden_set
+    others = load_tasks(hidden, apart=True) if hidden else {}
     complete = {}
     for name, task in tasks.items():
         other, halves = others.get(name), in_halves(task)

@@ -48,10 +48,14 @@ __all__ = [
 ]
 
 
-def load_tasks(source: str | Path) -> dict[str, Task]:
+def load_tasks(source: str | Path, *, apart: bool = False) -> dict[str, Task]:
     """Load a set by its name in `SETS`, or the tasks of a file or data set of the Hub.
 
     The file is read by `common.rows.read_rows`.
+
+    HumanEval+ and MBPP+ add tests to those of HumanEval and MBPP.  A task of theirs has
+    both, the others' (base) asserts first (`Task.base_asserts`).  With `apart` it has what
+    a study shows as `test`, and what it hides as `hidden_test`, where there are both.
 
     Raises BadInput, naming file and line, for a row that is not a task, or not of the set;
     and, naming what to download, for a set that is not here.
@@ -62,7 +66,7 @@ def load_tasks(source: str | Path) -> dict[str, Task]:
     for where, row in rows:
         # The first row of a file decides which set the file is of.
         wanted = wanted or recognised(row)
-        task = _parse(wanted, row, where)
+        task = _parse(wanted, row, where, apart)
         if task.task_id in tasks:
             raise BadInput(f"{where}: {task.task_id} occurs twice")
         tasks[task.task_id] = task
@@ -71,14 +75,14 @@ def load_tasks(source: str | Path) -> dict[str, Task]:
     return tasks
 
 
-def _parse(wanted: TaskSet, row: dict, where: str) -> Task:
+def _parse(wanted: TaskSet, row: dict, where: str, apart: bool) -> Task:
     """The task of one row.  Raises BadInput that names `where` the row stands."""
     form = f"a task in the form of {wanted.name}"
     for name in wanted.fields:
         if row.get(name) is None:
             raise BadInput(f"{where}: {form} needs the field '{name}'")
     try:
-        task = wanted.task(row)
+        task = (wanted.apart if apart and wanted.apart else wanted.task)(row)
     except (AttributeError, KeyError, SyntaxError, TypeError, ValueError) as error:
         raise BadInput(f"{where}: this is not {form} ({error})") from None
     for name in ("task_id", "prompt", "entry_point", "test"):

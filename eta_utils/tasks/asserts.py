@@ -7,7 +7,8 @@
 - `assert_texts`  what the asserts say, one text each, in the order in which the judge
                   counts them;
 - `in_halves`     a task whose first half of asserts is visible and whose others are hidden;
-- `counted`       a task whose test loops over its inputs, with an assert for each input.
+- `counted`       a task whose test loops over its inputs, with an assert for each input;
+- `together`      base asserts and a test that goes beyond them, as one test.
 
 As in the judge (`sandbox.checks`), a top-level statement of `check` that holds asserts
 counts as one.  An assert that passes for every program (`assert True`) does not count.
@@ -16,6 +17,8 @@ counts as one.  An assert that passes for every program (`assert True`) does not
 from __future__ import annotations
 
 import ast
+import re
+import textwrap
 from dataclasses import replace
 
 from eta_utils.tasks.task import Task
@@ -83,6 +86,28 @@ def in_halves(task: Task) -> Task | None:
         ]
         texts.append(ast.unparse(tree) + "\n")
     return replace(task, test=texts[0], hidden_test=texts[1])
+
+
+_CHECK = re.compile(r"^def check\(candidate\):\n", re.MULTILINE)
+
+
+def together(base: str, plus: str) -> tuple[str, int]:
+    """(One test of the asserts of `base` and then all of `plus`, which counts as one more;
+    how many asserts `base` has).
+
+    Raises ValueError where one does not define `check(candidate)`, SyntaxError where `base`
+    does not compile.  The text of `plus`, which may be long, is not parsed.
+    """
+    if not (_CHECK.search(base) and _CHECK.search(plus)):
+        raise ValueError("its test does not define check(candidate)")
+    tree = ast.parse(base)
+    check = check_of(tree)
+    setting = "".join(f"{ast.unparse(node)}\n" for node in tree.body if node is not check)
+    asserts = textwrap.indent("\n".join(map(ast.unparse, check.body)), "    ")
+    # A function of its own keeps its variables apart from those of the base asserts.
+    more = _CHECK.sub("def _plus(candidate):\n", plus, count=1)
+    both = f"def check(candidate):\n{asserts}\n    assert _plus(candidate) is None\n"
+    return f"{setting}{more}\n\n{both}", sum(map(says_something, check.body))
 
 
 def counted(task: Task, most: int = MOST_ROUNDS) -> Task:

@@ -15,6 +15,7 @@ of them (one function for each form), and the table `SETS`.  `load_tasks` checks
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
 import re
@@ -25,6 +26,7 @@ from pathlib import Path
 from eta_utils.common.errors import BadInput
 from eta_utils.common.files import as_object
 from eta_utils.common.rows import read_rows
+from eta_utils.tasks.asserts import together
 from eta_utils.tasks.functions import as_check, entry_point_of, in_two
 from eta_utils.tasks.task import Task
 
@@ -39,6 +41,10 @@ class TaskSet:
     `fields` must be in every row, and tell its rows from those of other sets.  `task` makes
     a Task of a row.  `hub` is the data set's name on the Hub, its configuration, and the
     splits that are read.
+
+    `apart` is there for a set that adds tests to those of another (EvalPlus' two).  The
+    Task of `task` then has all tests, and that of `apart` has the tests that a study shows
+    apart from those that it hides.
     """
 
     name: str
@@ -46,6 +52,7 @@ class TaskSet:
     fields: tuple[str, ...]
     task: Callable[[dict], Task]
     hub: tuple[str, str | None, tuple[str, ...]]
+    apart: Callable[[dict], Task] | None = None
 
     def rows(self) -> Rows:
         """Its rows, from the local file where there is one, else from the Hub.
@@ -94,7 +101,7 @@ def recognised(row: dict) -> TaskSet:
     """The set whose fields a row has; HumanEval where it has those of no other."""
     for known in SETS.values():
         # HumanEval's fields are also in rows of other sets.
-        if known.name != "humaneval" and all(name in row for name in known.fields):
+        if known.fields != _HUMANEVAL_FIELDS and all(name in row for name in known.fields):
             return known
     return SETS["humaneval"]
 
@@ -111,6 +118,24 @@ def _humaneval(row: dict) -> Task:
     """A row whose fields are those of a Task; others are ignored."""
     known = {name: row[name] for name in Task.__dataclass_fields__ if name in row}
     return Task(**known | {"canonical_solution": row.get("canonical_solution") or ""})
+
+
+def _humaneval_plus(row: dict) -> Task:
+    """A row of HumanEval+, with HumanEval's own asserts before EvalPlus' test."""
+    task = _humaneval(row)
+    return _with_base(task, _humaneval_tests()[task.task_id])
+
+
+@functools.cache
+def _humaneval_tests() -> dict[str, str]:
+    """HumanEval's own tests by task id.  Raises BadInput as `humaneval_path` does."""
+    return {row["task_id"]: row["test"] for _, row in rows_of(humaneval_path())}
+
+
+def _with_base(task: Task, base: str) -> Task:
+    """The task with the asserts of `base` before those of its own test."""
+    test, base_asserts = together(base, task.test)
+    return replace(task, test=test, base_asserts=base_asserts)
 
 
 # The last task id of each split, as the data set's authors have it (1 to 10 are examples).
@@ -139,6 +164,12 @@ def _with_split(task: Task) -> Task:
 
 
 def _mbpp_plus(row: dict) -> Task:
+    """A row of MBPP+, with MBPP's own asserts before EvalPlus' test."""
+    task = _mbpp_plus_apart(row)
+    return _with_base(replace(task.hidden(), hidden_test=""), task.test)
+
+
+def _mbpp_plus_apart(row: dict) -> Task:
     """A row of MBPP+: MBPP's own asserts are visible, EvalPlus' test is hidden."""
     task = _of_asserts(row, row["prompt"], [*row["test_imports"], *row["test_list"]])
     hidden = as_check("\n".join([*row["test_imports"], row["test"]]), task.entry_point)
@@ -190,8 +221,9 @@ SETS = {
             "humaneval+",
             "the same, 80 times the tests (Liu et al. 2023, arXiv 2305.01210; Apache-2.0)",
             _HUMANEVAL_FIELDS,
-            _humaneval,
+            _humaneval_plus,
             ("evalplus/humanevalplus", None, ("test",)),
+            apart=_humaneval,
         ),
         TaskSet(
             "mbpp",
@@ -210,6 +242,7 @@ SETS = {
             ("task_id", "prompt", "code", "test_list", "test_imports", "test"),
             _mbpp_plus,
             ("evalplus/mbppplus", None, ("test",)),
+            apart=_mbpp_plus_apart,
         ),
         # After mbpp+, whose rows have these fields and one more.
         TaskSet(

@@ -38,7 +38,7 @@ def split(source: str, name: str, limit: int = 0) -> dict[str, Task]:
 @functools.cache
 def _splits(source: str) -> dict[str, dict[str, Task]]:
     """Every split of a set by its name."""
-    tasks = load_tasks(source)
+    tasks = load_tasks(source, apart=True)
     # CRC-32 and not `hash`, which is another in every process; the name breaks ties.
     order = sorted(tasks, key=lambda name: (zlib.crc32(name.encode()), name))
     if any(task.split == "train" for task in tasks.values()):

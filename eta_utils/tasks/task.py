@@ -18,6 +18,9 @@ class Task:
 
     `hidden_test`, where a task has one, is for evaluation only.  `buggy_solution`, where a
     task comes with one, is a completion that fails: what is to be repaired.
+
+    `base_asserts`, where a set adds tests to those of another, says how many asserts of
+    `test` are the other's: they come first.  It is 0 where all asserts are of one kind.
     """
 
     task_id: str
@@ -29,6 +32,7 @@ class Task:
     difficulty: int = 0
     hidden_test: str = ""
     buggy_solution: str = ""
+    base_asserts: int = 0
 
     def program(self, sample: dict) -> str:
         """The text to run: a sample's `solution`, or the prompt and its `completion`.

@@ -102,7 +102,8 @@ def against_humaneval_plus(
     outcomes: Sequence[Outcome], tasks: Mapping[str, Task]
 ) -> dict[str, Programs]:
     """Programs by all of HumanEval's asserts, and by HumanEval+'s inputs as hidden ones."""
-    hidden = {name: counted(task) for name, task in load_tasks("humaneval+").items()}
+    plus = load_tasks("humaneval+", apart=True)
+    hidden = {name: counted(task) for name, task in plus.items()}
     return by_hidden(outcomes, hidden, tasks, progress=True)
 
 

@@ -35,7 +35,7 @@ SHARES, CHECKED = (0.0, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2), (0.0, 0.01, 0.05, 0.
 FARMS, HERE = (2, 64, 4096), 2  # workers simulated, workers of what is measured
 USUAL, MILLION = 480, 1_000_000  # programs of the check, programs simulated
 SLOW = {"budget": "x = 0\n    while True:\n        x += 1", "clock": "sum(range(10**13))"}
-SHORT = JudgeSettings(processor_seconds=1)
+SHORT = JudgeSettings(timeout=1.0)
 TASKS = load_tasks("humaneval")
 COLUMNS = f"""A million programs: a second, and how much of the workers' time is used.
 A: batches of {BATCH}, all handed out at once.  B: {AHEAD} for each worker not taken back.
@@ -157,7 +157,7 @@ def measure() -> dict[str, list[float]]:
     seen["budget, of the usual ones"] = [
         seconds for seconds, status in real if status == "budget"
     ]
-    longer = JudgeSettings().processor_seconds - SHORT.processor_seconds  # undisturbed
+    longer = JudgeSettings().timeout - SHORT.timeout  # undisturbed
     seen["clock, default limits"] = [min(seen["clock"]) + longer]
     row("program", "seen", "mean", "longest", title="Seconds of a worker:")
     for name, times in seen.items():

@@ -12,9 +12,11 @@ import pytest
 from eta_utils.execution import dispatch
 from eta_utils.execution.cache import OutcomeCache
 from eta_utils.execution.dispatch import AHEAD, BEHIND, Dispatcher
+from eta_utils.sandbox.channel import LARGEST_FRAME
+from eta_utils.sandbox.jail import Setup
 
-SIZE, WORKERS = 4, 2
-DESCRIBED = {"task": ({}, "digest")}
+SIZE, WORKERS, SETUP = 4, 2, Setup("weak")
+DESCRIBED = {"task": (b"", "digest")}
 
 
 def outcome_of(job):
@@ -38,14 +40,14 @@ class Recorded(Executor):
 def outcomes_of():
     """A function that runs so many jobs through an executor: their programs, in order."""
 
-    def run(executor, count):
-        jobs = ({"task_id": "task", "program": str(n)} for n in range(count))
+    def run(executor, count, described=DESCRIBED, padding=""):
+        jobs = ({"task_id": "task", "program": f"{n}{padding}"} for n in range(count))
         with (
             OutcomeCache(None) as known,
-            Dispatcher(executor, lambda: WORKERS, "weak", known, SIZE) as dispatcher,
+            Dispatcher(executor, lambda: WORKERS, SETUP, known, SIZE) as dispatcher,
         ):
-            for raw in dispatcher.run(jobs, DESCRIBED):
-                yield raw["program"]
+            for raw in dispatcher.run(jobs, described):
+                yield raw.get("program", raw)
 
     return run
 
@@ -132,6 +134,32 @@ def test_a_real_pool_in_any_order_gives_the_order_of_the_jobs(outcomes_of):
         assert list(outcomes_of(pool, 5_000)) == [str(n) for n in range(5_000)]
 
 
+def done_at_once(_number, future, outcomes):
+    future.set_result(outcomes)
+
+
+def test_a_batch_holds_no_more_text_than_a_frame(outcomes_of):
+    executor, padding = Recorded(done_at_once), " " * (LARGEST_FRAME // 3)
+    assert len(list(outcomes_of(executor, 5, padding=padding))) == 5
+    assert [len(outcomes) for _, outcomes in executor.sent] == [2, 2, 1]
+    # The task travels with each batch, so it counts, once.
+    large = {"task": (b"t" * (LARGEST_FRAME // 2), "digest")}
+    executor, padding = Recorded(done_at_once), " " * (LARGEST_FRAME // 5)
+    assert len(list(outcomes_of(executor, 4, large, padding))) == 4
+    assert [len(outcomes) for _, outcomes in executor.sent] == [2, 2]
+
+
+def test_what_is_larger_than_a_frame_is_not_sent(outcomes_of):
+    executor = Recorded(done_at_once)
+    [raw] = outcomes_of(executor, 1, padding="é" * (LARGEST_FRAME // 2 + 1))
+    assert raw["status"] == "judge_error"
+    assert raw["message"] == "the program is larger than 32 MiB"
+    large = {"task": (b"t" * (LARGEST_FRAME + 1), "digest")}
+    [raw] = outcomes_of(executor, 1, large)
+    assert "its test" in raw["message"] and "larger than 32 MiB" in raw["message"]
+    assert executor.sent == []
+
+
 @pytest.mark.parametrize("change", ["python", "numpy", "memory", "code"])
 def test_outcomes_of_another_judge_are_not_taken_from_the_cache(monkeypatch, change):
     before = dispatch.judge_digest()
@@ -140,7 +168,7 @@ def test_outcomes_of_another_judge_are_not_taken_from_the_cache(monkeypatch, cha
     elif change == "numpy":
         monkeypatch.setattr(dispatch.importlib.metadata, "version", lambda name: "9.9")
     elif change == "memory":
-        monkeypatch.setattr(dispatch, "MEMORY", 1)
+        monkeypatch.setattr(dispatch, "EXAMINER_MEMORY", 1)
     else:
         monkeypatch.setattr(dispatch, "PARTS", ("sandbox",))
     assert dispatch.judge_digest.__wrapped__() != before

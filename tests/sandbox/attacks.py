@@ -1994,7 +1994,7 @@ ATTACKS |= {
 """,
     "probe_of_the_isolation_run_within": """
     from eta_utils.sandbox import isolation, pool
-    pool.Worker("weak")
+    pool.Worker(isolation.Setup("weak"))
     return 7
 """,
     "examiner_started_within": """

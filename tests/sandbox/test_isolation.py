@@ -20,7 +20,7 @@ def nothing_holds(monkeypatch):
 
 def test_the_probe_sees_that_the_weak_rung_protects_from_nothing():
     # The attempts that fail in a jail succeed at `weak`, so the probe can tell.
-    worker = isolation.Worker("weak")
+    worker = isolation.Worker(isolation.Setup("weak"))
     try:
         raw = isolation._attempt_all(worker)
     finally:

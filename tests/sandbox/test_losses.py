@@ -203,7 +203,7 @@ def test_what_is_killed_from_outside_is_a_judge_error_and_not_remembered(rung):
 
 def test_a_worker_that_stands_still_is_replaced(rung, monkeypatch):
     monkeypatch.setattr(pool, "PATIENCE", 1.0)
-    settings = JudgeSettings(workers=1, isolation=rung, wall_seconds=4.0)
+    settings = JudgeSettings(workers=1, isolation=rung, timeout=2.0)
     list(judge(programs(1), {"add": ADD}, settings, cache=False))  # the worker is up
 
     def freeze():
@@ -229,7 +229,7 @@ def test_a_test_that_computes_for_ever_over_an_answer_costs_its_program_alone(
     tasks = {"add": ADD, "sum": Task("sum", "def f(x):\n", "f", test)}
     texts = ["    return 10**14\n", "    return 2\n"]
     samples = [{"task_id": "sum", "completion": text} for text in texts] + programs(2)
-    settings = JudgeSettings(700_000, workers=1, isolation=rung, wall_seconds=2.0)
+    settings = JudgeSettings(700_000, workers=1, isolation=rung, timeout=1.0)
     start = time.monotonic()
     outcomes = list(judge(samples, tasks, settings, cache=False))
     assert [outcome.status for outcome in outcomes] == ["timeout", "passed", *expected(2)]
@@ -264,7 +264,7 @@ def test_an_answer_that_takes_the_examiners_memory_fails_its_program_alone(rung)
     if rung != "jail":  # there the kernel's count begins at what this process has had
         return
     # It ends with the program that made it large, and gives the memory back.
-    [worker] = [worker for worker in pool._workers if worker.rung == rung]
+    [worker] = [worker for worker in pool._workers if worker.setup.rung == rung]
     processes = [psutil.Process(process.pid) for process in worker.processes]
     below = [child for each in processes for child in each.children(recursive=True)]
     assert all(each.memory_info().rss < 300 << 20 for each in [*processes, *below])
@@ -273,7 +273,7 @@ def test_an_answer_that_takes_the_examiners_memory_fails_its_program_alone(rung)
 def test_what_a_clock_decided_is_not_remembered(rung, tmp_path):
     """On another day, beside other work, the same program may be in time."""
     cache = tmp_path / "outcomes.sqlite"
-    settings = JudgeSettings(700_000, workers=1, isolation=rung, wall_seconds=1.0)
+    settings = JudgeSettings(700_000, workers=1, isolation=rung, timeout=0.5)
     outcomes = judge([SLOW, *programs(2)], {"add": ADD}, settings, cache=cache)
     assert [outcome.status for outcome in outcomes] == ["timeout", *expected(2)]
     base = sqlite3.connect(cache)

@@ -7,12 +7,15 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from eta_utils.execution import JudgeSettings, judge
-from eta_utils.sandbox.visible import LIBRARIES, PARTS, interpreter, visible
+from eta_utils.sandbox import libraries
+from eta_utils.sandbox.libraries import ALWAYS
+from eta_utils.sandbox.visible import PARTS, interpreter, visible
 from eta_utils.tasks import Task
 from tests.conftest import ROOT
 
@@ -70,10 +73,10 @@ def imported(names):
 def f(name, *arguments):
     return globals()[name](*arguments)
 '''
-SETTINGS = {"step_budget": 10**9, "processor_seconds": 100, "wall_seconds": 300.0}
+SETTINGS = {"step_budget": 10**9, "timeout": 100.0}
 
 
-def ask(rung: str, *call: object) -> object:
+def ask(rung: str, named: str, *call: object) -> object:
     """What a function of WALK returns inside the sandbox, told by an assert's message."""
     # The message has 200 characters, so the answer is fetched in pieces.
     answer = ""
@@ -83,7 +86,7 @@ def ask(rung: str, *call: object) -> object:
         [outcome] = judge(
             [{"task_id": "walk", "completion": WALK}],
             {"walk": Task("walk", "", "f", test)},
-            JudgeSettings(isolation=rung, **SETTINGS),
+            JudgeSettings(isolation=rung, libraries=named, **SETTINGS),
             cache=False,
         )
         assert outcome.status == "assertion", outcome
@@ -93,9 +96,10 @@ def ask(rung: str, *call: object) -> object:
             return json.loads(answer)
 
 
-def own_modules() -> list[str]:
-    """The modules of this package that hold or make tasks, and all that is installed."""
-    found = set(importlib.metadata.packages_distributions()) - {*LIBRARIES, "eta_utils"}
+def own_modules(allowed: Iterable[str]) -> list[str]:
+    """The modules of this package that hold or make tasks, and all that is installed but
+    what is allowed."""
+    found = set(importlib.metadata.packages_distributions()) - {*allowed, "eta_utils"}
     for path in sorted((ROOT / "eta_utils").rglob("*.py")):
         parts = path.relative_to(ROOT).with_suffix("").parts
         if not {*parts[1:]} & {*PARTS, "__init__"}:
@@ -103,17 +107,18 @@ def own_modules() -> list[str]:
     return sorted(name for name in found if name.replace(".", "").isidentifier())
 
 
-def inside(rung: str) -> dict[str, object]:
-    """All that is asked of a program on a rung."""
+def inside(rung: str, named: str = "") -> dict[str, object]:
+    """All that is asked of a program on a rung, where libraries are named."""
+    allowed = {*ALWAYS, *libraries.installed(libraries.parsed(named))}
     # Where the root cannot be listed, what lies below may still be.
     roots = ["/", *visible().folders, *sys.path, "/etc", "/proc", "/tmp", "/home", "/root"]
     roots += [str(ROOT), str(ROOT.parent), str(Path.home()), sys.prefix, sys.base_prefix]
-    count, found = ask(rung, "telling", roots, KNOWING)
+    count, found = ask(rung, named, "telling", roots, KNOWING)
     return {
         "files": count,
         "telling": found,
-        "installed": ask(rung, "installed", roots, LIBRARIES),
-        "imported": ask(rung, "imported", own_modules()),
+        "installed": ask(rung, named, "installed", roots, sorted(allowed)),
+        "imported": ask(rung, named, "imported", own_modules(allowed)),
     }
 
 
@@ -122,11 +127,11 @@ def in_no_environment():
     """The same outside of a virtual environment, where packages lie in Python's folder."""
     packages = [path for path in sys.path if path.endswith("-packages")]
 
-    def run(rung: str) -> dict[str, object]:
+    def run(rung: str, named: str) -> dict[str, object]:
         code = (
             "import json, sys; from tests.sandbox.test_visible import inside\n"
             "assert sys.prefix == sys.base_prefix\n"
-            f"print(json.dumps(inside({rung!r})))"
+            f"print(json.dumps(inside({rung!r}, {named!r})))"
         )
         process = subprocess.run(
             [interpreter(), "-c", code],
@@ -141,8 +146,12 @@ def in_no_environment():
     return run
 
 
+@pytest.mark.parametrize("named", ["", "pandas"])
 @pytest.mark.parametrize("environment", ["virtual environment", "none"])
-def test_no_task_and_no_maker_of_tasks_can_be_read(rung, environment, in_no_environment):
-    found = inside(rung) if environment != "none" else in_no_environment(rung)
+def test_no_task_and_no_maker_of_tasks_can_be_read(
+    rung, environment, named, in_no_environment
+):
+    look = in_no_environment if environment == "none" else inside
+    found = look(rung, named)
     assert found.pop("files") > 500  # it could look around
     assert found == {"telling": [], "installed": [], "imported": []}

@@ -98,7 +98,7 @@ def test_adapters_and_limits_of_named_sets_keep_the_base(identities):
 
 
 @pytest.mark.parametrize(
-    "change", [{"step_budget": 50}, {"processor_seconds": 2}, {"wall_seconds": 3.0}]
+    "change", [{"step_budget": 50}, {"timeout": 3.0}, {"memory": 600}, {"libraries": "six"}]
 )
 def test_limits_of_execution_concern_tasks_only_where_making_them_executes(
     identities, change

@@ -167,7 +167,7 @@ def test_tasks_of_a_set_have_half_of_their_asserts_hidden_in_alignment():
 
 def test_hidden_tests_can_come_from_another_set(here):
     study = Study.of({"tasks": "humaneval", "hidden_set": "humaneval+", "limit": 10})
-    plus = load_tasks("humaneval+")
+    plus = load_tasks("humaneval+", apart=True)
     for name, task in tasks_of(study, "test").items():
         assert task.hidden().test == plus[name].test
 

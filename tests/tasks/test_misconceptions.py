@@ -158,7 +158,7 @@ def carrying(task, wrong_codes):
 
 def judged(completions, tasks):
     samples = [{"task_id": name, "completion": text} for name, text in completions]
-    settings = JudgeSettings(step_budget=20_000, wall_seconds=60)
+    settings = JudgeSettings(step_budget=20_000, timeout=30.0)
     return list(judge(samples, tasks, settings, cache=False))
 
 
