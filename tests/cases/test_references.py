@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from eta_utils.cli import main
 from eta_utils.execution import judge
 from eta_utils.tasks import Task
 
@@ -158,3 +161,50 @@ class Test:
             test, f"    {raising}\n", prompt, "    raise ValueError('other')\n"
         )
         assert other.status == "assertion" or other.exception == "AttributeError"
+
+
+def command(tmp_path, capsys, *words):
+    """(Exit code, what `judge` prints) for two tasks, the second with a wrong solution."""
+    test = "def check(c):\n    assert c(1) == {}\n"
+    tasks = [
+        {
+            "task_id": name,
+            "prompt": PROMPT,
+            "entry_point": "f",
+            "test": test.format(right),
+            "canonical_solution": BODY,
+        }
+        for name, right in (("right", 2), ("wrong", 3))
+    ]
+    (tmp_path / "tasks.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in tasks))
+    sample = {"task_id": "wrong", "completion": "    return 3\n"}
+    (tmp_path / "samples.jsonl").write_text(json.dumps(sample))
+    code = main(["judge", "--tasks", str(tmp_path / "tasks.jsonl"), "--no-cache", *words])
+    printed = capsys.readouterr()
+    return code, printed.out + printed.err
+
+
+NAMED = "wrong: its own solution fails (assertion)"
+
+
+def test_the_summary_names_the_tasks_whose_own_solution_fails(tmp_path, capsys):
+    words = [str(tmp_path / "samples.jsonl"), "--out", str(tmp_path / "out.jsonl")]
+    code, printed = command(tmp_path, capsys, *words)
+    assert (code, NAMED in printed) == (0, True)
+    assert "passed             1" in printed
+
+
+def test_references_can_be_checked_alone(tmp_path, capsys):
+    code, printed = command(tmp_path, capsys, "--check-references")
+    assert (code, NAMED in printed) == (0, True)
+    assert "over 2 tasks" in printed
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["samples.jsonl"], ["s.jsonl", "--check-references"]]
+)
+def test_what_is_to_be_judged_must_be_said(tmp_path, capsys, words):
+    code, printed = command(tmp_path, capsys, *words)
+    assert code == 2
+    assert "--check-references" in printed and printed.count("\n") == 1

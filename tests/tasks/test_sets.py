@@ -66,9 +66,9 @@ def test_its_reference_solutions_pass(name, here):
 @pytest.mark.parametrize("name", ["humaneval+", "mbpp+"])
 def test_a_set_with_more_tests_has_those_of_the_other_set_first(name, here):
     """And a study that takes them apart hides the same tests as `judge` runs after them."""
-    apart = load_tasks(name, apart=True)
+    whole, apart = here(name), load_tasks(name, apart=True)
     others = load_tasks(name.removesuffix("+")) if name == "humaneval+" else apart
-    for task_id, task in here(name).items():
+    for task_id, task in whole.items():
         base = assert_texts(others[task_id].test)
         assert len(base) == task.base_asserts > 0
         assert assert_texts(task.test)[:-1] == base
