@@ -1,6 +1,6 @@
 """Examine one program after another: compile it, call it, compare its answers, report.
 
-    python -m eta_utils.sandbox.examiner JUDGE ZYGOTE      (two descriptors; see `pool`)
+    python -m eta_utils.sandbox.examiner JUDGE ZYGOTE PRELOADED    (descriptors; see `pool`)
 
 The tests run here, in a process that no candidate ever enters.  A candidate's answers
 arrive as plain values (see `values`).  So the comparison that a test makes is Python's own,
@@ -72,9 +72,14 @@ _LARGEST = 256 << 10
 class Examiner:
     """Keeps prepared tests and the zygote between programs."""
 
-    def __init__(self, candidates: Candidates, scratch: Scratch) -> None:
-        """`scratch` is where tests write files: in a jail its own, else the programs'."""
-        self.candidates, self.scratch = candidates, scratch
+    def __init__(
+        self, candidates: Candidates, preloaded: Candidates, scratch: Scratch
+    ) -> None:
+        """`preloaded` are those that have loaded what programs may import.
+
+        `scratch` is where tests write files: in a jail its own, else the programs'.
+        """
+        self.candidates, self.preloaded, self.scratch = candidates, preloaded, scratch
         self._prepared: dict[tuple[str, str], checks.Checks] = {}
         self._running: Examination | None = None
         signal.signal(signal.SIGALRM, self._time_is_up)
@@ -106,9 +111,12 @@ class Examiner:
             return _report(failure, None, prepared.units) | compared
         reference = task["reference"]
         allowed = None if reference is None else frozenset(reference["operations"])
-        exam = Examination(job, program, self.candidates, allowed)
+        # A test that writes files writes them where the others are.
+        libraries = job["preloaded"] and "files" not in prepared.needs
+        candidates = self.preloaded if libraries else self.candidates
+        exam = Examination(job, program, candidates, allowed)
         left = job["wall_seconds"] - (time.monotonic() - start)
-        self.candidates.await_next()  # its time is not this program's
+        candidates.await_next()  # its time is not this program's
         try:
             with self._nothing_left(prepared):
                 self._run(exam, prepared, task, max(left, _LEAST_SECONDS))
@@ -116,7 +124,7 @@ class Examiner:
         except Unanswerable as error:
             outcome = {"status": "judge_error", "message": str(error)}
         finally:
-            self.candidates.end()
+            candidates.end()
             if exam.channel:
                 exam.channel.close()
         if isinstance(exam.stopped, Lost):
@@ -398,7 +406,7 @@ def _peak() -> int:
 
 def main() -> None:
     """Confine this process, and serve."""
-    judge, control = (socket.socket(fileno=int(number)) for number in sys.argv[1:3])
+    judge, *controls = (socket.socket(fileno=int(number)) for number in sys.argv[1:])
     channel = Channel(judge, LARGEST_TRUSTED_FRAME)
     orders = pickle.loads(channel.receive())
     sys.path[:] = orders["path"]
@@ -408,7 +416,8 @@ def main() -> None:
         seccomp_loader(orders["program_filter"])()
     sealed = bool(orders["program_filter"])
     scratch = Scratch.of(orders)
-    serve(channel, Examiner(Candidates(control, sealed), scratch))
+    candidates = (Candidates(control, sealed) for control in controls)
+    serve(channel, Examiner(*candidates, scratch))
 
 
 if __name__ == "__main__":

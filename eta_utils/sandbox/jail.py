@@ -39,6 +39,10 @@ MEMORY = 512
 # The examiner's, in MiB: it holds the tests, and answers of up to 32 MiB in pickled form.
 EXAMINER_MEMORY = 1024
 
+EXAMINER, ZYGOTE, PRELOADED = "examiner", "zygote", "preloaded"  # roles of processes
+# The folders that they write to, where a jail does not give each a /tmp of its own.  A test
+# that writes a file for its program shares the folder of the zygote.
+_SCRATCH = {EXAMINER: "scratch", ZYGOTE: "scratch", PRELOADED: "scratch-preloaded"}
 _INSIDE = "/judge"  # where a jail finds this package
 _NOBODY = "65534"  # user and group inside a jail
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
@@ -100,8 +104,8 @@ class Site:
 
     def _furnish(self) -> None:
         (self.folder / "marker").write_text(self.secret, encoding="ascii")
-        for name in ("scratch", "nothing", "libraries"):
-            (self.folder / name).mkdir()
+        for name in (*_SCRATCH.values(), "nothing", "libraries"):
+            (self.folder / name).mkdir(exist_ok=True)
         for place, path in self.importable.items():
             link = self.folder / "libraries" / place
             link.parent.mkdir(parents=True, exist_ok=True)
@@ -112,8 +116,13 @@ class Site:
         # Not by `shutil.rmtree`, which fails at a thousand folders within one another.
         subprocess.run(["rm", "-rf", "--", self.folder], stderr=subprocess.DEVNULL)
 
-    def command(self, module: str, descriptors: list[int]) -> tuple[list[str], dict]:
-        """(Arguments, environment) that start a module of this package on this rung."""
+    def command(
+        self, module: str, role: str, descriptors: list[int]
+    ) -> tuple[list[str], dict]:
+        """(Arguments, environment) that start a module of this package on this rung.
+
+        `role` is as in `orders`.
+        """
         # -S and -s keep site-packages off sys.path, -P keeps the working folder off it, and
         # -B writes no .pyc files.
         python = [interpreter(), "-S", "-s", "-P", "-B"]
@@ -121,8 +130,8 @@ class Site:
         if self.rung == "jail":
             environment = _ENVIRONMENT | {"PYTHONPATH": _INSIDE, "TMPDIR": "/tmp"}
             return [*self._bubblewrap(), *start], environment
-        scratch = str(self.folder / "scratch")
-        return start, _ENVIRONMENT | {"PYTHONPATH": str(PACKAGE.parent), "TMPDIR": scratch}
+        own = {"PYTHONPATH": str(PACKAGE.parent), "TMPDIR": self._scratch(role)}
+        return start, _ENVIRONMENT | own
 
     def _bubblewrap(self) -> list[str]:
         """The command that builds a jail and runs in it whatever follows."""
@@ -151,30 +160,37 @@ class Site:
         # Last, since mount points were made in / until here.
         return [*arguments, "--remount-ro", "/", "--chdir", "/tmp", "--"]
 
-    def orders(self, runs_programs: bool) -> dict:
+    def _scratch(self, role: str) -> str:
+        """Where a process may write."""
+        return "/tmp" if self.rung == "jail" else str(self.folder / _SCRATCH[role])
+
+    def orders(self, role: str) -> dict:
         """What a sandboxed process is told to put on itself.
 
-        `runs_programs` is True for the zygote, whose candidates run them, and False for the
-        examiner.  `zygote.main` and `examiner.main` carry the orders out.
+        Its `role` is one of `EXAMINER`, `ZYGOTE`, and `PRELOADED`, the zygote that has
+        loaded what programs may import.  `zygote.main` and `examiner.main` carry the orders
+        out.
         """
         jailed = self.rung == "jail"
         every, programs = (b"", b"") if self.rung == "weak" else _filters(private=jailed)
         inside = Path(_INSIDE) if jailed else self.folder
-        scratch = "/tmp" if jailed else str(self.folder / "scratch")
+        libraries = [place.partition("/")[0] for place in self.importable]
+        memory = EXAMINER_MEMORY if role == EXAMINER else self.setup.memory
         return {
             "jailed": jailed,
-            "scratch": scratch,
+            "scratch": self._scratch(role),
             "marker": str(inside / "marker"),
             "secret": self.secret,
-            "memory": (self.setup.memory if runs_programs else EXAMINER_MEMORY) << 20,
-            "seeds_numpy": bool(self.setup.libraries),
+            "memory": memory << 20,
+            "libraries": [name.removesuffix(".py") for name in libraries],
+            "preloads": role == PRELOADED,
             "path": [*module_path(), str(inside / "libraries")],
             "filter": every,
             "program_filter": programs,
-            "landlock": self._landlock() if self.rung == "process" else None,
+            "landlock": self._landlock(role) if self.rung == "process" else None,
         }
 
-    def _landlock(self) -> dict:
+    def _landlock(self, role: str) -> dict:
         # Nothing of this package: a process loads its part before it confines itself.
         folders, hidden = visible().folders, visible().hidden
         readable = [
@@ -187,7 +203,7 @@ class Site:
             # To find a module is to list the folder that it may be in.
             "listable": standard_library(),
             # Of the program, and of a test that writes a file for it.
-            "writable": ["/dev/null", str(self.folder / "scratch")],
+            "writable": ["/dev/null", self._scratch(role)],
         }
 
 

@@ -43,6 +43,7 @@ from pathlib import Path
 import psutil
 from filelock import FileLock, Timeout
 
+from eta_utils.sandbox import jail
 from eta_utils.sandbox.channel import Channel, ProtocolError
 from eta_utils.sandbox.jail import Setup, Site
 
@@ -155,15 +156,20 @@ def close_workers() -> None:
 
 
 class Worker:
-    """One examiner and one zygote, each in its own jail."""
+    """One examiner and two zygotes, each in its own jail.
+
+    The second zygote has loaded numpy and the other libraries that programs may import,
+    which takes far longer than most programs.  It is started at the first that names one.
+    """
 
     def __init__(self, setup: Setup, errors: int = subprocess.DEVNULL) -> None:
-        """Start both.  `errors` is a descriptor for what they write to stderr: that of a
+        """Start them.  `errors` is a descriptor for what they write to stderr: that of a
         program, too, so it goes nowhere but in a probe."""
         self.setup = setup
         self.errors = errors
         self.core = CoreClaim()
-        self.processes: list[subprocess.Popen] = []
+        self.processes: dict[str, subprocess.Popen] = {}  # by role
+        self._not_started: socket.socket | None = None  # of the second zygote
         self.site = Site(setup)
         try:
             self._start()
@@ -174,16 +180,21 @@ class Worker:
     def _start(self) -> None:
         judge, examiner = socket.socketpair()
         control, zygote = socket.socketpair()
-        with examiner, control, zygote:
+        other_control, self._not_started = socket.socketpair()
+        orders = self.site.orders
+        with examiner, control, zygote, other_control:
             self.channel = Channel(judge)
-            Channel(control).send(pickle.dumps(self.site.orders(runs_programs=True)))
-            self.channel.send(pickle.dumps(self.site.orders(runs_programs=False)))
-            self._launch("zygote", [zygote])
-            self._launch("examiner", [examiner, control])
+            Channel(control).send(pickle.dumps(orders(jail.ZYGOTE)))
+            Channel(other_control).send(pickle.dumps(orders(jail.PRELOADED)))
+            self.channel.send(pickle.dumps(orders(jail.EXAMINER)))
+            self._launch("zygote", jail.ZYGOTE, [zygote])
+            self._launch("examiner", jail.EXAMINER, [examiner, control, other_control])
+        self._libraries = orders(jail.EXAMINER)["libraries"]
 
-    def _launch(self, module: str, sockets: list[socket.socket]) -> None:
+    def _launch(self, module: str, role: str, sockets: list[socket.socket]) -> None:
         descriptors = [sock.fileno() for sock in sockets]
-        command, environment = self.site.command(f"eta_utils.sandbox.{module}", descriptors)
+        name = f"eta_utils.sandbox.{module}"
+        command, environment = self.site.command(name, role, descriptors)
         with self.core.pinned(), _fixed_addresses():
             process = subprocess.Popen(
                 command,
@@ -194,10 +205,16 @@ class Worker:
                 stderr=self.errors,
                 start_new_session=True,  # Ctrl-C is for the judge, not for its workers
             )
-        self.processes.append(process)
+        self.processes[role] = process
 
     def send(self, batch: Batch, jobs: list[dict]) -> None:
         """Hand over jobs; their outcomes are then received one by one."""
+        names = [any(name in job["program"] for name in self._libraries) for job in jobs]
+        jobs = [job | {"preloaded": named} for job, named in zip(jobs, names, strict=True)]
+        if any(names) and self._not_started:
+            with self._not_started as zygote:
+                self._launch("zygote", jail.PRELOADED, [zygote])
+            self._not_started = None
         wanted = {job["task_id"]: batch.tasks[job["task_id"]] for job in jobs}
         message = {"tasks": wanted, "jobs": jobs}
         self.channel.send(pickle.dumps(message))
@@ -218,7 +235,7 @@ class Worker:
 
     def crashed(self) -> bool:
         """Whether the examiner ended by a signal that only a fault of its own raises."""
-        examiner = self.processes[-1]
+        examiner = self.processes[jail.EXAMINER]
         with contextlib.suppress(subprocess.TimeoutExpired):
             code = examiner.wait(1.0)
             # bubblewrap exits with 128 and the number of the signal.
@@ -228,7 +245,7 @@ class Worker:
     def _processor_seconds(self) -> float:
         """What the processes of this worker have used that live now."""
         used = 0.0
-        for started in self.processes:
+        for started in self.processes.values():
             with contextlib.suppress(psutil.Error):  # it has ended
                 process = psutil.Process(started.pid)
                 for each in (process, *process.children(recursive=True)):
@@ -237,11 +254,13 @@ class Worker:
         return used
 
     def close(self) -> None:
-        """Kill both processes (and with them their jails) and remove their folders."""
-        for process in self.processes:
+        """Kill its processes (and with them their jails) and remove their folders."""
+        for process in self.processes.values():
             process.kill()
-        for process in self.processes:
+        for process in self.processes.values():
             process.wait()
+        if self._not_started:
+            self._not_started.close()
         with contextlib.suppress(AttributeError):  # it never got so far
             self.channel.close()
         self.site.close()

@@ -163,15 +163,23 @@ def main() -> None:
     # A search that must fail lists every folder of sys.path.  Python keeps these lists, so
     # that the imports of a program need not read the folders again.
     importlib.util.find_spec("no_such_module")
+    if orders["preloads"]:
+        _preload(orders["libraries"])
     candidate.prepare()
     random.seed(0)
-    if orders["seeds_numpy"]:  # a library may draw from it where the program names neither
-        candidate.seed_numpy()
     # The collector would write into every object it visits, so a candidate would copy their
     # pages.  Frozen objects are never visited again.
     gc.collect()
     gc.freeze()
     Zygote(examiner, orders).serve()
+
+
+def _preload(names: list[str]) -> None:
+    """Import what is there of these modules; numpy's generator starts from one state."""
+    for name in names:
+        with contextlib.suppress(Exception):  # programs that import it find the same
+            importlib.import_module(name)
+    candidate.seed_numpy()
 
 
 def confine_as_ordered(orders: dict) -> None:

@@ -98,14 +98,16 @@ LINE = json.dumps(SEVEN)
         f"\n{LINE}\r\n\r\n{LINE}",
         f"\ufeff{LINE}\n{LINE}\n",
         f"\ufeff{LINE}\r\n{LINE}\r\n".encode("utf-16-le"),
-        gzip.compress(f"{LINE}\n{LINE}".encode()),
+        gzip.compress(f"{LINE}\n{LINE}".encode(), mtime=0),
         bz2.compress(f"\ufeff[{LINE}, {LINE}]".encode()),
         lzma.compress(f"{LINE}\n{LINE}".encode()),
         SEVEN | {"completion": [BODY, BODY]},
         [[], [WHOLE, WHOLE]],  # bigcode's generations.json
         {"date": "x", "hash": "x", "eval": {"HumanEval/7": 2 * [{"solution": WHOLE}]}},
     ],
-    ids=str,
+    ids=(
+        "list array objects blank-lines mark utf-16 gzip bzip2 xz texts generations evalplus"
+    ).split(),
 )
 def test_every_shape_gives_the_same_two_samples(content):
     rows = judged(content)

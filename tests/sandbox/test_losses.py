@@ -54,8 +54,8 @@ def zygote_with(monkeypatch):
     command = Site.command
 
     def start(code):
-        def changed(site, module, descriptors):
-            arguments, environment = command(site, module, descriptors)
+        def changed(site, module, role, descriptors):
+            arguments, environment = command(site, module, role, descriptors)
             if module.endswith(".zygote"):
                 at = arguments.index("-m")
                 whole = f"import {module} as zygote\n{code}\nzygote.main()"
@@ -148,7 +148,7 @@ def test_a_candidate_that_cannot_be_confined_is_our_failure(rung, zygote_with):
 def sandboxed():
     """Processes of our workers: zygotes, and candidates below them."""
     for worker in pool._workers:
-        for process in worker.processes:
+        for process in worker.processes.values():
             with contextlib.suppress(psutil.Error):
                 if "eta_utils.sandbox.zygote" in process.args:
                     yield psutil.Process(process.pid)
@@ -209,7 +209,7 @@ def test_a_worker_that_stands_still_is_replaced(rung, monkeypatch):
     def freeze():
         time.sleep(1.0)
         for worker in pool._workers:
-            for process in worker.processes:
+            for process in worker.processes.values():
                 for each in psutil.Process(process.pid).children(recursive=True):
                     each.suspend()
                 psutil.Process(process.pid).suspend()
@@ -265,7 +265,7 @@ def test_an_answer_that_takes_the_examiners_memory_fails_its_program_alone(rung)
         return
     # It ends with the program that made it large, and gives the memory back.
     [worker] = [worker for worker in pool._workers if worker.setup.rung == rung]
-    processes = [psutil.Process(process.pid) for process in worker.processes]
+    processes = [psutil.Process(process.pid) for process in worker.processes.values()]
     below = [child for each in processes for child in each.children(recursive=True)]
     assert all(each.memory_info().rss < 300 << 20 for each in [*processes, *below])
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
+import sys
+import time
+from dataclasses import replace
 
 import psutil
 import pytest
@@ -13,11 +17,11 @@ from eta_utils.sandbox import pool
 from eta_utils.sandbox.jail import Setup
 from eta_utils.sandbox.pool import Worker
 from eta_utils.tasks import Task
-from tests.conftest import ADD
+from tests.conftest import ADD, judge_one
 
 
 def processes_of(worker):
-    return {process.pid for process in worker.processes}
+    return {process.pid for process in worker.processes.values()}
 
 
 def processes_below():
@@ -101,3 +105,35 @@ def test_an_argument_that_is_too_large_to_send_is_the_tests_fault_and_ends_alone
     large, after = judge(samples, tasks, settings, cache=False)
     assert large.status == "judge_error" and "cannot be sent" in large.result
     assert after.status == "passed"
+
+
+def test_a_library_is_loaded_once_for_all_programs_that_name_it(rung):
+    pytest.importorskip("numpy")
+    samples = [
+        {
+            "task_id": "add",
+            "completion": f"    import numpy\n    return a + b  # {number}\n",
+        }
+        for number in range(30)
+    ]
+    settings = JudgeSettings(workers=1, isolation=rung)
+    list(judge(samples[:1], {"add": ADD}, settings, cache=False))
+    start = time.monotonic()
+    outcomes = list(judge(samples, {"add": ADD}, settings, cache=False))
+    assert {outcome.status for outcome in outcomes} == {"passed"}
+    # Each by itself would need 30 times as much as the first import.
+    code = "import time; start = time.time(); import numpy; print(time.time() - start)"
+    command = [sys.executable, "-c", code]
+    once = float(subprocess.run(command, capture_output=True, check=True).stdout)
+    assert time.monotonic() - start < 15 * once + 1
+
+
+def test_numpys_random_numbers_are_the_same_for_each_program(rung):
+    numpy = pytest.importorskip("numpy")
+    numpy.random.seed(0)
+    first = numpy.random.random()
+    test = f"def check(c):\n    assert c(0, 0) == {first!r}\n"
+    task = replace(ADD, test=test, canonical_solution="")
+    program = "    import numpy\n    return float(numpy.random.random())\n"
+    for _ in range(2):
+        assert judge_one(program, task, isolation=rung).passed
