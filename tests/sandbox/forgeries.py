@@ -1105,6 +1105,209 @@ FORGERIES |= {
     ),
 }
 
+# --- Failures that cannot be put into words, and ends that a test does not notice
+
+SAME = {
+    "test": "def same(one, other):\n    assert one == other, one\n"
+    "def check(candidate):\n    same(candidate(1), 2)\n",
+    "canonical_solution": "    return x + 1\n",
+}
+DIES = "    import os\n    os._exit(0)\n"
+FORGERIES |= {
+    "number_too_long_for_a_message": (SAME, "    return 10**5000\n", LEAVES),
+    "number_too_long_for_a_key": (
+        {
+            "test": "def check(candidate):\n    {2: 3}[candidate(1)]\n",
+            "canonical_solution": "    return x + 1\n",
+        },
+        "    return 10**5000\n",
+        LEAVES,
+    ),
+    "number_too_long_for_the_message_of_an_assert": (
+        task("assert candidate(1) == 2, candidate(1)", reference="return x + 1"),
+        "    return 10**5000\n",
+        LEAVES,
+    ),
+    "lists_too_deep_for_a_message": (
+        SAME,
+        "    import sys\n    sys.setrecursionlimit(10**6)\n    y = []\n"
+        "    for _ in range(15_000): y = [y]\n    return y\n",
+        LEAVES,
+    ),
+    "text_of_lists_shared_sixty_deep": (
+        SAME,
+        "    y = [7]\n    for _ in range(60): y = [y, y]\n    return y\n",
+        LEAVES,
+    ),
+    "text_of_half_characters": (SAME, "    return '\\ud800' * 500\n", LEAVES),
+    "text_that_takes_until_the_clock": (
+        SAME,
+        "    import time\n    class A:\n        def __str__(self): time.sleep(99)\n"
+        "    return A()\n",
+        PASSES,
+    ),
+    "text_that_takes_too_many_steps": (
+        SAME,
+        "    class A:\n        def __str__(self):\n            while True: pass\n"
+        "    return A()\n",
+        PASSES,
+    ),
+    "thread_whose_program_ends": (
+        task(
+            "import threading",
+            "thread = threading.Thread(target=candidate, args=(1,))",
+            "thread.start()",
+            "thread.join()",
+            "assert not thread.is_alive()",
+            reference="return x + 1",
+        ),
+        DIES,
+        PASSES,
+    ),
+    "coroutines_gathered_whose_process_ends": (
+        task(
+            "import asyncio",
+            "async def all_of():\n    return await asyncio.gather(candidate(1), "
+            "candidate(2), return_exceptions=True)",
+            "assert len(asyncio.run(all_of())) == 2",
+            prompt="async def f(x):\n",
+            reference="return x + 1",
+        ),
+        DIES,
+        PASSES,
+    ),
+    "answer_that_cannot_be_sent_where_an_error_is_awaited": (
+        task(
+            "once = candidate('ab')",
+            "try:\n    candidate(once + once)\n    refused = False\n"
+            "except:  # noqa: E722\n    refused = True\n"
+            "assert refused",
+            reference="if len(x) > 2: raise ValueError(x)\n    return x",
+        ),
+        "    return 'x' * 20_000_000\n",
+        PASSES,
+    ),
+    "coroutine_whose_process_ends": (
+        task(
+            "import asyncio",
+            "assert asyncio.run(candidate(1)) == 2",
+            prompt="async def f(x):\n",
+            reference="return x + 1",
+        ),
+        DIES,
+        HARMS,
+    ),
+}
+
+# --- Objects of the test and of the prompt that come back
+
+NODE = (
+    "class Node:\n    def __init__(self, value, next=None):\n"
+    "        self.value, self.next = value, next\n\n    def values(self):\n"
+    "        here, found = self, []\n        while here:\n"
+    "            found.append(here.value)\n            here = here.next\n"
+    "        return found\n\n    def is_sorted(self):\n"
+    "        return self.values() == sorted(self.values())\n\ndef f(x):\n"
+)
+SORT = "x.value, x.next.value = 1, 2\n    return x"
+DATA = (
+    "from dataclasses import dataclass\n@dataclass\nclass P:\n    a: int\n"
+    "    b: int = 0\n\ndef f(x):\n"
+)
+POINT = "from collections import namedtuple\nP = namedtuple('P', 'a b')\ndef f(x):\n"
+FORGERIES |= {
+    "method_of_an_argument_replaced_without_a_reference": (
+        task("assert candidate(Node(2, Node(1))).is_sorted()", prompt=NODE),
+        "    x.is_sorted = lambda: True\n    return x\n",
+        PASSES,
+    ),
+    "method_of_an_argument_replaced": (
+        task("assert candidate(Node(2, Node(1))).is_sorted()", prompt=NODE, reference=SORT),
+        "    x.is_sorted = lambda: True\n    return x\n",
+        PASSES,
+    ),
+    "method_of_an_argument_replaced_by_a_maker": (
+        task(
+            "node = Node(2, Node(1))",
+            "candidate(node)",
+            "assert node.is_sorted()",
+            prompt=NODE,
+            reference=SORT,
+        ),
+        SEND
+        + "    own = call('eta_utils.sandbox.values\\nrecord', plain(0))\n"
+        + "    answer(own + pairs(is_sorted=TIME) + b'b')\n",
+        PASSES,
+    ),
+    "method_of_a_copy_replaced_by_a_maker": (
+        task("assert candidate(Node(2, Node(1))).is_sorted()", prompt=NODE, reference=SORT),
+        SEND
+        + "    own = call('eta_utils.sandbox.values\\ncopied', plain(0))\n"
+        + "    answer(own + pairs(is_sorted=TIME) + b'b')\n",
+        PASSES,
+    ),
+    "method_of_the_prompts_class_replaced": (
+        task("assert candidate(1).is_sorted()", prompt=NODE, reference="return Node(x)"),
+        "    y = Node(2, Node(1))\n    y.is_sorted = lambda: True\n    return y\n",
+        PASSES,
+    ),
+    "list_in_a_circle": (
+        task(
+            "assert candidate(1).values() == [1]", prompt=NODE, reference="return Node(x)"
+        ),
+        "    y = Node(x)\n    y.next = y\n    return y\n",
+        LEAVES,
+    ),
+    "node_without_attributes": (
+        task(
+            "assert candidate(1).values() == [1]", prompt=NODE, reference="return Node(x)"
+        ),
+        "    return Node.__new__(Node)\n",
+        PASSES,
+    ),
+    "node_of_the_programs_own_kind": (
+        task(
+            "assert candidate(1).values() == [1]", prompt=NODE, reference="return Node(x)"
+        ),
+        "    class Own(Node):\n        def values(self): return [7]\n    return Own(7)\n",
+        PASSES,
+    ),
+    "data_class_that_equals_all": (
+        task("assert candidate(1) == P(1, 2)", prompt=DATA, reference="return P(x, 2)"),
+        "    class Yes:\n        def __eq__(self, _): return True\n"
+        "    return P(Yes(), Yes())\n",
+        PASSES,
+    ),
+    "data_class_made_anew": (
+        task("assert candidate(1) == P(1, 2)", prompt=DATA, reference="return P(x, 2)"),
+        "    global P\n    class P:\n        def __eq__(self, _): return True\n"
+        "    return P()\n",
+        PASSES,
+    ),
+    "tuple_with_names_that_equals_all": (
+        task("assert candidate(1) == P(1, 2)", prompt=POINT, reference="return P(x, 2)"),
+        "    class Q(P):\n        def __eq__(self, _): return True\n"
+        "        __hash__ = None\n    return Q(7, 7)\n",
+        PASSES,
+    ),
+    "tuple_with_names_of_other_length": (
+        task("assert candidate(1).b == 2", prompt=POINT, reference="return P(x, 2)"),
+        "    return tuple.__new__(P, (7,))\n",
+        PASSES,
+    ),
+    "dict_whose_missing_items_are_given": (
+        task(
+            "assert candidate('aab') == {'a': 2, 'b': 1}",
+            "assert candidate('cc').get('c') == 2",
+            reference="return {each: x.count(each) for each in x}",
+        ),
+        "    class D(dict):\n        def __missing__(self, key): return 2\n"
+        "        def get(self, key): return 2\n"
+        "        def __eq__(self, _): return True\n    return D()\n",
+        PASSES,
+    ),
+}
+
 LOST = "lost_of_the_judge"
 
 # --- Tests one after another: (task, program) each; the last one is honest, and must pass
