@@ -1308,6 +1308,93 @@ FORGERIES |= {
     ),
 }
 
+# --- Stacks that overflow, and texts that a test runs
+
+EVALUATED = task("assert eval(candidate('1+1')) == 2", reference="return x")
+PATCH = (
+    "(lambda m: setattr(m.Examination, 'fail', lambda *_: None) or 3)"
+    "(__import__('sys').modules['eta_utils.sandbox.examination'])"
+)
+FORGERIES |= {
+    "tuples_within_tuples_as_a_key": (
+        NUMBER,
+        SEND + "    answer(b'})' + b'\\x85' * 1_000_000 + b'K\\x00s')\n",
+        LEAVES,
+    ),
+    "tuples_within_tuples_in_a_set": (
+        NUMBER,
+        SEND + "    answer(b'\\x8f()' + b'\\x85' * 1_000_000 + b'\\x90')\n",
+        LEAVES,
+    ),
+    "tuples_within_tuples_among_others_of_a_set": (
+        task("assert candidate(1) in {2, 3}", reference="return x + 1"),
+        SEND + "    answer(b')' + b'\\x85' * 1_000_000)\n",
+        LEAVES,
+    ),
+    "tuples_within_tuples_made_by_a_program": (
+        task("assert len({candidate(1), 2}) == 1", reference="return x + 1"),
+        "    import sys\n    sys.setrecursionlimit(10**6)\n    y = ()\n"
+        "    for _ in range(22_000): y = (y,)\n    return y\n",
+        LEAVES,
+    ),
+    "tuples_within_tuples_compared": (
+        task("assert candidate(1) == candidate(1)", "assert candidate(2) == ()"),
+        SEND + "    answer(b')' + b'\\x85' * 1_000_000)\n",
+        LEAVES,
+    ),
+    "lists_within_lists_by_the_million": (
+        NUMBER,
+        SEND + "    answer(b']' * 2_000_000 + b'a' * 1_999_999)\n",
+        LEAVES,
+    ),
+    "namespaces_within_namespaces_passed_on": (
+        ROUND,
+        SEND
+        + "    head = b'ceta_utils.sandbox.values\\nstand_in\\n(' + plain('x') + b'\\x89'\n"
+        + "    head += plain('standard') + plain('SimpleNamespace') + b'}' + plain('a')\n"
+        + "    answer(head * 4_000 + b'N' + b's\\x86tR' * 4_000)\n",
+        LEAVES,
+    ),
+    "nodes_within_nodes_passed_on": (
+        task(
+            "assert candidate(candidate(1)) == 1",
+            prompt=NODE,
+            reference="return x",
+        ),
+        SEND
+        + "    head = call('eta_utils.sandbox.values\\nmade', plain('Node'),\n"
+        + "                plain('object'), b'N') + b'}' + plain('next')\n"
+        + "    answer(head * 9_000 + b'N' + b'sb' * 9_000)\n",
+        LEAVES,
+    ),
+    "nodes_within_nodes_compared": (
+        task(
+            "assert candidate(1).values() == [1]", prompt=NODE, reference="return Node(x)"
+        ),
+        SEND
+        + "    head = call('eta_utils.sandbox.values\\nmade', plain('Node'),\n"
+        + "                plain('object'), b'N') + b'}' + plain('next')\n"
+        + "    answer(head * 200_000 + b'N' + b'sb' * 200_000)\n",
+        LEAVES,
+    ),
+    "text_that_a_test_evaluates_and_that_imports": (
+        EVALUATED,
+        "    return '__import__(\"nothing\")'\n",
+        LEAVES,
+    ),
+    "text_that_a_test_evaluates_and_that_ends_its_process": (
+        EVALUATED,
+        "    return '__import__(\"os\")._exit(0)'\n",
+        LEAVES,
+    ),
+    "text_that_a_test_evaluates_and_that_patches": (
+        EVALUATED,
+        f"    return {PATCH!r}\n",
+        PASSES,
+    ),
+    "text_that_a_test_evaluates_and_that_patched": (NUMBER, "    return 7\n", PASSES),
+}
+
 LOST = "lost_of_the_judge"
 
 # --- Tests one after another: (task, program) each; the last one is honest, and must pass
