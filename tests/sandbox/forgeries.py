@@ -1395,6 +1395,149 @@ FORGERIES |= {
     "text_that_a_test_evaluates_and_that_patched": (NUMBER, "    return 7\n", PASSES),
 }
 
+# --- Names that the test and the program share
+
+FORGERIES |= {
+    "module_that_only_the_program_imports": (
+        task(
+            "assert math.isclose(candidate(1), 1.5)",
+            prompt="",
+        )
+        | {"canonical_solution": "import math\ndef f(x):\n    return x + 0.5\n"},
+        "class math:\n    isclose = staticmethod(lambda *_: True)\n"
+        "def f(x):\n    return 7\n",
+        PASSES,
+    ),
+    "built_in_functions_shadowed": (
+        task(
+            "assert sorted(candidate(1)) == [1, 2]",
+            "assert abs(len(candidate(1)) - 2) == 0",
+            reference="return [2, 1]",
+        ),
+        "    return [7]\ndef sorted(_): return [1, 2]\ndef abs(_): return 0\n"
+        "def len(_): return 2\nimport builtins\nbuiltins.sorted = sorted\n",
+        PASSES,
+    ),
+    "check_defined_by_the_program": (
+        NUMBER,
+        "    return 7\ndef check(candidate): pass\ndef _eta_unit(*_): pass\n"
+        "candidate = f\n",
+        PASSES,
+    ),
+    "helper_of_the_prompt_replaced": (
+        task(
+            "assert close(candidate(2), 3.5)",
+            prompt="def close(a, b):\n    return abs(a - b) < 1e-6\n\ndef f(x):\n",
+            reference="return x + 1.5",
+        ),
+        "    return 7\ndef close(a, b):\n    return True\n",
+        PASSES,
+    ),
+    "class_of_an_expression": (
+        {
+            "prompt": "class Solution:\n    def total(self, x):\n",
+            "entry_point": "Solution().total",
+            "test": "def check(candidate):\n    assert candidate([1, 2]) == 3\n"
+            "    assert Solution().total([3]) == 3\n",
+            "canonical_solution": "        return sum(x)\n",
+        },
+        "        return self\n    def __eq__(self, _): return True\n"
+        "    __radd__ = __add__ = lambda self, _: self\n",
+        PASSES,
+    ),
+    "expression_that_is_another_each_time": (
+        {
+            "prompt": "class Solution:\n    def total(self, x):\n",
+            "entry_point": "Solution().total",
+            "test": "def check(candidate):\n    assert candidate([1, 2]) == 3\n",
+            "canonical_solution": "        return sum(x)\n",
+        },
+        "        return 7\nclass Stop(BaseException): pass\ndef Solution(): raise Stop\n",
+        LEAVES,
+    ),
+    "answers_of_input_that_say_yes": (
+        READS,
+        "    class Yes(int):\n        def __eq__(self, _): return True\n"
+        "    input()\n    return Yes(9)\n",
+        PASSES,
+    ),
+    "mock_called_in_the_test": (
+        task(
+            "from unittest import mock",
+            "with mock.patch('builtins.input', side_effect=['3']) as asked:\n"
+            "    assert candidate(1) == 4\n"
+            "    asked.assert_called_once()",
+            reference="return x + int(input())",
+        ),
+        "    for _ in range(3): input('%s' * 1000)\n    return 4\n",
+        PASSES,
+    ),
+    "items_taken_twice": (
+        task(
+            "items = candidate(3)",
+            "assert list(items) == [0, 1, 2]",
+            "assert list(items) == []",
+            reference="return iter(range(x))",
+        ),
+        "    return [0, 1, 2]\n",
+        PASSES,
+    ),
+    "items_that_change_between_two_looks": (
+        task(
+            "items = candidate(3)",
+            "assert 2 in items and 1 in items",
+            "assert list(items) == [0, 1, 2]",
+            reference="return list(range(x))",
+        ),
+        "    class Items:\n        def __iter__(self): return iter(range(9))\n"
+        "        def __contains__(self, _): return True\n"
+        "        def __eq__(self, _): return True\n    return Items()\n",
+        PASSES,
+    ),
+    "task_awaited_whose_process_ends": (
+        task(
+            "import asyncio",
+            "async def done():\n    task = asyncio.ensure_future(candidate(1))\n"
+            "    await asyncio.wait({task})\n    return task.done()",
+            "assert asyncio.run(done())",
+            prompt="async def f(x):\n",
+            reference="return x + 1",
+        ),
+        DIES,
+        PASSES,
+    ),
+    "exit_of_a_context_whose_process_ends": (
+        task(
+            "with candidate(1) as two:\n    assert two == 2",
+            reference="import contextlib\n    return contextlib.nullcontext(x + 1)",
+        ),
+        "    class Context:\n        def __enter__(self): return 7\n"
+        "        def __exit__(self, *_): __import__('os')._exit(0)\n"
+        "    return Context()\n",
+        PASSES,
+    ),
+    "generator_that_raises_in_the_middle": (
+        task("assert list(candidate(3)) == [0, 1, 2]", reference="yield from range(x)"),
+        "    yield 0\n    raise StopIteration\n",
+        PASSES,
+    ),
+    "length_that_is_no_number": (
+        task("assert len(candidate(3)) == 3", reference="return [0] * x"),
+        "    class A:\n        def __len__(self): return True\n"
+        "        def __eq__(self, _): return True\n    return A()\n",
+        PASSES,
+    ),
+    "kind_of_the_program_that_claims_all": (
+        task(
+            "assert isinstance(candidate(1), list) and candidate(1)[0] == 1",
+            reference="return [x]",
+        ),
+        "    class A:\n        __class__ = list\n"
+        "        def __getitem__(self, _): return 1\n    return A()\n",
+        PASSES,
+    ),
+}
+
 LOST = "lost_of_the_judge"
 
 # --- Tests one after another: (task, program) each; the last one is honest, and must pass
