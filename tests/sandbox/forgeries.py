@@ -1538,6 +1538,74 @@ FORGERIES |= {
     ),
 }
 
+# --- What a test holds, or computes, over answers
+
+FORGERIES |= {
+    "large_answers_that_a_test_keeps": (
+        task(
+            "kept = [candidate(number) for number in range(99)]",
+            "assert kept == list(range(99))",
+            reference="return x",
+        ),
+        "    return str(x) * 10_000_000\n",
+        LEAVES,
+    ),
+    "iterator_of_large_items_passed_on": (
+        task(
+            "assert candidate(candidate('ab')) == 'ab'",
+            reference="return x[::-1]",
+        ),
+        "    return (bytes(10**6) + bytes([n % 256]) for n in range(10**9))\n",
+        LEAVES,
+    ),
+    "power_that_a_test_computes": (
+        task("assert 10 ** candidate(2) == 1000", reference="return x + 1"),
+        "    return 10**9\n",
+        LEAVES,
+    ),
+    "list_that_a_test_makes": (
+        task("assert [0] * candidate(2) == [0, 0, 0]", reference="return x + 1"),
+        "    return 10**10\n",
+        LEAVES,
+    ),
+    "range_that_a_test_lists": (
+        task("assert list(candidate(2)) == [0, 1]", reference="return range(x)"),
+        "    return range(10**12)\n",
+        LEAVES,
+    ),
+    "items_of_an_iterator_without_end": (
+        task("assert max(candidate(2)) == 1", reference="return range(x)"),
+        "    import itertools\n    return itertools.repeat(1)\n",
+        LEAVES,
+    ),
+    "files_by_the_hundred_thousand": (
+        WRITES,
+        left(files="plain({f'd/{n}': b'' for n in range(300_000)})"),
+        HARMS,
+    ),
+    "items_fewer_than_the_test_compares": (
+        task(
+            "got = list(candidate(2))",
+            "assert len(got) == 2 and all(a == b for a, b in zip(got, [0, 1]))",
+            reference="return range(x)",
+        ),
+        "    class A:\n        def __iter__(self): return iter(())\n"
+        "        def __len__(self): return 2\n    return A()\n",
+        PASSES,
+    ),
+    "length_of_an_object_without_items": (
+        task(
+            "got = candidate(2)",
+            "assert len(got) == 2",
+            "assert [*got] == [0, 1]",
+            reference="return range(x)",
+        ),
+        "    class A(list):\n        def __len__(self): return 2\n"
+        "        def __iter__(self): return iter([0, 1, 2])\n    return A([7])\n",
+        PASSES,
+    ),
+}
+
 LOST = "lost_of_the_judge"
 
 # --- Tests one after another: (task, program) each; the last one is honest, and must pass

@@ -25,14 +25,19 @@ from tests.sandbox.forgeries import FORGERIES, LOST, SEQUENCES
 LIMITS = {"processor_seconds": 3, "wall_seconds": 12.0}
 HANGS = 40  # seconds
 USUAL = {"prompt": "def f(x):\n", "entry_point": "f"}
-# They end by a clock.
+# They end by a clock, or take seconds.
 LONG = {
     "answer_whose_text_takes_forever",
-    "questions_for_input_without_end",
     "coroutine_that_never_ends",
-    "pipe_where_a_file_is_read",
     "endless_file_where_a_file_is_read",
+    "files_by_the_hundred_thousand",
+    "large_answers_that_a_test_keeps",
+    "list_in_a_circle",
+    "pipe_where_a_file_is_read",
+    "power_that_a_test_computes",
+    "questions_for_input_without_end",
     "text_of_lists_shared_sixty_deep",
+    "text_that_takes_until_the_clock",
 }
 
 
