@@ -1606,6 +1606,61 @@ FORGERIES |= {
     ),
 }
 
+# --- Members of an enumeration of the prompt, which exist once
+
+COLOR = "import enum\nclass Color(enum.Enum):\n    RED = 1\n    BLUE = 2\n\ndef f(x):\n"
+MEMBERS = (
+    "    def member(name):\n"
+    "        made = call('eta_utils.sandbox.values\\nmade', plain('Color'),\n"
+    "                    plain('enum'), plain(name))\n"
+    "        same = pairs(_value_=plain(0), _name_=plain('X'))\n"
+    "        return made + same + b'b'\n"
+)
+FORGERIES |= {
+    "values_of_members_made_the_same": (
+        task(
+            "assert candidate(1).value == Color.BLUE.value",
+            "assert candidate(1).name == Color.BLUE.name",
+            prompt=COLOR,
+            reference="return Color.BLUE",
+        ),
+        SEND + MEMBERS + "    after = b'(' + member('BLUE') + b't}]'\n"
+        "    answer(member('RED'), after=after)\n",
+        PASSES,
+    ),
+    "members_made_the_same_and_compared": (
+        task(
+            "assert candidate(1) == Color.BLUE",
+            prompt=COLOR,
+            reference="return Color.BLUE",
+        ),
+        SEND + MEMBERS + "    after = b'(' + member('BLUE') + b't}]'\n"
+        "    answer(member('RED'), after=after)\n",
+        PASSES,
+    ),
+    "member_of_an_enumeration_made_anew": (
+        task(
+            "assert candidate(1) == Color.BLUE",
+            prompt=COLOR,
+            reference="return Color.BLUE",
+        ),
+        SEND
+        + "    made = call('eta_utils.sandbox.values\\nmade', plain('Color'),\n"
+        + "                plain('object'), plain(None))\n"
+        + "    answer(made + pairs(_value_=plain(2), _name_=plain('BLUE')) + b'b')\n",
+        PASSES,
+    ),
+    "members_named_alike_by_the_program": (
+        task(
+            "assert candidate(1) == Color.BLUE",
+            prompt=COLOR,
+            reference="return Color.BLUE",
+        ),
+        "    Color.RED._name_ = []\n    return Color.RED\n",
+        LEAVES,
+    ),
+}
+
 LOST = "lost_of_the_judge"
 
 # --- Tests one after another: (task, program) each; the last one is honest, and must pass
