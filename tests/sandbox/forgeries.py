@@ -1387,12 +1387,6 @@ FORGERIES |= {
         "    return '__import__(\"os\")._exit(0)'\n",
         LEAVES,
     ),
-    "text_that_a_test_evaluates_and_that_patches": (
-        EVALUATED,
-        f"    return {PATCH!r}\n",
-        PASSES,
-    ),
-    "text_that_a_test_evaluates_and_that_patched": (NUMBER, "    return 7\n", PASSES),
 }
 
 # --- Names that the test and the program share
@@ -1751,3 +1745,6 @@ SEQUENCES: dict[str, list[tuple[dict, str]]] = {
         (task("import sys", ONE), INCREMENT),
     ],
 }
+
+# A text that a test evaluates and that changes the judge, and a wrong program after it.
+EVALUATES = [(EVALUATED, f"    return {PATCH!r}\n"), (NUMBER, "    return 7\n")]

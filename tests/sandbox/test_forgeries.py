@@ -20,7 +20,7 @@ from eta_utils.sandbox import pool
 from eta_utils.sandbox.pool import SandboxError
 from eta_utils.tasks import Task
 from tests.conftest import ADD
-from tests.sandbox.forgeries import FORGERIES, LOST, SEQUENCES
+from tests.sandbox.forgeries import EVALUATES, FORGERIES, LOST, SEQUENCES
 
 LIMITS = {"processor_seconds": 3, "wall_seconds": 12.0}
 HANGS = 40  # seconds
@@ -90,6 +90,13 @@ def test_no_test_changes_what_another_one_finds(name, rung, monkeypatch):
     *before, last = judged(SEQUENCES[name], rung, monkeypatch)
     pool.close_workers()
     assert last.status == "passed", (last.result, [each.status for each in before])
+
+
+def test_a_text_that_a_test_evaluates_decides_no_verdict(rung, monkeypatch):
+    pool.close_workers()
+    outcomes = [outcome.passed for outcome in judged(EVALUATES, rung, monkeypatch)]
+    pool.close_workers()
+    assert outcomes == [False, False]
 
 
 def test_programs_that_end_workers_do_not_end_judging(rung, monkeypatch):
