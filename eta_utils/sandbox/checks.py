@@ -26,10 +26,11 @@ import builtins
 from dataclasses import dataclass
 from types import CodeType
 
-from eta_utils.sandbox.patches import may_patch
+from eta_utils.sandbox.patches import changes_classes, may_evaluate, may_patch
 from eta_utils.sandbox.world import needs_of
 
 FILENAME = "<test>"
+MOST_UNFINISHED = 30  # lines at the end of a prompt that may be within a statement
 
 
 class UnusableTest(Exception):
@@ -44,9 +45,11 @@ class Checks:
     imports that tests may use; None where it does not compile.  `units` is the number of
     units, and `whole` says that `check` as a whole is the only one.  `names` are the global
     names that the test uses, without the built-in ones: what neither the test nor the
-    setting defines is the program's.  `classes` names the classes that the prompt defines.
-    `needs` says what the test changes around the program (`world.needs_of`), and `patches`
-    that it may change more than its own variables.
+    setting defines is the program's.  `classes` names the classes that the prompt defines,
+    and `begun` those that it leaves to be completed.
+    `needs` says what the test changes around the program (`world.needs_of`), `patches` that
+    it may change more than its own variables, and `changes_classes` that this cannot be put
+    back.
     """
 
     code: CodeType
@@ -55,8 +58,10 @@ class Checks:
     whole: bool
     names: frozenset[str]
     classes: frozenset[str]
+    begun: frozenset[str]
     needs: frozenset[str]
     patches: bool
+    changes_classes: bool
 
 
 def prepare(prompt: str, test: str) -> Checks:
@@ -74,15 +79,20 @@ def prepare(prompt: str, test: str) -> Checks:
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise UnusableTest(f"its test does not compile ({error})") from None
     words = _words(code)
+    if may_evaluate(words):
+        raise UnusableTest("its test may run what a program answers as code")
+    classes, begun = _classes(prompt)
     return Checks(
         code=code,
         setting=_setting(prompt),
         units=units or 1,
         whole=not units,
         names=frozenset(_global_names(code) - set(vars(builtins))),
-        classes=_classes(prompt),
+        classes=classes,
+        begun=begun,
         needs=needs_of(words),
         patches=may_patch(tree, words),
+        changes_classes=changes_classes(tree),
     )
 
 
@@ -150,13 +160,17 @@ def _report(unit: int, error: ast.expr, place: dict) -> ast.Expr:
 def _setting(prompt: str) -> CodeType | None:
     """The prompt as a program of its own: a function whose body is its docstring.
 
-    Where it has no docstring, a `pass` completes it.
+    Where it has no docstring, a `pass` completes it.  Of a prompt that ends within a
+    statement, the longest part that compiles.
     """
-    for text in (prompt, prompt + "\n    pass\n"):
-        try:
-            return compile(text, "<prompt>", "exec", dont_inherit=True)
-        except (SyntaxError, ValueError):
-            continue
+    lines = prompt.splitlines(keepends=True)
+    for end in range(len(lines), max(len(lines) - MOST_UNFINISHED, 0), -1):
+        part = "".join(lines[:end])
+        for text in (part, part + "\n    pass\n"):
+            try:
+                return compile(text, "<prompt>", "exec", dont_inherit=True)
+            except (SyntaxError, ValueError):
+                continue
     return None
 
 
@@ -172,8 +186,8 @@ def _global_names(code: CodeType) -> set[str]:
     return names
 
 
-def _classes(prompt: str) -> frozenset[str]:
-    """The names of classes that a prompt defines, but for one that it leaves unfinished."""
+def _classes(prompt: str) -> tuple[frozenset[str], frozenset[str]]:
+    """The names of classes that a prompt defines, and of one that it leaves unfinished."""
     for text in (prompt, prompt + "\n    pass\n"):
         try:
             body = ast.parse(text).body
@@ -181,13 +195,14 @@ def _classes(prompt: str) -> frozenset[str]:
         except (SyntaxError, ValueError):
             continue
     else:
-        return frozenset()
+        return frozenset(), frozenset()
+    begun = {node.name for node in body[-1:] if isinstance(node, ast.ClassDef)}
     names = {node.name for node in body[:-1] if isinstance(node, ast.ClassDef)}
     for node in body:
         # `Point = namedtuple("Point", "x y")`
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
             names |= {part.id for part in node.targets if isinstance(part, ast.Name)}
-    return frozenset(names)
+    return frozenset(names), frozenset(begun)
 
 
 def _words(code: CodeType) -> set[str]:

@@ -34,12 +34,15 @@ from eta_utils.sandbox.candidate import LONGEST_TEXT, MOST_CLASSES, READY
 from eta_utils.sandbox.candidates import ENDED_BY_EXIT, Candidates, Lost, status_of_end
 from eta_utils.sandbox.channel import HEADER, LARGEST_FRAME, Channel, ProtocolError
 from eta_utils.sandbox.proxies import (
+    INSIDE,
     READS,
     Cannot,
     Extension,
+    Kept,
     Records,
     decode,
     encoder,
+    handle_of,
 )
 from eta_utils.sandbox.raised import as_exception
 from eta_utils.sandbox.values import AS_BASE, IMMUTABLE, encode, mutable_parts
@@ -83,10 +86,9 @@ def failure_of(error: BaseException) -> Failure:
     if isinstance(error, Stop):
         return Failure(error.status, error.exception)
     if not hasattr(error, "raised_by_program"):  # by the test, over an answer
-        name, message = type(error).__name__, str(error)[:LONGEST_TEXT]
         if isinstance(error, AssertionError):
-            return Failure("assertion", "", message)
-        return Failure("exception", name, message)
+            return Failure("assertion")
+        return Failure("exception", type(error).__name__)
     name, message, line = error.raised_by_program
     status = {"SystemExit": "exit", "MemoryError": "memory"}.get(name, "exception")
     return Failure(status, name, message, line)
@@ -127,6 +129,9 @@ class Examination:
     _begun: bool = False  # the current unit has asked something
     _receiving: bool = False
     asked: int = 0  # questions so far
+    tests_class: bool = False  # the test is about a class, whose methods it calls
+    over: bool = False
+    unanswerable: Unanswerable | None = None
     used: set[str] = field(default_factory=set)  # operations of the test, beyond `READS`
     around: Around | None = None
     records: Records = field(default_factory=lambda: Records({}))
@@ -168,20 +173,30 @@ class Examination:
         """
         if self._receiving:  # an answer that would ask something while it is read
             raise ProtocolError("an answer that asks")
-        needed = f"{operation} {label}" if operation == "call" else operation
-        if operation not in READS:
-            if self.job["trusted"]:
-                self.used.add(needed)
-            elif not _may(needed, self.allowed):
-                raise (AttributeError if operation == "setattr" else TypeError)(
-                    f"this object does not support {needed}"
-                )
+        if self.over:
+            raise AttributeError("the program is over")
+        if operation not in READS and not self._may(operation, label, args):
+            raise TypeError(f"this object does not support {operation} {label}")
         if operation == "call":
             return self._call(CALL, args, kwargs)
         result, *_ = self._ask((operation,), args, kwargs, nested=False)
         if operation == "take":
             self._spend(len(result[0]))
         return result
+
+    def _may(self, operation: str, label: str, args: tuple) -> bool:
+        """Whether the test may do this with an object of the program's.
+
+        Without a reference it may call what it gets, and methods of a class that it tests.
+        """
+        if self.allowed is None and not self.job["trusted"]:
+            own = self.tests_class and label != INSIDE
+            return (operation == "call" and label == "") or own
+        # Of arguments it counts which are the program's own: others may be expected values.
+        kinds = "".join(
+            "p" if isinstance(arg, Kept) or handle_of(arg) else "v" for arg in args
+        )
+        return self.may(f"{operation} {label} {kinds}")
 
     def _call(self, called: str | tuple, args: tuple, kwargs: dict) -> object:
         """Have the program run one of its functions."""
@@ -215,7 +230,14 @@ class Examination:
         if is_call or not self._begun:
             self._steps_before = self.steps
         question = called, args, kwargs, self._allowance(is_call), nested, around
-        payload = _encoded(question, self.records)
+        try:
+            payload = _encoded(question, self.records)
+        except Unanswerable as error:
+            if self.allowed is None:
+                self.unanswerable = error
+                raise
+            # The reference's answers could be passed on: then this is the program's doing.
+            raise self.stop("exception", "ValueTooLarge") from None
         self.asked += 1
         try:
             self.channel.send(payload)
@@ -238,6 +260,8 @@ class Examination:
 
     def unit(self, number: int, error: BaseException | None) -> None:
         """One assert is over (called from the rewritten `check`)."""
+        if error is None:  # unless the test has swallowed what ended it
+            error = self.unanswerable or self.stopped
         # A unit that never reported did not pass.
         self.passed_units += [False] * (number - len(self.passed_units))
         self.passed_units.append(error is None)
@@ -250,14 +274,39 @@ class Examination:
         Lost), and Stop."""
         if isinstance(error, (Unanswerable, Lost)):
             raise error
-        if isinstance(error, ImportError) and not hasattr(error, "raised_by_program"):
-            raise Unanswerable(f"its test cannot import what it needs ({error})")
+        imports = isinstance(error, ImportError) and self.allowed is None
+        if imports and not hasattr(error, "raised_by_program"):
+            self.unanswerable = Unanswerable(f"its test cannot import ({error})")
+            raise self.unanswerable
         if self.failure is None:
             self.failure = failure_of(error)
             self.failure.steps = self.steps
             self.failure.lines_reached = self.lines_reached()
+            if not isinstance(error, Stop) and not self.failure.message:
+                self.failure.message = self._text_of(error)
         if isinstance(error, Stop):
             raise error
+
+    def _text_of(self, error: BaseException) -> str:
+        """What a test says of a failure.  It may hold an answer, which may be anything."""
+        self._receiving = True  # nothing is asked for it
+        try:
+            return str(error)[:LONGEST_TEXT]
+        except Exception:
+            return ""
+        finally:
+            self._receiving = False
+
+    def may(self, what: str) -> bool:
+        """Whether the test does so with the reference's answers, in the same assert.
+
+        While the reference runs, notes that it does.
+        """
+        what = f"{len(self.passed_units)} {what}"
+        if self.job["trusted"]:
+            self.used.add(what)
+            return True
+        return self.allowed is None or what in self.allowed
 
     def stop(self, status: str, exception: str = "") -> Stop:
         """Ask nothing more of this program.  Returns the exception to raise."""
@@ -348,6 +397,8 @@ class Examination:
                 raise self._tampered() from None
         if raised:
             raise as_exception(*raised, self.records.shared)
+        if value is not None and (handle := handle_of(value[0])):
+            handle.label = ""
         return value
 
     def _keep(self, words: list) -> None:
@@ -446,28 +497,6 @@ class Examination:
             self.stopped = lost  # a test that catches everything must not go on
             raise
         raise self.stop(*status) from None
-
-
-# Methods of built-in types that give an answer about what they are given, or decide.  A
-# program's own could give the right one whatever it is asked.
-_DECIDING = frozenset(
-    "startswith endswith isdisjoint issubset issuperset union intersection difference "
-    "symmetric_difference update equals compare".split()
-)
-
-
-def _may(operation: str, allowed: frozenset[str] | None) -> bool:
-    """Whether a test may do this with a program's object.
-
-    `allowed` has what it does with the reference's; None where there is none.  Then it may
-    call, but for methods that decide.
-    """
-    if allowed is not None:
-        return operation in allowed
-    name, _, label = operation.partition(" ")
-    if name == "call":
-        return label not in _DECIDING and not label.startswith(("is", "__"))
-    return name in ("setattr", "setitem", "delitem", "enter", "exit")
 
 
 def _encoded(question: tuple, records: Records) -> bytes:

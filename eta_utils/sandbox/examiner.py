@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib
 import json
 import os
 import pickle
@@ -82,6 +83,7 @@ class Examiner:
         self.candidates, self.preloaded, self.scratch = candidates, preloaded, scratch
         self._prepared: dict[tuple[str, str], checks.Checks] = {}
         self._running: Examination | None = None
+        self.spent = False  # a test has changed what cannot be put back
         signal.signal(signal.SIGALRM, self._time_is_up)
 
     def examine(self, job: dict, task: dict) -> dict:
@@ -109,6 +111,7 @@ class Examiner:
             names = ("progress", "prefix", "closeness")
             compared = dict.fromkeys(names, nothing) | {"constant": True}
             return _report(failure, None, prepared.units) | compared
+        self.spent = prepared.changes_classes
         reference = task["reference"]
         allowed = None if reference is None else frozenset(reference["operations"])
         # A test that writes files writes them where the others are.
@@ -120,6 +123,8 @@ class Examiner:
         try:
             with self._nothing_left(prepared):
                 self._run(exam, prepared, task, max(left, _LEAST_SECONDS))
+            if exam.unanswerable:
+                raise exam.unanswerable
             outcome = _outcome(exam, prepared.units, reference)
         except Unanswerable as error:
             outcome = {"status": "judge_error", "message": str(error)}
@@ -196,12 +201,15 @@ class Examiner:
             check(candidate)
             if prepared.whole:  # it has no units that report themselves
                 exam.unit(0, None)
+            elif exam.stopped and exam.failure is None:  # and the test has swallowed it
+                exam.fail(exam.stopped)
         except BaseException as error:
             # `fail` books a Stop as the failure, then raises it again: this is its end.
             with contextlib.suppress(Stop):
                 exam.fail(error)
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
+            exam.over = True
         exam.name_tampering()
 
     def _time_is_up(self, *_: object) -> NoReturn:
@@ -223,11 +231,14 @@ def _set_up(
     random.seed(0)  # a test that draws its inputs draws the same for every program
     if numpy := sys.modules.get("numpy"):
         numpy.random.seed(0)
+    if decimal := sys.modules.get("decimal"):
+        decimal.setcontext(decimal.Context())
     namespace: dict = {"_eta_unit": exam.unit}
     if prepared.setting:
         _run_setting(prepared.setting, namespace)
     entry_point = task["entry_point"]
     under_test = re.match(r"\w*", entry_point)[0]  # of `Solution().total`, the class
+    exam.tests_class = under_test == entry_point and under_test in prepared.begun
     exam.records = Records(
         {
             name: kind
@@ -240,8 +251,8 @@ def _set_up(
     exam.around = around if around else None
     candidate = _Global(exam, entry_point)
     # A name that the test uses and nobody else defines is the program's.
-    for name in prepared.names - namespace.keys():
-        namespace[name] = _Global(exam, name)
+    for name in sorted(prepared.names - namespace.keys() - {entry_point}):
+        namespace[name] = _global(exam, name)
     namespace[under_test] = (
         candidate if under_test == entry_point else _Global(exam, under_test)
     )
@@ -267,6 +278,27 @@ def _run_setting(setting: CodeType, namespace: dict) -> None:
 
 def _said(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"[:LONGEST_TEXT]
+
+
+def _global(exam: Examination, name: str) -> object:
+    """What a test gets for a name that only the program defines.
+
+    A module is imported here: a program's own `math` could find anything close.
+    """
+    found = _Global(exam, name)
+    try:
+        value = exam.operate("global", "", name)
+    except Exception:  # it may define the name later, or never
+        return found
+    handle = handle_of(value)
+    if handle is None:
+        return value
+    if handle.kind != "module":
+        return found
+    module = str(value.__name__)
+    if module.partition(".")[0] in sys.stdlib_module_names | {"numpy"}:
+        return importlib.import_module(module)
+    raise Unanswerable(f"its test uses {name}, which only the program imports")
 
 
 class _Global:
@@ -372,8 +404,8 @@ def _report(failure: Failure | None, passed_units: list[bool] | None, units: int
 def serve(judge: Channel, examiner: Examiner) -> None:
     """Answer batches of jobs until the judge closes its side.
 
-    Also until the sandbox breaks, or this process has grown too large: then it ends, and
-    the judge starts another worker.
+    Also until the sandbox breaks, this process has grown too large, or a test has changed
+    what cannot be put back: then it ends, and the judge starts another worker.
     """
     # Syntax trees are many objects without cycles: one collection per batch is enough.
     gc.freeze()
@@ -394,7 +426,7 @@ def serve(judge: Channel, examiner: Examiner) -> None:
             except MemoryError:  # a program's answers are all that can take so much
                 outcome = {"status": "memory", "message": "its answers are too large"}
             judge.send(json.dumps(outcome).encode())
-            if _peak() > largest:
+            if examiner.spent or _peak() > largest:
                 return
         gc.collect()
 

@@ -18,18 +18,24 @@ _PATCHING = frozenset(
     "patch mock setattr delattr monkeypatch environ putenv chdir signal alarm builtins "
     "stdin stdout stderr modules path setrecursionlimit globals vars exec eval __dict__ "
     "open filterwarnings simplefilter setlocale seterr set_printoptions getcontext "
-    "setcontext basicConfig register sys os".split()
+    "setcontext basicConfig register sys os asyncio threading multiprocessing concurrent "
+    "unittest".split()
 )
 
 
-def may_patch(tree: ast.Module, words: set[str]) -> bool:
-    """Whether a test may change more than its own variables: it then leaves nothing."""
-    imported = {
+def _imported(tree: ast.Module) -> set[str]:
+    """The names that a test imports."""
+    return {
         (alias.asname or alias.name).partition(".")[0]
         for node in ast.walk(tree)
         if isinstance(node, (ast.Import, ast.ImportFrom))
         for alias in node.names
     }
+
+
+def may_patch(tree: ast.Module, words: set[str]) -> bool:
+    """Whether a test may change more than its own variables: it then leaves nothing."""
+    imported = _imported(tree)
     changed = {
         getattr(node.value, "id", "")
         for node in ast.walk(tree)
@@ -38,8 +44,36 @@ def may_patch(tree: ast.Module, words: set[str]) -> bool:
     return bool(words & _PATCHING or changed & imported)
 
 
+# Words of a test that runs what a program answers as code.
+_EVALUATING = frozenset({"eval", "exec", "pickle", "marshal"})
+
+
+def changes_classes(tree: ast.Module) -> bool:
+    """Whether a test changes what lies within a module's objects, such as a method.
+
+    That is not put back: its worker ends after it.
+    """
+    imported = _imported(tree)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and not isinstance(node.ctx, ast.Load):
+            inner = node.value
+            while isinstance(inner, ast.Attribute):
+                inner = inner.value
+            if inner is not node.value and getattr(inner, "id", "") in imported:
+                return True
+    return False
+
+
+def may_evaluate(words: set[str]) -> bool:
+    """Whether a test may run an answer as code: then the program decides its verdict."""
+    return bool(words & _EVALUATING)
+
+
 class Before:
-    """Modules, handlers of signals and the environment, as they are now."""
+    """Modules, handlers of signals and the environment, as they are now.
+
+    What a test adds to a module stays: modules add to themselves, too.
+    """
 
     def __init__(self) -> None:
         self._modules = {name: dict(vars(module)) for name, module in _modules()}
@@ -48,7 +82,7 @@ class Before:
         }
         self._environment = dict(os.environ)
         self._folder = os.getcwd()
-        self._limit = sys.getrecursionlimit()
+        self._limit, self._path = sys.getrecursionlimit(), list(sys.path)
 
     def restore(self) -> None:
         """Put all of it back."""
@@ -57,17 +91,18 @@ class Before:
             if handler is not None and signal.getsignal(number) is not handler:
                 signal.signal(number, handler)
         for name, module in _modules():
-            if name not in self._modules:
-                continue  # the test has imported it
-            before, now = self._modules[name], vars(module)
-            if now != before:
-                now.clear()
-                now.update(before)
+            now = vars(module)
+            for key, value in self._modules.get(name, {}).items():
+                if now.get(key, self) is not value:  # never `==`: it may be the program's
+                    now[key] = value
         if dict(os.environ) != self._environment:
             os.environ.clear()
             os.environ.update(self._environment)
         os.chdir(self._folder)
         sys.setrecursionlimit(self._limit)
+        sys.path[:] = self._path
+        if numpy := sys.modules.get("numpy"):
+            numpy.seterr(divide="warn", over="warn", under="ignore", invalid="warn")
 
 
 def _modules() -> list[tuple[str, ModuleType]]:

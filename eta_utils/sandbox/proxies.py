@@ -10,8 +10,8 @@ not decide its own verdict.  So three rules hold:
 - whether two values are equal is decided here, on plain values, and never by the program;
 - what only reads (`READS`) is always allowed: the test compares what comes back;
 - what hands over a value of the test, which may be the expected one, or asks for a decision
-  (a method, `<`, `in`, arithmetic) is allowed where the test does the same with the
-  reference solution's answers (see `Session.allowed`).
+  (a method, `<`, `in`, arithmetic) is allowed where the test does the same, in the same
+  assert, with the reference solution's answers (see `Examination.operate`).
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from eta_utils.sandbox.values import (
     copied,
     kept,
     made,
+    member,
     record,
     stand_in,
 )
@@ -41,6 +42,7 @@ from eta_utils.sandbox.values import (
 LONGEST_ITERATOR = 10_000  # items of an iterator that a test passes on
 LONGEST_NUMBER = 100_000  # characters, and digits before or after the point
 # What a test may always do with an object of the program's.
+INSIDE = "*"  # the label of an object that is part of another value
 READS = frozenset(
     "global isinstance iter take run len bool getitem getattr str repr int float index "
     "reversed vars".split()
@@ -67,6 +69,9 @@ class Session(Protocol):
     ) -> object:
         """Have the program do something with an object that it keeps."""
 
+    def may(self, what: str) -> bool:
+        """Whether the test does so with the reference's answers, in the same assert."""
+
 
 class Opaque:
     """Stands for a value that cannot cross: equal to nothing but itself."""
@@ -81,9 +86,13 @@ class Opaque:
 class Handle:
     """Which object of the program a proxy stands for.
 
-    `label` is the name of the attribute that it was read from, `compares` whether its class
-    defines a comparison, and `itself` a class of this side that it is the same as.
+    `label` says where it came from: "" for a call's own result, the name of the attribute
+    that it was read from, and `INSIDE` for part of another value.  `compares` says whether
+    its class defines a comparison, and `itself` is a class of this side that it is the same
+    as.
     """
+
+    __slots__ = ("compares", "features", "itself", "kind", "label", "number", "session")
 
     def __init__(
         self,
@@ -96,7 +105,7 @@ class Handle:
     ) -> None:
         self.session, self.number, self.kind = session, number, kind
         self.features, self.compares, self.itself = features, compares, itself
-        self.label = ""
+        self.label = INSIDE
 
     def operate(self, operation: str, /, *args: object, **kwargs: object) -> object:
         return self.session.operate(
@@ -118,7 +127,8 @@ def handle_of(proxy: object) -> Handle | None:
     """The handle of a proxy, past its own `__getattr__`; None for another value."""
     if not isinstance(proxy, (Proxy, Extension)):
         return None
-    return object.__getattribute__(proxy, "__dict__").get("_eta_handle")
+    handle = object.__getattribute__(proxy, "__dict__").get("_eta_handle")
+    return handle if type(handle) is Handle else None
 
 
 class _Remote:
@@ -126,12 +136,18 @@ class _Remote:
 
     def __getattr__(self, name: str) -> object:
         handle = handle_of(self)
-        if handle is None or (name[:2] == "__" and name not in _PUBLIC):
+        # Asked for by asyncio where it names a coroutine that is over.
+        internal = name.startswith(("cr_", "gi_", "ag_"))
+        if handle is None or internal or (name[:2] == "__" and name not in _PUBLIC):
             raise AttributeError(f"no attribute {name}")
         found = handle.operate("getattr", name)
         if inner := handle_of(found):
             inner.label = name
         return found
+
+    def __setstate__(self, _state: object) -> NoReturn:
+        """Called where a pickle sets attributes of what it has made."""
+        raise ProtocolError("an answer that changes an object of the program's")
 
     def __reduce_ex__(self, _protocol: int) -> tuple:
         return kept, (handle_of(self).number,)
@@ -163,7 +179,9 @@ class Proxy(_Remote):
             return True
         if not ours.compares or ours.kind != theirs.kind:
             return False
-        return ours.operate("vars") == theirs.operate("vars")
+        own, other = ours.operate("vars"), theirs.operate("vars")
+        names = f"eq {' '.join(sorted(map(str, own)))}"  # as the reference's have
+        return bool(own) and own == other and ours.session.may(names)
 
 
 class Extension(_Remote):
@@ -218,8 +236,9 @@ def _send(self: Proxy, _value: object) -> NoReturn:
     raise StopIteration(handle_of(self).operate("run"))
 
 
-def _exit(self: Proxy, *_raised: object) -> object:
-    return handle_of(self).operate("exit")
+def _exit(self: Proxy, *_raised: object) -> bool:
+    handle_of(self).operate("exit")
+    return False  # a program must not swallow what the test raises
 
 
 def _itself(self: Proxy) -> Proxy:
@@ -316,10 +335,14 @@ def encoder(records: Records) -> type[Encoder]:
 
     class Question(Encoder):
         def known(self, value: object, kind: type) -> object:
-            if isinstance(value, (_Remote, Kept)):
-                return kept, (value.number if kind is Kept else handle_of(value).number,)
+            if kind is Kept:
+                return kept, (value.number,)
+            if handle := handle_of(value):
+                return kept, (handle.number,)
             if isinstance(value, type):
                 return None
+            if records.shared.get(kind.__name__) is kind and "_member_map_" in vars(kind):
+                return member, (kind.__name__, value.name)
             name = records.name_of(kind)
             if name is None or not hasattr(value, "__dict__"):
                 return None
@@ -342,12 +365,15 @@ class _Maker:
     stay there for good.
     """
 
-    __slots__ = ("_make",)
+    __slots__ = ("_decoder", "_make")
 
-    def __init__(self, make: Callable) -> None:
+    def __init__(self, make: Callable, decoder: _Decoder) -> None:
         object.__setattr__(self, "_make", make)
+        object.__setattr__(self, "_decoder", decoder)
 
     def __call__(self, *arguments: object) -> object:
+        if self._decoder.over:  # it was left in an answer
+            raise TypeError("this object cannot be called")
         return self._make(*arguments)
 
     def __setattr__(self, name: str, _value: object) -> NoReturn:
@@ -394,15 +420,18 @@ class _Decoder(Unpickler):
         super().__init__(io.BytesIO(payload))
         self.records, self.session = records, session
         self.comparing = ""  # the last class that brings a comparison of its own
-        self.made: list[object] = []  # of the prompt's classes
+        self.over = False
+        # Objects of the prompt's and the test's classes, with what they may hide.
+        self.made: list[tuple[object, frozenset[str]]] = []
+        self._members: list[tuple[object, dict]] = []  # of enums, with their state
         self._kept: dict[int, object] = {}
 
     def find_class(self, module: str, name: str) -> object:
         """What a name in the pickle stands for.  Raises ProtocolError for all others."""
         if module == stand_in.__module__ and name in self._MARKERS:
-            return _Maker(getattr(self, self._MARKERS[name]))
+            return _Maker(getattr(self, self._MARKERS[name]), self)
         if (module, name) in PLAIN_TYPES:
-            return _Maker(_Plain(super().find_class(module, name)).make)
+            return _Maker(_Plain(super().find_class(module, name)).make, self)
         raise ProtocolError(f"a value names {module}.{name}")
 
     _MARKERS = {
@@ -415,12 +444,16 @@ class _Decoder(Unpickler):
     def _record(self, number: int) -> object:
         """The test's own object, ready for the attributes that the program left it."""
         own = self.records.object(number)
+        self.made.append((own, frozenset(vars(own))))
         vars(own).clear()
         return own
 
     def _copied(self, number: int) -> object:
         """A new object of the same class, whose `__init__` is not run."""
-        return object.__new__(type(self.records.object(number)))
+        own = self.records.object(number)
+        new = object.__new__(type(own))
+        self.made.append((new, frozenset(vars(own))))
+        return new
 
     def _made(self, name: str, shape: str, base: object) -> object:
         """An object of the prompt's class of that name, whose `__init__` is not run."""
@@ -428,7 +461,9 @@ class _Decoder(Unpickler):
         if kind is None:
             raise ProtocolError("an object of no class of the prompt")
         if shape == "enum":
-            return kind._member_map_[base]
+            found = kind._member_map_[base]
+            self._members.append((found, dict(vars(found))))
+            return found
         extended = next((each for each in AS_BASE if each in kind.__mro__), None)
         if shape == "base" and type(base) is extended:
             new = extended.__new__(kind, base)
@@ -438,8 +473,23 @@ class _Decoder(Unpickler):
             new = object.__new__(kind)
         else:
             raise ProtocolError(f"no {name} is made like that")
-        self.made.append(new)
+        self.made.append((new, frozenset()))
         return new
+
+    def check(self) -> None:
+        """Raise ProtocolError where an answer has changed what it must not."""
+        changed = False
+        for own, before in self._members:
+            if vars(own) != before:
+                vars(own).clear()
+                vars(own).update(before)
+                changed = True
+        if changed:
+            raise ProtocolError("a member of an enum that is changed")
+        for new, may_hide in self.made:
+            for name in getattr(new, "__dict__", ()):
+                if name not in may_hide and callable(getattr(type(new), name, None)):
+                    raise ProtocolError(f"an object whose {name} is replaced")
 
     def _stand_in(self, kind: str, compares: bool, shape: str, base: object) -> object:
         if type(kind) is not str or len(kind) > LONGEST_NAME:
@@ -498,7 +548,7 @@ def _known_class(names: object, shared: dict[str, type]) -> type | None:
     module, name = names
     if module == "builtins" and name in shared:
         return shared[name]
-    # Only of modules that the test has imported: a name must not import anything.
+    # Only of modules that are loaded: a name must not import anything.
     found = vars(sys.modules.get(module, object)).get(name)
     return found if isinstance(found, type) else None
 
@@ -542,12 +592,6 @@ def _path(text: str) -> object:
     return PurePosixPath(text)
 
 
-def _namespace(parts: dict) -> object:
-    from types import SimpleNamespace
-
-    return SimpleNamespace(**parts)
-
-
 def _uuid(number: int) -> object:
     from uuid import UUID
 
@@ -569,7 +613,6 @@ _MADE_OF = {
     "array": (_typed_array, tuple),
     "PosixPath": (_path, str),
     "PurePosixPath": (_path, str),
-    "SimpleNamespace": (_namespace, dict),
     "UUID": (_uuid, int),
     "ZoneInfo": (_zone, str),
 }
@@ -588,18 +631,13 @@ def decode(
     """
     decoder = _Decoder(payload, records or Records({}), session)
     try:
-        value = decoder.load()
-        for new in decoder.made:
-            _refuse_replaced_methods(new)
+        try:
+            value = decoder.load()
+        finally:
+            decoder.over = True
+            decoder.check()
         return value, decoder.comparing
     except MemoryError:  # ours
         raise
     except Exception as error:  # a hostile pickle can make `load` raise anything
         raise ProtocolError(f"an answer that does not decode ({error})") from None
-
-
-def _refuse_replaced_methods(new: object) -> None:
-    """Raise ProtocolError where an attribute would hide a method of the prompt's class."""
-    for name in getattr(new, "__dict__", ()):
-        if callable(getattr(type(new), name, None)):
-            raise ProtocolError(f"an object whose {name} is replaced")

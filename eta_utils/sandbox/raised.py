@@ -12,6 +12,8 @@ import contextlib
 import functools
 import sys
 
+# The judge's own exceptions decide outcomes, and those of a test framework skip tests.
+_NOT_FOR_PROGRAMS = frozenset({"eta_utils", "__main__", "unittest"})
 _PLAIN_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class statement made it
 
 
@@ -65,9 +67,11 @@ def _new_class(name: str, bases: tuple[type, ...]) -> type[BaseException]:
 def _known(module: str, name: str, shared: dict[str, type]) -> type | None:
     """This side's exception class of that name, if it has one."""
     if module == "builtins":
-        found = shared.get(name) or getattr(builtins, name, None)
-    else:  # only what the test has imported: a name must not import anything
-        found = getattr(sys.modules.get(module), name, None)
+        found = shared.get(name) or vars(builtins).get(name)
+    elif module.partition(".")[0] in _NOT_FOR_PROGRAMS:
+        return None
+    else:  # only what is loaded: a name must not import anything
+        found = vars(sys.modules.get(module, object)).get(name)
     is_one = isinstance(found, type) and issubclass(found, BaseException)
     return found if is_one else None
 

@@ -75,7 +75,6 @@ _TAKEN_APART = {
     ("array", "array"): lambda value: (value.typecode, value.tobytes()),
     ("pathlib", "PosixPath"): str,
     ("pathlib", "PurePosixPath"): str,
-    ("types", "SimpleNamespace"): lambda value: dict(vars(value)),
     ("uuid", "UUID"): int,
     ("zoneinfo", "ZoneInfo"): str,
 }
@@ -122,8 +121,8 @@ class Record:
         return copied, (self._number,), self.__dict__  # for `copy`; see also `_Encoder`
 
 
-# --- What pickles name.  The first two make something in the program; `proxies` has what
-# --- the others, and `record`, make beside the test.
+# --- What pickles name.  The first three make something in the program; `proxies` has
+# --- what the others, and `record`, make beside the test.
 
 
 def record(number: int, name: str = "") -> object:
@@ -135,6 +134,11 @@ def record(number: int, name: str = "") -> object:
     else:
         objects.received(made, number)
     return made
+
+
+def member(name: str, which: str) -> object:
+    """The member of the program's enum `name`."""
+    return objects.namespace[name][which]
 
 
 def kept(number: int) -> object:
@@ -164,7 +168,7 @@ def stand_in(kind: str, compares: bool, shape: str, base: object) -> None:
     """
 
 
-_MARKERS = frozenset({record, kept, copied, made, stand_in})
+_MARKERS = frozenset({record, member, kept, copied, made, stand_in})
 
 
 class Objects:
@@ -271,7 +275,7 @@ class _Answer(Encoder):
         number = objects.number_of(value)
         if number is not None:
             return record, (number,), vars(value)
-        if not objects.knows(kind):
+        if not objects.knows(kind) or isinstance(value, BaseException):
             return None
         name = kind.__name__
         if "_member_map_" in vars(kind):

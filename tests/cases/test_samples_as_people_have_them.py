@@ -106,7 +106,7 @@ LINE = json.dumps(SEVEN)
         {"date": "x", "hash": "x", "eval": {"HumanEval/7": 2 * [{"solution": WHOLE}]}},
     ],
     ids=(
-        "list array objects blank-lines mark utf-16 gzip bzip2 xz texts generations evalplus"
+        "list array objects blanks mark utf-16 gzip bzip2 xz texts generations evalplus"
     ).split(),
 )
 def test_every_shape_gives_the_same_two_samples(content):

@@ -611,13 +611,6 @@ FORGERIES |= {
         "    class A:\n        def startswith(self, _): return True\n    return [A()]\n",
         PASSES,
     ),
-    "constant_of_the_prompts_class_replaced": (
-        task(
-            "assert candidate(1) == Pair(2, 3)", prompt=PAIR, reference="return Pair(2, 3)"
-        ),
-        "    y = Pair(7, 7)\n    y.EPSILON = float('inf')\n    return y\n",
-        PASSES,
-    ),
     "comparison_of_the_prompts_class_replaced": (
         task(
             "assert candidate(1) == Pair(2, 3)", prompt=PAIR, reference="return Pair(2, 3)"
@@ -1375,16 +1368,6 @@ FORGERIES |= {
         + "    head = call('eta_utils.sandbox.values\\nmade', plain('Node'),\n"
         + "                plain('object'), b'N') + b'}' + plain('next')\n"
         + "    answer(head * 200_000 + b'N' + b'sb' * 200_000)\n",
-        LEAVES,
-    ),
-    "text_that_a_test_evaluates_and_that_imports": (
-        EVALUATED,
-        "    return '__import__(\"nothing\")'\n",
-        LEAVES,
-    ),
-    "text_that_a_test_evaluates_and_that_ends_its_process": (
-        EVALUATED,
-        "    return '__import__(\"os\")._exit(0)'\n",
         LEAVES,
     ),
 }

@@ -10,7 +10,6 @@ import decimal
 import fractions
 import pathlib
 import pickle
-import types
 import uuid
 import zoneinfo
 
@@ -75,7 +74,6 @@ def nested(depth):
         array.array("d", [1.5]),
         uuid.UUID(int=5),
         pathlib.PurePosixPath("a/b"),
-        types.SimpleNamespace(a=1),
         nested(900),
     ],
 )
