@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import importlib
 import json
 import os
 import sqlite3
@@ -51,6 +52,8 @@ def every_rung(request):
 def zygote_with(monkeypatch):
     """Start every zygote with some code that has changed it before."""
     pool.close_workers()  # those of earlier tests are sound
+    # New threads: each counts how many programs in a row have ended its workers.
+    importlib.import_module("eta_utils.execution.judge")._local_pool.cache_clear()
     command = Site.command
 
     def start(code):
