@@ -4,7 +4,7 @@ One worker is two processes, each in a jail of its own:
 
     judge  <->  examiner  <->  zygote  --fork-->  candidate (one program, then killed)
                     \\______________________________/
-                        calls and answers, plain values only
+                           calls and answers
 
 What happens to one program:
 
@@ -31,17 +31,22 @@ Modules of the examiner:
 - `examiner`     compiles a program, runs its test against it, reports the outcome;
 - `checks`       rewrites a test so that each of its asserts is run and reported;
 - `examination`  the conversation with one candidate, and how its program failed;
+- `proxies`      what a test gets for a value that the program returns;
+- `raised`       the same for an exception;
+- `patches`      what a test changes in this process, and how that is undone;
 - `candidates`   the zygote as the examiner sees it.
 
 Modules of the zygote and its candidates:
 
 - `zygote`       the fork server: one candidate per program;
 - `candidate`    the forked process: confines itself, runs the program, answers calls;
+- `operations`   what a test does with an object that stays in the program;
 - `cleanup`      the destructive steps, and the proof that each of them demands.
 
 Modules that several of them use:
 
 - `confine`      limits that a process puts on itself: rlimits, seccomp, Landlock;
 - `channel`      frames of bytes between processes;
-- `values`       which values may cross, and in which form.
+- `values`       which values may cross, and in which form;
+- `world`        what a test sets up around a call: output, input, random state, files.
 """

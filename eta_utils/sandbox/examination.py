@@ -5,7 +5,7 @@ is told how each assert went.  In the order of reading:
 
 - `Failure` and `failure_of`: what an exception says of the program;
 - `Examination`: the conversation, the step budget, the traces;
-- what is sent and what is accepted: `_question`, `_is_report`, `_take_over`.
+- what is sent and what is accepted: `_encoded`, `_is_report`, `_take_over`.
 
 All statuses are decided here but three, which the examiner decides: `syntax`,
 `judge_error`, and `timeout` by the wall clock.
@@ -54,6 +54,7 @@ from eta_utils.tracing.recorder import MOST, STATES_PER_CALL, texts_only
 
 CALL = ("call",)  # of an object that the program keeps
 _NO_PARTS = IMMUTABLE | {tuple}  # a tuple's parts count by themselves
+_USES = frozenset({"call", "setattr", "setitem", "delitem", "enter", "exit"})
 TRACED_CALLS = 64  # of the candidate by one test; further calls leave no states
 
 
@@ -102,16 +103,25 @@ class Examination:
     number of the call within it), both from 0.  `writes` has the lines that wrote the
     states of `trace`, as `Recorder.writes`.  `ends` has how a call ended and at which line,
     as `tracing.departure.Call`.
+
+    `allowed` is what the test does with the answers of the reference, as the reference's
+    own examination noted it in `used`; None where there is no reference.
     """
 
     job: dict
     program: Instrumented
     candidates: Candidates
     allowed: frozenset[str] | None = None
+    tests_class: bool = False  # the test is about a class, whose methods it calls
+    records: Records = field(default_factory=lambda: Records({}))
+    around: Around | None = None
     channel: Channel | None = None
     ready: bool = False  # the candidate is confined, and the program may have begun
     loaded: bool = False
+    over: bool = False  # nothing can be asked any more
+    asked: int = 0  # questions so far
     stopped: Stop | Lost | None = None
+    unanswerable: Unanswerable | None = None
     failure: Failure | None = None
     passed_units: list[bool] = field(default_factory=list)
     trace: Trace = field(default_factory=dict)
@@ -119,22 +129,16 @@ class Examination:
     ends: dict[tuple[int, int], tuple[str, int]] = field(default_factory=dict)
     answers: Trace = field(default_factory=dict)
     words: dict[tuple[int, int], list] = field(default_factory=dict)
+    used: set[str] = field(default_factory=set)  # what the test does beyond `READS`
     truncated: bool = False
     steps: int = 0  # of all calls so far, the module level included
     _hits: list[int] = field(default_factory=list)  # of each counter, the same
+    _taken: int = 0  # items of iterators: each counts as a step
     _calls: int = 0  # within the current unit
     _steps_before: int = 0  # the last call
-    _tampering: str = ""  # what was noticed last
-    _taken: int = 0  # items of iterators: each counts as a step
     _begun: bool = False  # the current unit has asked something
-    _receiving: bool = False
-    asked: int = 0  # questions so far
-    tests_class: bool = False  # the test is about a class, whose methods it calls
-    over: bool = False
-    unanswerable: Unanswerable | None = None
-    used: set[str] = field(default_factory=set)  # operations of the test, beyond `READS`
-    around: Around | None = None
-    records: Records = field(default_factory=lambda: Records({}))
+    _receiving: bool = False  # an answer is read, and must not ask
+    _tampering: str = ""  # what was noticed last
 
     def load(self) -> None:
         """Send the program and have its module level run.  Raises Stop or its exception."""
@@ -160,46 +164,12 @@ class Examination:
         self._open(self._receive())
         self.loaded, self._calls, self._begun = True, 0, False
 
-    def call(self, name: str, args: tuple, kwargs: dict) -> object:
-        """Call a function of the program.  Raises Stop, or the exception that it raised."""
-        return self._call(name, args, kwargs)
+    def call(self, called: str | tuple, args: tuple, kwargs: dict) -> object:
+        """Call a function of the program, or by `CALL` an object that it keeps.
 
-    def operate(
-        self, operation: str, label: str, /, *args: object, **kwargs: object
-    ) -> object:
-        """Have the program do something with an object that it keeps (`proxies.Session`).
-
-        Raises AttributeError or TypeError where the test may not do so (see `proxies`).
+        `called` is an expression of the program.  Raises Stop, or the exception that the
+        function raised.
         """
-        if self._receiving:  # an answer that would ask something while it is read
-            raise ProtocolError("an answer that asks")
-        if self.over:
-            raise AttributeError("the program is over")
-        if operation not in READS and not self._may(operation, label, args):
-            raise TypeError(f"this object does not support {operation} {label}")
-        if operation == "call":
-            return self._call(CALL, args, kwargs)
-        result, *_ = self._ask((operation,), args, kwargs, nested=False)
-        if operation == "take":
-            self._spend(len(result[0]))
-        return result
-
-    def _may(self, operation: str, label: str, args: tuple) -> bool:
-        """Whether the test may do this with an object of the program's.
-
-        Without a reference it may call what it gets, and methods of a class that it tests.
-        """
-        if self.allowed is None and not self.job["trusted"]:
-            own = self.tests_class and label != INSIDE
-            return (operation == "call" and label == "") or own
-        # Of arguments it counts which are the program's own: others may be expected values.
-        kinds = "".join(
-            "p" if isinstance(arg, Kept) or handle_of(arg) else "v" for arg in args
-        )
-        return self.may(f"{operation} {label} {kinds}")
-
-    def _call(self, called: str | tuple, args: tuple, kwargs: dict) -> object:
-        """Have the program run one of its functions."""
         own = args[1:] if called == CALL else args  # without the object that is called
         ours = mutable_parts((own, kwargs))
         # A list of numbers has no parts of its own: the usual case, and less to send.
@@ -218,6 +188,41 @@ class Examination:
         if self.job["traced"] and len(self.answers) < TRACED_CALLS:
             self.answers[len(self.passed_units), self._calls - 1] = marks(_as_plain(result))
         return result
+
+    def operate(
+        self, operation: str, label: str, /, *args: object, **kwargs: object
+    ) -> object:
+        """Have the program do something with an object that it keeps (`proxies.Session`).
+
+        Raises AttributeError or TypeError where the test may not do so (see `proxies`).
+        """
+        if self._receiving:  # an answer that would ask something while it is read
+            raise ProtocolError("an answer that asks")
+        if self.over:
+            raise AttributeError("the program is over")
+        if operation not in READS and not self._may(operation, label, args):
+            raise TypeError(f"this object does not support {operation} {label}")
+        if operation == "call":
+            return self.call(CALL, args, kwargs)
+        result, *_ = self._ask((operation,), args, kwargs, nested=False)
+        if operation == "take":
+            self._spend(len(result[0]))
+        return result
+
+    def _may(self, operation: str, label: str, args: tuple) -> bool:
+        """Whether the test may do this with an object of the program's.
+
+        Without a reference it may call what it gets, and use an object of a class that it
+        tests, but not compare it or compute with it.
+        """
+        if self.allowed is None and not self.job["trusted"]:
+            own = self.tests_class and label != INSIDE and operation in _USES
+            return (operation == "call" and label == "") or own
+        # Of arguments it counts which are the program's own: others may be expected values.
+        kinds = "".join(
+            "p" if isinstance(arg, Kept) or handle_of(arg) else "v" for arg in args
+        )
+        return self.may(f"{operation} {label} {kinds}")
 
     def _ask(
         self, called: str | tuple, args: tuple, kwargs: dict, nested: bool

@@ -58,7 +58,6 @@ _OF_PLAIN_CLASSES = frozenset(
 # What pickles of plain types have for arguments; those of items are made first, and finite.
 _FINITE = frozenset({int, float, str, bytes, bool, type(None), tuple, list, dict})
 _OF_TIMES = frozenset({"timedelta", "timezone", "ZoneInfo"})  # arguments of datetimes
-_MISSING = object()
 
 
 class Session(Protocol):

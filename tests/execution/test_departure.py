@@ -204,7 +204,9 @@ def test_in_real_buggy_programs_it_is_the_line_of_the_bug_or_near_it(data, monke
         {"task_id": name, "completion": task.buggy_solution} for name, task in tasks.items()
     ]
     away = []
-    for outcome in judge(samples, tasks, cache=False):
+    # With more steps an endless loop makes a text so long that the clock is sooner.
+    settings = JudgeSettings(step_budget=700_000)
+    for outcome in judge(samples, tasks, settings, cache=False):
         task = tasks[outcome.task_id]
         fixed = (task.prompt + task.canonical_solution).split("\n")
         buggy = task.program(outcome.sample).split("\n")
