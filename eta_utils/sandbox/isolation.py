@@ -224,6 +224,7 @@ def _attempt_all(worker: Worker) -> dict:
     job = {
         "task_id": "probe",
         "program": program,
+        "early_budget": steps,
         "budget": steps,
         "total_budget": steps,
         "budget_after_failure": steps,

@@ -68,8 +68,9 @@ class SandboxError(RuntimeError):
 class Batch:
     """Jobs for a worker, its setup, and the tasks they refer to; plain data that pickles.
 
-    A job: `task_id, program`; `budget`, `total_budget` and `budget_after_failure`, steps
-    for one call, for all, and for those after the first that fails; `processor_seconds`
+    A job: `task_id, program`; `early_budget`, `budget`, `total_budget` and
+    `budget_after_failure`, steps for one call before a few asserts have passed, for one
+    call, for all, and for those after the first that fails; `processor_seconds`
     and `wall_seconds`; `traced`, `keep_trace`; `trusted`: run it where the tests run.  A
     task: `prompt, test, entry_point, reference` (its `states`, `answers`, `writes` and
     `ends`, or None), pickled.
