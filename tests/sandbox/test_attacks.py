@@ -23,7 +23,7 @@ from eta_utils.sandbox import pool
 from tests.conftest import ADD, judge_one
 from tests.sandbox.attacks import ATTACKS, SEND
 
-LIMITS = {"timeout": 6.0}
+LIMITS = {"step_budget": 700_000, "timeout": 6.0}
 HANGS = 40  # seconds
 # They end by a clock, or leave so much that a new worker must be started.
 LONG = {

@@ -22,7 +22,7 @@ from eta_utils.tasks import Task
 from tests.conftest import ADD
 from tests.sandbox.forgeries import EVALUATES, FORGERIES, LOST, SEQUENCES
 
-LIMITS = {"timeout": 6.0}
+LIMITS = {"step_budget": 700_000, "timeout": 6.0}
 HANGS = 40  # seconds
 USUAL = {"prompt": "def f(x):\n", "entry_point": "f"}
 # They end by a clock, or take seconds.

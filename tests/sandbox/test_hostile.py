@@ -68,7 +68,7 @@ def test_hostile_answers_pass_nowhere_and_leave_no_statistics(data, rung, monkey
     lines = data("hostile_answers.jsonl").read_text().splitlines()
     rows = [json.loads(line) for line in lines]
     samples = [{"task_id": "add", "completion": row["completion"]} for row in rows]
-    settings = JudgeSettings(workers=1, isolation=rung, **SHORT)
+    settings = JudgeSettings(700_000, workers=1, isolation=rung, **SHORT)
     start, slow, wrong = time.monotonic(), [], []
     for row, outcome in zip(
         rows, judge(samples, {"add": ADD}, settings, cache=False), strict=True

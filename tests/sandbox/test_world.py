@@ -141,7 +141,8 @@ def world_after(programs, rung):
         "    assert False, hashlib.sha256(text.encode()).hexdigest()\n"
     )
     seen, tasks = [], {"add": ADD, "look": Task("look", "def f():\n", "f", digest)}
-    settings = JudgeSettings(workers=1, isolation=rung, timeout=5.0)
+    # Fewer steps come with less time on the clock.
+    settings = JudgeSettings(700_000, workers=1, isolation=rung, timeout=5.0)
     for sample, outcome in zip(
         samples, judge(samples, tasks, settings, cache=False), strict=True
     ):
