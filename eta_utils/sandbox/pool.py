@@ -71,9 +71,10 @@ class Batch:
     A job: `task_id, program`; `early_budget`, `budget`, `total_budget` and
     `budget_after_failure`, steps for one call before a few asserts have passed, for one
     call, for all, and for those after the first that fails; `processor_seconds`
-    and `wall_seconds`; `traced`, `keep_trace`; `trusted`: run it where the tests run.  A
-    task: `prompt, test, entry_point, reference` (its `states`, `answers`, `writes` and
-    `ends`, or None), pickled.
+    and `wall_seconds`; `traced`, `keep_trace`; `trusted`: it is the reference.  A task:
+    `prompt, test, entry_point`; `globals`, the variables that its solution sets;
+    `reference` (its `states`, `answers`, `writes`, `ends` and `operations`, or None);
+    pickled.
     """
 
     setup: Setup

@@ -41,6 +41,22 @@ def test_a_program_that_imports_what_is_not_here_fails():
     assert why is None
 
 
+@pytest.mark.parametrize(
+    "forged",
+    ["import types\ntool = types.ModuleType('other')", "tool = 7", "tool = None", ""],
+)
+@pytest.mark.parametrize("use", ["limit = tool.sqrt(4)", "limit = 2"])
+def test_a_program_does_not_leave_the_statistics_by_a_name_that_only_it_defines(
+    forged, use
+):
+    body = "import math as tool\ndef f(x):\n    return tool.sqrt(x)\n"
+    test = f"{use}\ndef check(c):\n    assert tool.isclose(c(4), limit)\n"
+    outcome, why = judged(test, body, "")
+    assert (outcome.status, why) == ("passed", None)
+    wrong, _ = judged(test, body, "", sample=f"{forged}\ndef f(x):\n    return 9\n")
+    assert wrong.passed is False, wrong.result
+
+
 def test_a_reference_that_is_wrong_is_named_and_samples_are_judged():
     outcome, why = judged("def check(c):\n    assert c(1) == 3\n")
     assert outcome.status == "assertion"
