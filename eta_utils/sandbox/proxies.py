@@ -28,6 +28,7 @@ from eta_utils.sandbox.values import (
     AS_BASE,
     BINARY,
     FORWARDED,
+    HEAP_TYPE,
     LONGEST_NAME,
     PLAIN_TYPES,
     Encoder,
@@ -49,7 +50,6 @@ READS = frozenset(
 )
 MOST_ITEMS = 1024  # of an iterator that are fetched at once
 
-_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE
 # What a class statement without methods, but with an `__init__`, leaves in a class.
 _OF_PLAIN_CLASSES = frozenset(
     "__init__ __module__ __qualname__ __doc__ __dict__ __weakref__ __annotations__ "
@@ -319,7 +319,7 @@ def _is_plain_class(kind: type) -> bool:
     So its instances are their attributes and nothing else.  `exec` without a `__name__`
     makes `builtins` the module of a test's classes.
     """
-    return bool(kind.__flags__ & _HEAP_TYPE) and all(
+    return bool(kind.__flags__ & HEAP_TYPE) and all(
         owner.__module__ == "builtins" and _OF_PLAIN_CLASSES.issuperset(vars(owner))
         for owner in kind.__mro__[:-1]
     )

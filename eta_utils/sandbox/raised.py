@@ -12,9 +12,10 @@ import contextlib
 import functools
 import sys
 
+from eta_utils.sandbox.values import HEAP_TYPE
+
 # The judge's own exceptions decide outcomes, and those of a test framework skip tests.
 _NOT_FOR_PROGRAMS = frozenset({"eta_utils", "__main__", "unittest"})
-_PLAIN_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class statement made it
 
 
 def as_exception(
@@ -79,7 +80,7 @@ def _known(module: str, name: str, shared: dict[str, type]) -> type | None:
 def _made(kind: type[BaseException], args: tuple) -> BaseException:
     """An exception with these arguments; the `__init__` of a class in Python is not run."""
     with contextlib.suppress(Exception):
-        if not kind.__flags__ & _PLAIN_TYPE:
+        if not kind.__flags__ & HEAP_TYPE:
             return kind(*args)
         error = kind.__new__(kind, *args)
         error.args = args

@@ -29,7 +29,7 @@ LONGEST_NAME = 100  # characters of a class's name that are sent
 DEEPEST = 20_000  # levels of nesting; each takes some hundred bytes of the stack
 
 _COMPARISONS = ("__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__")
-_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: made at run time, as by a class statement
+HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: made at run time, as by a class statement
 _EVERYTHING = slice(None)
 # How an instance of a subclass becomes a value of the built-in type, by the built-in's own
 # method: the subclass may have overridden it.
@@ -270,7 +270,7 @@ class _Answer(Encoder):
     def known(self, value: object, kind: type) -> object:
         if kind is Record:
             return (copied if value._is_copy else record), (value._number,), vars(value)
-        if objects is None or kind.__flags__ & _HEAP_TYPE == 0:
+        if objects is None or kind.__flags__ & HEAP_TYPE == 0:
             return None
         number = objects.number_of(value)
         if number is not None:
@@ -290,7 +290,7 @@ class _Answer(Encoder):
     def extends(self, value: object, described: tuple, base: object) -> object:
         kind = type(value)
         # Of the program's own classes, and of those that compute what is missing.
-        if objects and (kind.__flags__ & _HEAP_TYPE or hasattr(kind, "__missing__")):
+        if objects and (kind.__flags__ & HEAP_TYPE or hasattr(kind, "__missing__")):
             number = objects.keep(value)
             return stand_in, (*described, "base", (base, (number, _features(kind))))
         return stand_in, (*described, "base", (base, None))
@@ -331,7 +331,7 @@ def _defines_comparison(kind: type) -> bool:
     return any(
         name in vars(owner)
         for owner in kind.__mro__
-        if owner.__flags__ & _HEAP_TYPE and owner.__module__ == "builtins"
+        if owner.__flags__ & HEAP_TYPE and owner.__module__ == "builtins"
         for name in _COMPARISONS
         if "__dataclass_fields__" not in vars(owner)
     )
