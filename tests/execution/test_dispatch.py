@@ -44,9 +44,9 @@ def outcomes_of():
         jobs = ({"task_id": "task", "program": f"{n}{padding}"} for n in range(count))
         with (
             OutcomeCache(None) as known,
-            Dispatcher(executor, lambda: WORKERS, SETUP, known, SIZE) as dispatcher,
+            Dispatcher(executor, lambda: WORKERS, SETUP, SIZE) as dispatcher,
         ):
-            for raw in dispatcher.run(jobs, described):
+            for raw in dispatcher.run(jobs, described, known):
                 yield raw.get("program", raw)
 
     return run
