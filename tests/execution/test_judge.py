@@ -101,9 +101,10 @@ def test_the_step_budget_can_be_set():
 
 
 def test_after_a_failure_the_other_asserts_get_less():
-    # the first assert fails at once; of three others, 300,000 steps each, one is in budget
+    # The first assert fails at once.  Of three others, 90,000 steps each, one is in the
+    # budget: a counter has half of 200,000 steps, then half of what is left.
     late = (
-        "    if a == 1: return None\n    for _ in range(300_000): pass\n    return a + b\n"
+        "    if a == 1: return None\n    for _ in range(90_000): pass\n    return a + b\n"
     )
     right = late.replace("return None", "return 3")
     assert judge_one(right).passed
@@ -312,6 +313,21 @@ def test_what_is_in_the_cache_is_not_run_again(monkeypatch):
     assert jobs == []
     list(judge(samples, {"add": ADD}, JudgeSettings(workers=2, step_budget=77)))
     assert len(jobs) == len(samples)  # another limit, another outcome
+
+
+def test_references_are_kept_even_where_outcomes_are_not(monkeypatch):
+    samples = [sample(RIGHT)]
+    first = list(judge(samples, {"add": ADD}, cache=False))
+    jobs = count_batches(monkeypatch)
+    assert list(judge(samples, {"add": ADD}, cache=False)) == first
+    assert [job["trusted"] for job in jobs] == [False]
+
+
+def test_references_need_no_disk_to_be_kept_on(monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("ETA_CACHE", str(tmp_path / "file" / "outcomes.sqlite"))
+    [outcome] = judge([sample(RIGHT)], {"add": ADD}, cache=False)
+    assert outcome.passed
 
 
 def test_an_abandoned_run_keeps_what_it_found(monkeypatch):

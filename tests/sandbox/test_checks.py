@@ -66,6 +66,22 @@ def test_names_that_only_the_program_can_define_are_found():
     assert "abs" not in checks.names
 
 
+@pytest.mark.parametrize(
+    ("defines", "asked"),
+    [
+        ("helper = abs\n", False),
+        ("import helper\n", False),
+        ("def helper(x): return x\n", False),
+        ("helper = helper\n", True),  # the program's, under its own name
+        ("for helper in ():\n    pass\n", True),  # perhaps it is never defined
+    ],
+)
+def test_only_names_that_a_test_does_not_define_itself_are_asked_for(defines, asked):
+    checks = prepare("", defines + "def check(c):\n    assert helper(c(1)) == 1\n")
+    assert ("helper" in checks.names) is asked
+    assert "check" not in checks.names
+
+
 def test_humaneval_is_mostly_flat_lists_of_asserts():
     # 157 of 164 checks are flat; 48 asserts of the set pass for every program.
     prepared = [
