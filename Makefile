@@ -6,14 +6,14 @@ LAB := $(VENV)/etc/jupyter/labconfig
 PROFILE ?= small
 ARGS ?=
 
-.PHONY: help study reference lab test test-fast test-browser lint format notebooks bench doctor clean
+.PHONY: help study reference lab test test-all test-browser lint format notebooks bench doctor clean
 
 help:
 	@echo "make study      set up .venv, run the notebooks, render outputs/small/report.html"
 	@echo "                PROFILE=smoke to try the code alone, ARGS='--seeds 0 1 2' for more"
 	@echo "make reference  the published run, twelve seeds: outputs/reference/, many hours"
-	@echo "make test       set up .venv, run all tests, on all cores"
-	@echo "make test-fast  leave out those marked slow"
+	@echo "make test       set up .venv, run the tests of every room and a small study, minutes"
+	@echo "make test-all   and what takes longer: all attacks, all sets of tasks, interruptions"
 	@echo "make test-browser  the tests of JupyterLab and the report, in chromium"
 	@echo "make lab        JupyterLab on the notebooks"
 	@echo "make lint       ruff: style and formatting"
@@ -66,12 +66,14 @@ lab: $(BIN)/.ready
 
 # A process for each core takes whole files, in the order that tests/conftest.py puts them;
 # more threads than cores would only wait for one another.
-test: $(BIN)/.ready
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 8 \
-	  --dist loadfile --no-loadscope-reorder --durations 25
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 8 \
+  --dist loadfile --no-loadscope-reorder --durations 25
 
-test-fast: $(BIN)/.ready
-	$(BIN)/python -m pytest -m "not slow"
+test: $(BIN)/.ready
+	$(PYTEST) -m "not slow"
+
+test-all: $(BIN)/.ready
+	$(PYTEST)
 
 test-browser: $(BIN)/.ready
 	$(BIN)/python -m pytest tests/browser

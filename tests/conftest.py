@@ -14,7 +14,7 @@ from eta_utils.sandbox.jail import RUNGS
 from eta_utils.tasks import Task, pipelines
 
 ROOT = Path(__file__).resolve().parents[1]
-# The files that take minutes, longest first: `make test` begins with them, so that none is
+# The files that take minutes, longest first: `make` begins with them, so that none is
 # still running when all other processes are done.
 LONGEST = (
     "test_smoke_study.py",

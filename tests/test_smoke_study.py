@@ -21,8 +21,6 @@ from eta_utils.study.settings import TEMPERATURES
 from eta_utils.study.stages import Stage
 from tests.conftest import ROOT
 
-pytestmark = pytest.mark.slow
-
 ARMS = {
     "PPO": "ppo",
     "GRPO": "grpo",
@@ -186,6 +184,7 @@ def test_the_filled_arm_has_as_many_pairs_as_eta_makes_in_every_round(study):
         assert done["metrics"]["pairs"] == len(wanted) > 0
 
 
+@pytest.mark.slow
 def test_the_gate_is_printed_or_stops_the_study_with_one_sentence(finished, tmp_path):
     outputs, printed = finished
     sentence = "The gate does not hold for seed 0: "
@@ -209,6 +208,7 @@ def contents(folder):
     return {path.name: path.read_bytes() for path in run.glob("**/*.csv*")}
 
 
+@pytest.mark.slow
 def test_a_second_run_makes_nothing_anew_and_gives_the_same_tables(finished):
     outputs, _ = finished
     before = contents(outputs)
@@ -225,6 +225,7 @@ def test_a_second_run_makes_nothing_anew_and_gives_the_same_tables(finished):
     assert contents(outputs) == before
 
 
+@pytest.mark.slow
 def test_interrupted_and_resumed_it_ends_with_the_same_table(finished, tmp_path):
     for stage in ("credit", "dpo-eta/round1"):
         waited = tmp_path / "smoke" / "seed0" / stage / "started.json"
@@ -273,6 +274,7 @@ def test_a_mistyped_parameter_is_named_before_anything_runs(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_plain_papermill_runs_one_notebook_of_a_run(finished, tmp_path):
     outputs, _ = finished
     done = subprocess.run(
