@@ -168,6 +168,9 @@ def run_judge(options: argparse.Namespace) -> None:
             cleaned += CLEANED in outcome.sample
             program = tasks[outcome.task_id].program(outcome.sample)
             fenced += outcome.status == "syntax" and FENCE in program
+            if options.check_references and not outcome.passed:
+                # As a reference it may pass, since that has more time.
+                failing[outcome.task_id] = f"its own solution fails ({outcome.status})"
     seconds = time.monotonic() - start
     rate = len(samples) / seconds
     print(f"judged     {len(samples):,} samples in {seconds:.1f} s, {rate:,.0f} per second")

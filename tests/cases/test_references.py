@@ -73,7 +73,7 @@ def test_a_reference_that_takes_too_many_steps_is_named_and_samples_are_judged(m
     assert (outcome.status, outcome.progress, why) == ("passed", 1.0, None)
     outcome, why = judged(test, slow.format(20_000))
     assert (outcome.status, outcome.progress) == ("passed", None)  # it has no reference
-    assert why.startswith("its own solution takes more than 10,000 steps")
+    assert why.startswith("its own solution was stopped by the bound of 10,000 steps")
     wrong, _ = judged(test, slow.format(20_000), sample="    return x\n")
     assert wrong.status == "assertion"
 
@@ -194,7 +194,7 @@ class Test:
         assert other.status == "assertion" or other.exception == "AttributeError"
 
 
-def command(tmp_path, capsys, *words):
+def command(tmp_path, capsys, *words, body=BODY):
     """(Exit code, what `judge` prints) for two tasks, the second with a wrong solution."""
     test = "def check(c):\n    assert c(1) == {}\n"
     tasks = [
@@ -203,7 +203,7 @@ def command(tmp_path, capsys, *words):
             "prompt": PROMPT,
             "entry_point": "f",
             "test": test.format(right),
-            "canonical_solution": BODY,
+            "canonical_solution": body,
         }
         for name, right in (("right", 2), ("wrong", 3))
     ]
@@ -231,6 +231,14 @@ def test_references_can_be_checked_alone(tmp_path, capsys):
     assert (code, NAMED in printed) == (0, True)
     assert "over 2 tasks" in printed
     assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_a_solution_that_is_too_slow_for_a_sample_is_named_too(tmp_path, capsys):
+    slow = f"    import time; time.sleep(2)\n{BODY}"
+    words = ["--check-references", "--timeout", "0.5", "--step-budget", "1000"]
+    _, printed = command(tmp_path, capsys, *words, body=slow)
+    assert "right: its own solution fails (timeout)" in printed
+    assert NAMED in printed
 
 
 @pytest.mark.parametrize(
