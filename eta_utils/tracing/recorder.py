@@ -26,6 +26,9 @@ from struct import pack
 
 # What is recorded is bounded, so that a program can neither fill memory nor take long.
 STATES_PER_CALL = 120  # as in the trial that chose the orderings by trace
+# Values, and items within them, that are looked at in one call.  A large table of which the
+# first items stay the same leaves no state, and would be looked through at each statement.
+MOST_LOOKED_AT = 200_000
 ITEMS = 32  # of a list or tuple
 MEMBERS = 1000  # of a set or dict
 DEPTH = 3  # of nested containers
@@ -36,6 +39,7 @@ _NAMES = [f"{COUNTER}{number}" for number in range(500)]  # made once, in the zy
 # Arbitrary numbers for values that have no hash of their own to use.
 _FOREIGN, _NONE, _NAN, _DEEP = 0x5EED01, 0x5EED02, 0x5EED03, 0x5EED04
 _PLAIN = frozenset({int, bool, str, bytes, range})
+_looked_at = [0]  # values and items, in the current call
 
 
 def fingerprint(value: object, depth: int = DEPTH) -> int:
@@ -56,6 +60,7 @@ def fingerprint(value: object, depth: int = DEPTH) -> int:
         if not depth:
             return _DEEP
         marks = [fingerprint(item, depth - 1) for item in value[:ITEMS]]
+        _looked_at[0] += len(marks)
         return hash((kind is list, len(value), *marks))
     if kind is set or kind is frozenset or kind is dict:
         return _unordered(value, kind, depth)
@@ -66,6 +71,7 @@ def _unordered(value: set | frozenset | dict, kind: type, depth: int) -> int:
     """The fingerprint of a set or dict, whatever the order of its members."""
     if not depth or len(value) > MEMBERS:
         return hash((_DEEP, len(value)))
+    _looked_at[0] += len(value)
     if kind is dict:
         marks = (
             hash((fingerprint(key, depth - 1), fingerprint(item, depth - 1)))
@@ -129,6 +135,7 @@ class Recorder:
         self.writes.clear()
         self.words.clear()
         self._last.clear()
+        _looked_at[0] = 0
         self._namespace["_eta_see"] = self._see if recording else is_
 
     def _see(self, written: tuple[str, int], value: object) -> None:
@@ -148,6 +155,9 @@ class Recorder:
                 self._namespace["_eta_see"] = is_
         elif len(self.writes) - len(self._states) < STATES_PER_CALL:
             self.writes.append(-line)
+        _looked_at[0] += 1
+        if _looked_at[0] > MOST_LOOKED_AT:
+            self._namespace["_eta_see"] = is_
 
     def states(self) -> bytes:
         """The states of the current call, eight bytes each."""

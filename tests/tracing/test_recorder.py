@@ -56,6 +56,16 @@ def test_the_number_of_states_is_bounded():
     assert len(states_of(source, 1_000)) == STATES_PER_CALL
 
 
+def test_what_is_looked_at_is_bounded_even_where_no_state_changes():
+    # Only cell 40 changes, and the first 32 cells of a row are looked at.
+    table = [[0] * 50 for _ in range(50)]
+    source = "def f(table):\n    for turn in range(2_000):\n        table[0][40] = 1\n"
+    source += "    late = 'unseen'\n    return 0\n"
+    assert fingerprint("unseen") not in states_of(source, table)
+    # One look takes in 32 rows of 32: about 1,000 items, of 200,000.
+    assert fingerprint("unseen") in states_of(source.replace("2_000", "20"), table)
+
+
 class Hostile:
     """Every question that can be put to it is an error."""
 
