@@ -43,6 +43,11 @@ def memory_gib() -> float:
     return round(psutil.virtual_memory().total / (1 << 30), 1)
 
 
+def free_memory() -> int:
+    """Bytes of memory that can still be had without swapping."""
+    return psutil.virtual_memory().available
+
+
 def peak_mib() -> float:
     """The most memory that this process has had so far, in MiB."""
     # First /proc: on Linux `resource` also counts what the parent had when it started us.
