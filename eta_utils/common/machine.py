@@ -5,6 +5,7 @@ Nothing here imports torch, which would take seconds.
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import platform
 import subprocess
@@ -46,6 +47,19 @@ def memory_gib() -> float:
 def free_memory() -> int:
     """Bytes of memory that can still be had without swapping."""
     return psutil.virtual_memory().available
+
+
+@functools.cache
+def multiplies_bf16() -> bool:
+    """Whether there is a GPU, or a processor with instructions for products in bf16.
+
+    Without them bf16 is slower than float32.
+    """
+    try:
+        flags = set(Path("/proc/cpuinfo").read_text().split())
+    except OSError:  # macOS
+        flags = set()
+    return bool(flags & {"avx512_bf16", "amx_bf16"}) or gpu() is not None
 
 
 def peak_mib() -> float:

@@ -18,6 +18,7 @@ that bends it (`top_p`, `repetition_penalty`, beams, ...): none of it counts her
 from __future__ import annotations
 
 import contextlib
+import copy
 import random
 import sys
 from collections.abc import Iterator, Sequence
@@ -127,6 +128,15 @@ def sample_completions(
         ]
         for prompt, prompt_ids in enumerate(ids)
     ]
+
+
+def to_sample_from(policy: PreTrainedModel, bf16: bool) -> PreTrainedModel:
+    """The policy that learns; a copy with bf16 weights, if it learns in that precision.
+
+    Autocast rounds the weights to bf16 for every product.  A copy that holds them so gives
+    the same products, and samples two to three times as fast.
+    """
+    return copy.deepcopy(policy).to(torch.bfloat16) if bf16 else policy
 
 
 def _batches(ids: list[list[int]], size: int) -> list[list[int]]:
