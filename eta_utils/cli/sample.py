@@ -23,8 +23,8 @@ def add_sample(commands: argparse._SubParsersAction) -> None:
         help="let a model write programs for tasks; write a file for `judge`",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description=(
-            "Draw completions of each task from a model at each temperature, and write one\n"
-            "per line: task_id, completion, temperature, and the number of its tokens.\n"
+            "Draw completions of each task from a model at each temperature; write one a\n"
+            "line: task_id, completion, temperature, and the number of its tokens.\n"
             "`judge` then says by temperature what passes."
         ),
         epilog=(

@@ -7,12 +7,18 @@ import copy
 import pytest
 import torch
 from scipy.stats import chisquare
-from transformers import GPT2TokenizerFast, LlamaConfig, LlamaForCausalLM
+from transformers import (
+    GPT2TokenizerFast,
+    LlamaConfig,
+    LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+)
 
 from eta_utils.common.errors import BadInput
 from eta_utils.tasks import at_token_boundary, load_tasks
 from eta_utils.tasks import pipelines as family
-from eta_utils.tasks.cleaning import cut_at_function_end
+from eta_utils.tasks.cleaning import cut_at_function_end, has_ended
 from eta_utils.training import decoding
 from eta_utils.training.models import load_model
 from eta_utils.training.sampling import generate, sample_completions
@@ -83,6 +89,7 @@ def llama(tokenizer):
         intermediate_size=64,
         num_hidden_layers=2,
         num_attention_heads=4,
+        num_key_value_heads=2,
         max_position_embeddings=256,
         initializer_range=0.3,
         bos_token_id=end,
@@ -450,3 +457,81 @@ def test_other_architectures_complete_a_prompt_alike_alone_and_among_others(
     together = sample_completions(llama, tokenizer, PROMPTS, **settings)
     alone = [sample_completions(llama, tokenizer, [p], **settings)[0] for p in PROMPTS]
     assert together == alone
+
+
+def test_other_architectures_write_what_transformers_write(llama, tokenizer):
+    """Up to the function's end, behind which only transformers go on."""
+    assert decoding.shares(llama)
+    settings = {"temperature": 0.0, "max_new_tokens": 40}
+    samples = sample_completions(llama, tokenizer, PROMPTS, n=2, **settings)
+    given = [group[0].prompt_ids for group in samples]
+    theirs = generate(llama, tokenizer, given, 2, **settings)
+    for prompt, group, rows in zip(PROMPTS, samples, theirs, strict=True):
+        for sample, row in zip(group, rows, strict=True):
+            assert sample.ids == row[: len(sample.ids)]
+            if len(sample.ids) < len(row):
+                assert has_ended(text_of(tokenizer, prompt, sample.ids))
+
+
+def text_of(tokenizer, prompt, ids):
+    newlines = at_token_boundary(prompt, "")[1]
+    return tokenizer.decode(ids, skip_special_tokens=True).removeprefix(newlines)
+
+
+def test_other_architectures_write_nothing_behind_the_functions_end(llama, tokenizer):
+    samples = sample_completions(llama, tokenizer, PROMPTS, n=40, max_new_tokens=40)
+    ended = 0
+    for prompt, group in zip(PROMPTS, samples, strict=True):
+        for sample in group:
+            assert not has_ended(text_of(tokenizer, prompt, sample.ids[:-1]))
+            ended += has_ended(text_of(tokenizer, prompt, sample.ids))
+    assert ended > 20
+
+
+@pytest.mark.parametrize("every", [1, 3, 10**9])
+def test_other_architectures_write_the_same_whenever_samples_leave_the_batch(
+    llama, tokenizer, monkeypatch, every
+):
+    """Prompts begin apart, so that their samples end apart."""
+    settings = {"temperature": 0.0, "max_new_tokens": 40}
+    begun = [[20 + 7 * number] for number in range(len(PROMPTS))]
+    expected = sample_completions(llama, tokenizer, PROMPTS, begun=begun, **settings)
+    assert len({len(group[0].ids) for group in expected}) > 2
+    monkeypatch.setattr(decoding, "RETIRE_EVERY", every)
+    again = sample_completions(llama, tokenizer, PROMPTS, begun=begun, **settings)
+    assert again == expected
+
+
+@pytest.mark.parametrize("every", [1, 10**9])
+def test_other_architectures_draw_second_tokens_given_the_first(
+    llama, tokenizer, monkeypatch, every
+):
+    """Also where other samples of the prompt have left the batch."""
+    monkeypatch.setattr(decoding, "RETIRE_EVERY", every)
+    settings = {"temperature": 0.5, "max_new_tokens": 3}
+    given, rows = drawn_often(llama, tokenizer, **settings)
+    first = chances(llama, given, 0.5)
+    top = int(first.argmax())
+    tokens = [row[1] for row in rows if row[0] == top and len(row) > 1]
+    assert len(tokens) > 300
+    assert agreement(tokens, chances(llama, [*given, top], 0.5)) > 1e-3
+    assert agreement(tokens, first) < 1e-9
+
+
+def test_a_layer_that_does_not_see_everything_is_left_to_transformers(tokenizer):
+    config = MistralConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        sliding_window=8,
+        bos_token_id=tokenizer.eos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.eos_token_id,
+    )
+    model = MistralForCausalLM(config).eval()
+    assert not decoding.shares(model)
+    samples = sample_completions(model, tokenizer, PROMPTS, n=2, max_new_tokens=4)
+    assert [len(group) for group in samples] == [2] * len(PROMPTS)
