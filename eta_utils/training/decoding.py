@@ -42,6 +42,8 @@ from transformers.models.gpt2.modeling_gpt2 import GPT2Block
 # Tokens between two checks for prompts whose samples have all ended.  To let them go copies
 # the caches of the others.
 RETIRE_EVERY = 4
+LARGE_VOCABULARY = 8192  # tokens: from here on they are drawn by blocks of this size
+BLOCK = 256
 # Added to attention scores of padding: exp(-1e9) is 0, so it gets no weight.
 _PADDING = -1e9
 
@@ -117,11 +119,38 @@ def _draw(logits: Tensor, temperature: float, generator: torch.Generator) -> Ten
     # `torch.multinomial` draws one for each token of the vocabulary, which took a quarter
     # of the time of sampling.  In float32: bf16 has 8 bits, so its running sum would stop
     # growing and lose the rare tokens.
+    if logits.shape[-1] >= LARGE_VOCABULARY:
+        return _draw_in_blocks(logits, temperature, generator)
     sums = (logits.float() / temperature).softmax(-1).cumsum(-1)  # (P, n, V)
     chance = torch.rand(*sums.shape[:2], 1, device=sums.device, generator=generator)
     # Rounding leaves the last sum a little off 1, so the chance is scaled by it.
     drawn = torch.searchsorted(sums, chance * sums[..., -1:], right=True)[..., 0]
     return drawn.clamp(max=sums.shape[-1] - 1)  # the product may be rounded up to the sum
+
+
+def _draw_in_blocks(
+    logits: Tensor, temperature: float, generator: torch.Generator
+) -> Tensor:
+    """As `_draw`: first the block of tokens, then the token in it.
+
+    A running sum over a large vocabulary would take as long as the model's last layer.
+    """
+    scaled = F.pad(
+        logits.float() / temperature, (0, -logits.shape[-1] % BLOCK), value=-1e30
+    )
+    blocks = scaled.softmax(-1).unflatten(-1, (-1, BLOCK))  # (P, n, V / BLOCK, BLOCK)
+    sums = blocks.sum(-1).cumsum(-1)  # (P, n, V / BLOCK)
+    chance = torch.rand(*sums.shape[:2], 1, device=sums.device, generator=generator)
+    chance = chance * sums[..., -1:]
+    block = torch.searchsorted(sums, chance, right=True).clamp(max=sums.shape[-1] - 1)
+    # What is left of the chance within the block, which a last block's rounding may exceed.
+    before = F.pad(sums, (1, 0)).gather(-1, block)  # (P, n, 1)
+    within = blocks.take_along_dim(block[..., None], -2)[..., 0, :].cumsum(-1)
+    left = (chance - before).clamp(min=0)
+    token = torch.searchsorted(within, left, right=True)
+    # The last token of the block that has any chance: not one of padding.
+    last = (within < within[..., -1:]).sum(-1, keepdim=True)
+    return (block * BLOCK + torch.minimum(token, last))[..., 0]
 
 
 def _until(end: int, ids: list[int]) -> list[int]:

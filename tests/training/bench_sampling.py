@@ -21,13 +21,15 @@ import torch
 from transformers import GPT2LMHeadModel
 
 from eta_utils.study import ROOT
-from eta_utils.tasks import at_token_boundary, pipelines
+from eta_utils.tasks import load_tasks, pipelines
 from eta_utils.training import models, sampling
 from eta_utils.training.decoding import decode
 from eta_utils.training.gguf import PACKAGED
 from eta_utils.training.settings import ModelSettings
+from eta_utils.training.tokens import tokenize
 
 PROMPTS, SAMPLES, LONGEST, TURNS = 128, 8, 96, 3
+FEWER = 16  # prompts, of HumanEval, for models other than GPT-2
 CLOCKS = {"clock": time.monotonic, "processor": time.process_time}
 
 
@@ -37,9 +39,12 @@ def main() -> None:
     if name == str(_default()) and not Path(name).exists():
         sys.exit(f"{name}: no model here; make study PROFILE=smoke makes one")
     settings = ModelSettings(name, precision="auto" if name in PACKAGED else "fp32")
-    model, tokenizer = models.load_model(name, settings.weights)
-    count = PROMPTS if isinstance(model, GPT2LMHeadModel) else PROMPTS // 8
-    tasks = pipelines.generate("tune", count)
+    chat = "chat" if name in PACKAGED else "complete"
+    model, tokenizer = models.load_model(name, settings.weights, chat)
+    if isinstance(model, GPT2LMHeadModel):
+        tasks = pipelines.generate("tune", PROMPTS)
+    else:
+        tasks = dict(list(load_tasks("humaneval").items())[:FEWER])
     prompts = [task.prompt for task in tasks.values()]
     for turn in range(TURNS):
         ours = _rates(_ours, model, tokenizer, prompts, turn)
@@ -72,8 +77,7 @@ def _ours(model, tokenizer, prompts, turn) -> int:
             model, tokenizer, prompts, SAMPLES, max_new_tokens=LONGEST, seed=turn
         )
         return sum(len(sample.ids) for group in groups for sample in group)
-    ids = tokenizer([at_token_boundary(text, "")[0] for text in prompts])["input_ids"]
-    ids.sort(key=len)
+    ids = sorted((tokens.prompt for tokens in tokenize(tokenizer, prompts)), key=len)
     generator = torch.Generator().manual_seed(turn)
     settings = {"temperature": 1.0, "max_new_tokens": LONGEST, "generator": generator}
     groups = decode(model, ids, SAMPLES, **settings)
@@ -81,8 +85,7 @@ def _ours(model, tokenizer, prompts, turn) -> int:
 
 
 def _theirs(model, tokenizer, prompts) -> int:
-    ids = tokenizer([at_token_boundary(text, "")[0] for text in prompts])["input_ids"]
-    ids.sort(key=len)
+    ids = sorted((tokens.prompt for tokens in tokenize(tokenizer, prompts)), key=len)
     tokens = 0
     for start in range(0, len(ids), 256 // SAMPLES):
         batch = ids[start : start + 256 // SAMPLES]

@@ -570,3 +570,17 @@ def test_samples_that_leave_the_batch_change_nothing_for_those_that_stay(llama):
         whole = [*prompts[row], *ids[row, column].tolist(), 30]
         expected = llama(torch.tensor([whole])).logits[0, -1]
         assert torch.allclose(batch.logits[place], expected, atol=1e-4)
+
+
+def test_tokens_of_a_large_vocabulary_are_drawn_with_the_models_probabilities():
+    generator = torch.Generator().manual_seed(1)
+    size = 8_192 + 100  # not a whole number of blocks
+    logits = 3 * torch.randn(size, generator=generator)
+    logits[size // 2 :] = -50.0  # whole blocks without a chance, the last ones among them
+    logits[-1] = 8.0
+    rows = logits.expand(1, 20_000, -1)
+    drawn = torch.cat(
+        [decoding._draw(rows[:, :2_000], 0.7, generator)[0] for _ in range(10)]
+    )
+    assert agreement(drawn.tolist(), (logits / 0.7).softmax(-1)) > 1e-3
+    assert agreement(drawn.tolist(), logits.softmax(-1)) < 1e-9
