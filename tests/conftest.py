@@ -35,9 +35,10 @@ def pytest_collection_modifyitems(config, items):
 
 
 @pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    """No test reads or writes the user's cache."""
+def own_cache(tmp_path, tmp_path_factory, monkeypatch):
+    """No test reads or writes the user's cache; models are converted once for all tests."""
     monkeypatch.setenv("ETA_CACHE", str(tmp_path / "outcomes.sqlite"))
+    monkeypatch.setenv("ETA_MODELS", str(tmp_path_factory.getbasetemp() / "models"))
 
 
 @pytest.fixture

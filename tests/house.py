@@ -29,6 +29,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "report",
         "study",
         "analysis",
+        "training",
         "preferences",
         "execution",
         "sandbox",

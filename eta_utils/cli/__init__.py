@@ -1,6 +1,7 @@
 """The command line: `python -m eta_utils COMMAND --help` explains each command.
 
-`study` has the commands about a run, `samples` those about files of samples.  Options are
+`study` has the commands about a run, `sample` draws from a model, and `samples` has the
+commands about files of samples.  Options are
 made from settings (`options`).  Bad input ends in one sentence on stderr and exit code 2,
 with nothing half-written.
 """
@@ -12,6 +13,7 @@ import os
 import sys
 
 from eta_utils.cli.doctor import run_doctor
+from eta_utils.cli.sample import add_sample
 from eta_utils.cli.samples import add_audit, add_judge, add_pairs
 from eta_utils.cli.study import add_recompute, add_report, add_run, add_train
 from eta_utils.common.errors import BAD_INPUT, FAILED, INTERRUPTED, BadInput, Failed
@@ -79,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     add_train(commands)
     add_report(commands)
     add_recompute(commands)
+    add_sample(commands)
     add_judge(commands)
     add_pairs(commands)
     add_audit(commands)

@@ -145,7 +145,7 @@ def run_judge(options: argparse.Namespace) -> None:
     refuse_weak(rung, settings.isolation)
     settings = replace(settings, isolation=rung)
     print(f"isolation  {probe(rung)}")
-    summary = Summary()
+    summary, by_heat = Summary(), {}  # of all samples, and of those of each temperature
     cleaned = fenced = 0
     failing: dict[str, str] = {}
     start = time.monotonic()
@@ -165,6 +165,8 @@ def run_judge(options: argparse.Namespace) -> None:
         ):
             write(outcome.record())
             summary.add(outcome)
+            heat = outcome.sample.get("temperature")
+            by_heat.setdefault(heat, Summary()).add(outcome)
             cleaned += CLEANED in outcome.sample
             program = tasks[outcome.task_id].program(outcome.sample)
             fenced += outcome.status == "syntax" and FENCE in program
@@ -181,6 +183,9 @@ def run_judge(options: argparse.Namespace) -> None:
         names = ", ".join(f"'{name}'" for name in sorted(samples.renamed))
         print(f"kept       the samples' own {names} as 'sample_...'")
     summary.show()
+    if len(by_heat) > 1:
+        for heat, part in by_heat.items():
+            print(f"T = {heat:<6} {part.in_a_line()}")
     _show_failing(failing)
     broken = summary.statuses["syntax"]
     if options.clean == "off" and fenced > SOME_FENCED * broken:
@@ -271,6 +276,25 @@ class Summary:
             return
         self._show_rates("base", "base: ")
         self._show_rates("all", "plus, with base: ")
+
+    def in_a_line(self) -> str:
+        """Pass rates, all-fail prompts, and why the others fail."""
+        from eta_utils.analysis.statistics import pass_at_k
+
+        passed = self.passed["all"]
+        counts = [(number, passed[task]) for task, number in self.judged.items()]
+        rates = pass_at_k(counts)
+        known = [f"pass@{k} {rate:.3f}" for k, rate in rates.items()]
+        if counts:
+            silent = sum(not passes for _, passes in counts) / len(counts)
+            known.append(f"all fail {silent:.3f}")
+        total = self.statuses.total()
+        known += [
+            f"{status} {count / total:.3f}"
+            for status, count in self.statuses.most_common()
+            if status != "passed"
+        ]
+        return ", ".join(known)
 
     def _show_left_out(self) -> None:
         """What is in no pass@k, and why: a line for each reason."""

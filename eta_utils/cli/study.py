@@ -34,7 +34,7 @@ PLACE = ("run", "profile", "seed")  # parameters that have options of their own
 
 def add_run(commands: argparse._SubParsersAction) -> None:
     """The arguments of `run`."""
-    profiles = "\n".join(f"  {name:6} {_changes(name)}" for name in PROFILES)
+    profiles = "\n".join(f"  {name:8} {_changes(name)}" for name in PROFILES)
     parser = commands.add_parser(
         "run",
         help="execute the study's notebooks and render the report",
@@ -86,7 +86,7 @@ def _changes(profile: str) -> str:
     """What a profile sets, in lines that fit the help text."""
     changed = " ".join(f"{name}={value}" for name, value in PROFILES[profile].items())
     lines = textwrap.wrap(changed or "the defaults below", 78)
-    return f"\n{'':9}".join(lines)
+    return f"\n{'':11}".join(lines)
 
 
 def _parameters_help() -> str:

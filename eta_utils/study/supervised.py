@@ -62,7 +62,7 @@ def pretrain(study: Study) -> Stage:
 
 def _take(stage: Stage, model: ModelSettings) -> dict:
     with stage.clock("base"):
-        loaded, _ = load_model(model.model)
+        loaded, _ = load_model(model.model, model.weights, model.prompt_format)
     return {"model": model.model, "parameters": parameter_count(loaded)}
 
 

@@ -66,6 +66,11 @@ def cut_at_function_end(completion: str) -> str:
     return _MARGIN.split(completion, maxsplit=1)[0]
 
 
+def has_ended(completion: str) -> bool:
+    """Whether `cut_at_function_end` cuts something: the function is complete."""
+    return _MARGIN.search(completion) is not None
+
+
 def clean(task: Task, sample: dict) -> str:
     """The program that a sample means, by the rule above.
 

@@ -44,7 +44,7 @@ from eta_utils.tasks import Task, at_token_boundary
 from eta_utils.training import grpo, ppo
 from eta_utils.training.credit import token_starts
 from eta_utils.training.rewards import PassReward, answer_of
-from eta_utils.training.sampling import Sampled, sample_completions
+from eta_utils.training.sampling import Sampled, sample_completions, to_sample_from
 from eta_utils.training.settings import BranchSettings, GRPOSettings, SamplingSettings
 
 # ------------------------------------------------------------------------------------------
@@ -269,7 +269,7 @@ class Trainer(grpo.Trainer):
     def sample(self, prompts: list[str]) -> dict[str, list]:
         """As GRPO's, with `env_mask`, 0 on given tokens and 1 on those to learn from."""
         groups = branches(
-            self.model,
+            to_sample_from(self.model, self.run.bf16),
             self.processing_class,
             prompts,
             [self.task_of[prompt] for prompt in prompts],

@@ -64,7 +64,7 @@ from eta_utils.common.files import write_csv
 from eta_utils.tasks import at_token_boundary
 from eta_utils.training import ppo
 from eta_utils.training.models import save_model
-from eta_utils.training.sampling import sample_completions
+from eta_utils.training.sampling import sample_completions, to_sample_from
 from eta_utils.training.settings import EpochSettings, GRPOSettings, SamplingSettings
 from eta_utils.training.trainer import arguments_for, train_and_restore
 
@@ -176,7 +176,7 @@ class Trainer(GRPOTrainer):
         """`prompt_ids` and `completion_ids` of n samples of each prompt, in order."""
         sampling = self.run.sampling
         groups = sample_completions(
-            self.model,
+            to_sample_from(self.model, self.run.bf16),
             self.processing_class,
             prompts,
             self.run.samples_per_prompt,

@@ -2,6 +2,7 @@
 
 >>> build_tiny(folder, texts, seed=0)              # a model folder as the Hub has them
 >>> model, tokenizer = load_model(folder)          # the same call loads "gpt2"
+>>> load_model("smollm2"), load_model("my.gguf")   # real weights, see `gguf`
 >>> adapt(model, rank=16)                          # LoRA: from here on only adapters learn
 >>> save_model(model, tokenizer, folder)           # a plain model, adapters merged
 """
@@ -32,7 +33,9 @@ from transformers import (
 )
 
 from eta_utils.common.errors import BadInput
+from eta_utils.common.machine import free_memory
 from eta_utils.common.processes import is_first
+from eta_utils.training.gguf import resolved
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 END_OF_TEXT = "<|endoftext|>"
@@ -93,19 +96,24 @@ def build_tiny(
 
 
 def load_model(
-    name: str | Path, precision: str = "fp32"
+    name: str | Path, precision: str = "fp32", prompt_format: str = "complete"
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """A causal language model, ready to sample, and its tokenizer.
 
-    `name` is a local folder or a name on the Hub; a `Path` is a folder, and never asked for
-    on the Hub.  `precision` is that of the weights: bf16 samples faster on a GPU.  Raises
-    BadInput, with advice, where either is missing or the two do not belong together.
+    `name` is a local folder, a GGUF file, a model of `gguf.PACKAGED` or a name on the Hub;
+    a `Path` is never asked for on the Hub.  `precision` is that of the weights: bf16
+    samples faster on a GPU, and on processors that multiply in it.  For `prompt_format` see
+    `load_tokenizer`.  Raises BadInput, with advice, where either is missing, the two do not
+    belong together, or the weights do not fit the memory.
 
     A `generation_config.json` beside the weights is not read: samples are drawn from the
     policy itself, without its makers' `top_p`, penalties or beams.
     """
-    tokenizer = load_tokenizer(name)
-    plain = GenerationConfig.from_model_config(load_config(name))
+    name = resolved(name)
+    tokenizer = load_tokenizer(name, prompt_format)
+    config = load_config(name)
+    check_memory(name, config, precision)
+    plain = GenerationConfig.from_model_config(config)
     try:
         model = AutoModelForCausalLM.from_pretrained(
             name, dtype=DTYPES[precision], generation_config=plain, **where(name)
@@ -135,19 +143,29 @@ def where(name: str | Path) -> dict[str, bool]:
 
 def load_config(name: str | Path) -> PretrainedConfig:
     """The configuration of a model.  Raises BadInput where there is none."""
+    name = resolved(name)
     try:
         return AutoConfig.from_pretrained(name, **where(name))
     except (OSError, ValueError) as error:
         raise BadInput(f"model {name}: has no configuration ({_reason(error)})") from None
 
 
-def load_tokenizer(name: str | Path) -> PreTrainedTokenizerBase:
+def load_tokenizer(
+    name: str | Path, prompt_format: str = "complete"
+) -> PreTrainedTokenizerBase:
     """The tokenizer of a model, which pads on the left and has a token to pad with.
 
     Padding goes to the left, so that each prompt's last token stands beside the first one
-    that is sampled.  Raises BadInput where there is no tokenizer, or none that can end a
-    text.
+    that is sampled.
+
+    The tokenizer has a chat template where `prompt_format` is "chat", and only there: it
+    tells `tokens` how to ask, and a trained model that is saved with it is asked alike.
+    Base models often come with a template that they were never trained on.
+
+    Raises BadInput where there is no tokenizer, none that can end a text, or none with a
+    template where one is needed.
     """
+    name = resolved(name)
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, **where(name))
     except (OSError, ValueError) as error:
@@ -168,6 +186,13 @@ def load_tokenizer(name: str | Path) -> PreTrainedTokenizerBase:
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     tokenizer.padding_side = "left"
+    if prompt_format != "chat":
+        tokenizer.chat_template = None
+    elif tokenizer.chat_template is None:
+        raise BadInput(
+            f"model {name}: its tokenizer has no chat template; a base model is asked with "
+            "prompt_format=complete"
+        )
     return tokenizer
 
 
@@ -271,6 +296,24 @@ def device(wanted: str = "auto") -> torch.device:
             "GPU here; -p device=auto runs on the processor"
         )
     return torch.device("cpu")
+
+
+def check_memory(
+    name: str | Path, config: PretrainedConfig, precision: str = "fp32"
+) -> None:
+    """Raise BadInput where a model's weights do not fit the memory that is free.
+
+    Nothing is loaded: the model is made without memory, to count its parameters.
+    """
+    with torch.device("meta"):
+        count = parameter_count(AutoModelForCausalLM.from_config(config))
+    needed, free = count * DTYPES[precision].itemsize, free_memory()
+    if needed > free:
+        raise BadInput(
+            f"model {name}: its {count:,} weights take {needed / 2**30:,.1f} GiB in "
+            f"{precision}, and {free / 2**30:,.1f} GiB of memory are free; take a smaller "
+            "model or a larger machine"
+        )
 
 
 def context_of(config: PretrainedConfig) -> int:

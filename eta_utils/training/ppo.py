@@ -85,7 +85,7 @@ from eta_utils.common import processes
 from eta_utils.common.errors import BadInput
 from eta_utils.common.files import write_csv
 from eta_utils.training.models import save_model
-from eta_utils.training.sampling import Sampled, sample_completions
+from eta_utils.training.sampling import Sampled, sample_completions, to_sample_from
 from eta_utils.training.settings import PPOSettings, SamplingSettings
 
 # One row of the history: what each column means.
@@ -470,7 +470,7 @@ class Trainer:
         rank, sampling = self.accelerator.process_index, self.run.sampling
         share = range(rank, len(rows), self.accelerator.num_processes)
         groups = sample_completions(
-            self.unwrapped.model,
+            to_sample_from(self.unwrapped.model, self.run.bf16),
             self.tokenizer,
             [rows[index]["prompt"] for index in share],
             self.run.samples_per_prompt,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from eta_utils.common import machine
 from eta_utils.common.settings import Settings, setting
 
 
@@ -17,7 +18,15 @@ class ModelSettings(Settings):
     """The model and how it is held in memory (`models`)."""
 
     model: str = setting(
-        "tiny", "tiny (built here), a Hub name or a local folder", names_path=True
+        "tiny",
+        "tiny (built here), smollm2, a Hub name, a local folder or a GGUF file",
+        names_path=True,
+    )
+    prompt_format: str = setting(
+        "complete",
+        "complete: the model goes on with the task's text; chat: it is asked by its "
+        "chat template, and its answer is begun",
+        choices=("complete", "chat"),
     )
     device: str = setting(
         "auto",
@@ -26,13 +35,23 @@ class ModelSettings(Settings):
         decides=False,
     )
     precision: str = setting(
-        "fp32", "fp32, or bf16: less exact, faster on a GPU", choices=("fp32", "bf16")
+        "fp32",
+        "fp32, bf16 (less exact, faster on a GPU), or auto: bf16 where the GPU or "
+        "the processor multiplies in it",
+        choices=("fp32", "bf16", "auto"),
     )
 
     @property
     def bf16(self) -> bool:
-        """Whether training runs under bf16 autocast."""
-        return self.precision == "bf16"
+        """Whether training runs under bf16 autocast, and sampling with bf16 weights."""
+        return self.precision == "bf16" or (
+            self.precision == "auto" and machine.multiplies_bf16()
+        )
+
+    @property
+    def weights(self) -> str:
+        """The precision of the weights that are sampled from: fp32 or bf16."""
+        return "bf16" if self.bf16 else "fp32"
 
 
 @dataclass(frozen=True)

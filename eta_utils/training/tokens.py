@@ -10,6 +10,13 @@ Some tokenizers put a token before each text that they are given, as Llama's do 
 then brings a second BOS into the middle, and a prompt may end before the model begins.
 Here such a token comes first, once, and nothing comes after the prompt.  A tokenizer that
 adds none, as GPT-2's, gets none.
+
+**Chat.**  Where the tokenizer has a chat template (`models.load_tokenizer` decides that),
+a prompt is asked as a message, and the answer has been begun.  `REQUEST` is the message,
+and `OPENING` what the assistant has said before the prompt.  The model then writes just
+what any other model writes, the rest of the function.  So samples, traces, pairs and
+credit are the same thing for both.  The answer's code block ends where the function does,
+at the fence, which stands at the margin (`cleaning.cut_at_function_end`).
 """
 
 from __future__ import annotations
@@ -21,6 +28,9 @@ from typing import NamedTuple
 from transformers import PreTrainedTokenizerBase
 
 from eta_utils.tasks import at_token_boundary
+
+REQUEST = "Complete this Python function:\n\n```python\n{prompt}\n```"
+OPENING = "```python\n"
 
 
 class Tokens(NamedTuple):
@@ -55,7 +65,8 @@ def tokenize(
     """
     if not prompts:
         return []
-    first = _first_ids(tokenizer)
+    chat = bool(tokenizer.chat_template)
+    first = [] if chat else _first_ids(tokenizer)  # a template has its own
     last = [tokenizer.eos_token_id] if end else []
     bos = tokenizer.bos_token if tokenizer.bos_token_id in first else ""
     eos = tokenizer.eos_token if end else ""
@@ -76,12 +87,26 @@ def tokenize(
             else _plain_ids(tokenizer, [rest])[0]
             for ids, whole, (_, rest) in zip(given, wholes, parts, strict=True)
         ]
+    before = [asked(tokenizer, stem) if chat else first for stem, _ in parts]
     if longest_prompt is not None:
-        room = longest_prompt - len(first)
-        given = [ids[max(0, len(ids) - room) :] for ids in given]
+        given = [
+            ids[max(0, len(ids) - max(0, longest_prompt - len(head))) :]
+            for head, ids in zip(before, given, strict=True)
+        ]
     return [
-        Tokens(first + ids, own + last) for ids, own in zip(given, written, strict=True)
+        Tokens(head + ids, own + last)
+        for head, ids, own in zip(before, given, written, strict=True)
     ]
+
+
+def asked(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:
+    """The ids before a prompt that is asked in chat: the request, and the opening."""
+    messages = [{"role": "user", "content": REQUEST.format(prompt=prompt)}]
+    text = tokenizer.apply_chat_template(
+        messages, add_generation_prompt=True, tokenize=False
+    )
+    # The template's special tokens are meant as such.
+    return tokenizer(text + OPENING, add_special_tokens=False)["input_ids"]
 
 
 def tokenize_pairs(

@@ -7,13 +7,14 @@ import json
 
 import pytest
 import torch
-from transformers import GenerationConfig
+from transformers import GenerationConfig, set_seed
 
 from eta_utils.training.grpo import train_grpo
 from eta_utils.training.models import load_model, save_model
 from eta_utils.training.ppo import Batch, collate, completion_logprobs, train_ppo
-from eta_utils.training.sampling import sample_completions
+from eta_utils.training.sampling import generate, sample_completions
 from eta_utils.training.settings import GRPOSettings, PPOSettings, SamplingSettings
+from eta_utils.training.tokens import tokenize
 from tests.conftest import tiny_qwen
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -112,30 +113,32 @@ def test_two_copies_of_a_model_write_the_same_whatever_their_generation_config(
 def test_tokens_are_drawn_with_the_log_probs_of_scoring(qwen_folder):
     """So the importance ratio of a policy to itself is 1.
 
-    Our own loop, for GPT-2, knows no settings; `test_sampling` counts what it draws.
+    Our own loop knows no settings; `test_sampling` counts what it draws.
     """
     model, tokenizer = bent(qwen_folder, BENDS["all at once"])
-    generate, kept = model.generate, []
+    by_transformers, kept = model.generate, []
 
     def with_scores(*inputs, generation_config, **more):
         generation_config.output_scores = True
         generation_config.return_dict_in_generate = True
-        output = generate(*inputs, generation_config=generation_config, **more)
+        output = by_transformers(*inputs, generation_config=generation_config, **more)
         kept.extend(torch.stack(output.scores, 1).log_softmax(-1))  # (T, V) of each row
         return output.sequences
 
     model.generate = with_scores
-    prompts = PROMPTS[:1]
-    [samples] = sample_completions(model, tokenizer, prompts, **DRAWN)
-    pairs = [(sample.prompt_ids, sample.ids) for sample in samples]
+    [tokens] = tokenize(tokenizer, PROMPTS[:1])
+    set_seed(DRAWN["seed"])
+    wanted = {name: DRAWN[name] for name in ("n", "temperature", "max_new_tokens")}
+    [rows] = generate(model, tokenizer, [tokens.prompt], **wanted)
+    pairs = [(tokens.prompt, row) for row in rows]
     with torch.no_grad():
         _, scored, _ = completion_logprobs(
             model, Batch(*collate(pairs)), DRAWN["temperature"]
         )
     drawn = torch.cat(
         [
-            scores[: len(sample.ids)].gather(1, torch.tensor(sample.ids)[:, None])[:, 0]
-            for sample, scores in zip(samples, kept, strict=True)
+            scores[: len(row)].gather(1, torch.tensor(row)[:, None])[:, 0]
+            for row, scores in zip(rows, kept, strict=True)
         ]
     )
     assert torch.allclose(scored, drawn, atol=1e-4)

@@ -7,12 +7,18 @@ import copy
 import pytest
 import torch
 from scipy.stats import chisquare
-from transformers import GPT2TokenizerFast, LlamaConfig, LlamaForCausalLM
+from transformers import (
+    GPT2TokenizerFast,
+    LlamaConfig,
+    LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+)
 
 from eta_utils.common.errors import BadInput
 from eta_utils.tasks import at_token_boundary, load_tasks
 from eta_utils.tasks import pipelines as family
-from eta_utils.tasks.cleaning import cut_at_function_end
+from eta_utils.tasks.cleaning import cut_at_function_end, has_ended
 from eta_utils.training import decoding
 from eta_utils.training.models import load_model
 from eta_utils.training.sampling import generate, sample_completions
@@ -83,6 +89,7 @@ def llama(tokenizer):
         intermediate_size=64,
         num_hidden_layers=2,
         num_attention_heads=4,
+        num_key_value_heads=2,
         max_position_embeddings=256,
         initializer_range=0.3,
         bos_token_id=end,
@@ -450,3 +457,130 @@ def test_other_architectures_complete_a_prompt_alike_alone_and_among_others(
     together = sample_completions(llama, tokenizer, PROMPTS, **settings)
     alone = [sample_completions(llama, tokenizer, [p], **settings)[0] for p in PROMPTS]
     assert together == alone
+
+
+def test_other_architectures_write_what_transformers_write(llama, tokenizer):
+    """Up to the function's end, behind which only transformers go on."""
+    assert decoding.shares(llama)
+    settings = {"temperature": 0.0, "max_new_tokens": 40}
+    samples = sample_completions(llama, tokenizer, PROMPTS, n=2, **settings)
+    given = [group[0].prompt_ids for group in samples]
+    theirs = generate(llama, tokenizer, given, 2, **settings)
+    for prompt, group, rows in zip(PROMPTS, samples, theirs, strict=True):
+        for sample, row in zip(group, rows, strict=True):
+            assert sample.ids == row[: len(sample.ids)]
+            if len(sample.ids) < len(row):
+                assert has_ended(text_of(tokenizer, prompt, sample.ids))
+
+
+def text_of(tokenizer, prompt, ids):
+    newlines = at_token_boundary(prompt, "")[1]
+    return tokenizer.decode(ids, skip_special_tokens=True).removeprefix(newlines)
+
+
+@pytest.fixture(scope="session")
+def talkative(llama, tokenizer, tasks):
+    """A Llama that knows four programs by heart, and goes on behind their end."""
+    model = copy.deepcopy(llama)
+    optimizer = torch.optim.AdamW(model.parameters(), 3e-3)
+    for step in range(400):
+        task = tasks[step % 4]
+        text = task.prompt + task.canonical_solution + "print(solve)\n" * 3
+        row = torch.tensor([tokenizer(text)["input_ids"]])
+        model(input_ids=row, labels=row).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    return model.eval()
+
+
+def test_other_architectures_write_nothing_behind_the_functions_end(
+    talkative, tokenizer, tasks
+):
+    prompts = [task.prompt for task in tasks[:4]]
+    settings = {"temperature": 0.0, "max_new_tokens": 96}
+    samples = sample_completions(talkative, tokenizer, prompts, **settings)
+    for task, [sample] in zip(tasks[:4], samples, strict=True):
+        assert sample.text == task.canonical_solution.removesuffix("\n")
+        assert has_ended(text_of(tokenizer, task.prompt, sample.ids))
+        assert not has_ended(text_of(tokenizer, task.prompt, sample.ids[:-1]))
+
+
+@pytest.mark.parametrize("every", [1, 3, 10**9])
+def test_other_architectures_write_the_same_whenever_samples_leave_the_batch(
+    talkative, tokenizer, tasks, monkeypatch, every
+):
+    prompts = [task.prompt for task in tasks[:4]]
+    settings = {"temperature": 0.0, "max_new_tokens": 96}
+    expected = sample_completions(talkative, tokenizer, prompts, **settings)
+    assert len({len(group[0].ids) for group in expected}) > 2
+    monkeypatch.setattr(decoding, "RETIRE_EVERY", every)
+    assert sample_completions(talkative, tokenizer, prompts, **settings) == expected
+
+
+@pytest.mark.parametrize("every", [1, 10**9])
+def test_other_architectures_draw_second_tokens_given_the_first(
+    llama, tokenizer, monkeypatch, every
+):
+    """Also where other samples of the prompt have left the batch."""
+    monkeypatch.setattr(decoding, "RETIRE_EVERY", every)
+    settings = {"temperature": 0.5, "max_new_tokens": 3}
+    given, rows = drawn_often(llama, tokenizer, **settings)
+    first = chances(llama, given, 0.5)
+    top = int(first.argmax())
+    tokens = [row[1] for row in rows if row[0] == top and len(row) > 1]
+    assert len(tokens) > 300
+    assert agreement(tokens, chances(llama, [*given, top], 0.5)) > 1e-3
+    assert agreement(tokens, first) < 1e-9
+
+
+def test_a_layer_that_does_not_see_everything_is_left_to_transformers(tokenizer):
+    config = MistralConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        sliding_window=8,
+        bos_token_id=tokenizer.eos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.eos_token_id,
+    )
+    model = MistralForCausalLM(config).eval()
+    assert not decoding.shares(model)
+    samples = sample_completions(model, tokenizer, PROMPTS, n=2, max_new_tokens=4)
+    assert [len(group) for group in samples] == [2] * len(PROMPTS)
+
+
+@torch.inference_mode()
+def test_samples_that_leave_the_batch_change_nothing_for_those_that_stay(llama):
+    prompts = [[5, 6, 7], [8], [9, 10, 11, 12, 13]]
+    batch = decoding._AnyBatch(llama, prompts, 3, 4)
+    ids = torch.arange(100, 118).view(3, 3, 2)  # two tokens of each of nine samples
+    batch.append(ids[..., 0])
+    batch.append(ids[..., 1])
+    going = torch.tensor([[True, False, True], [False] * 3, [False, True, False]])
+    rows, columns = batch.kept(going)
+    batch.keep(rows, columns)
+    assert [rows[:, 0].tolist(), columns[0].tolist()] == [[0, 2], [0, 2]]
+    assert columns[1, 0] == 1
+    batch.append(torch.full(rows.shape, 30))
+    for place in ((0, 0), (0, 1), (1, 0)):
+        row, column = int(rows[place]), int(columns[place])
+        whole = [*prompts[row], *ids[row, column].tolist(), 30]
+        expected = llama(torch.tensor([whole])).logits[0, -1]
+        assert torch.allclose(batch.logits[place], expected, atol=1e-4)
+
+
+def test_tokens_of_a_large_vocabulary_are_drawn_with_the_models_probabilities():
+    generator = torch.Generator().manual_seed(1)
+    size = 8_192 + 100  # not a whole number of blocks
+    logits = 3 * torch.randn(size, generator=generator)
+    logits[size // 2 :] = -50.0  # whole blocks without a chance, the last ones among them
+    logits[-1] = 8.0
+    rows = logits.expand(1, 20_000, -1)
+    drawn = torch.cat(
+        [decoding._draw(rows[:, :2_000], 0.7, generator)[0] for _ in range(10)]
+    )
+    assert agreement(drawn.tolist(), (logits / 0.7).softmax(-1)) > 1e-3
+    assert agreement(drawn.tolist(), logits.softmax(-1)) < 1e-9

@@ -296,3 +296,19 @@ def test_bf16_learns_what_fp32_learns(loaded, tokenizer, tmp_path):
     exact, rounded = losses
     assert rounded == pytest.approx(exact, rel=0.02)  # measured: 0.002
     assert rounded != exact
+
+
+def test_where_the_vocabulary_is_large_the_loss_is_the_same_without_trls_metrics(
+    loaded, tokenizer, tmp_path, monkeypatch
+):
+    whole = sft(copy.deepcopy(loaded[0]), tokenizer, tmp_path / "whole")
+    monkeypatch.setattr("eta_utils.training.sft.LARGE_VOCABULARY", 1)
+    lean_model = copy.deepcopy(loaded[0])
+    lean = sft(lean_model, tokenizer, tmp_path / "lean")
+    assert [row["loss"] for row in lean] == pytest.approx(
+        [row["loss"] for row in whole], abs=1e-4
+    )
+    assert "entropy" in whole[0]
+    assert "entropy" not in lean[0]
+    ids = torch.tensor([[1, 2, 3]])
+    assert lean_model(ids).logits.shape == (1, 3, len(tokenizer))  # its own pass is back
