@@ -491,9 +491,12 @@ PROFILES: dict[str, dict] = {
         "max_new_tokens": 192,
         "step_budget": 0,
         "prompts_per_round": 40,
-        "grpo_prompts": 20,
+        # All samples of a prompt in one optimiser step, which computes the prompt once; and
+        # no KL in the loss, so that prompts whose samples all fail cost nothing.
+        "grpo_prompts": 8,
+        "grpo_minibatch": 64,
+        "grpo_kl": 0.0,
         "grpo_learning_rate": 1e-5,
-        "grpo_minibatch": 32,
         "ppo_prompts": 20,
         "ppo_learning_rate": 1e-5,
         "ppo_minibatch": 32,

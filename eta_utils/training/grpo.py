@@ -303,10 +303,16 @@ class Trainer(GRPOTrainer):
         metrics, and may not have equally many micro-batches.
         """
         tokens = (inputs["completion_mask"] * inputs.get("tool_mask", 1)).sum(1)  # (B,)
-        lengths = inputs["prompt_mask"].sum(1) + inputs["completion_mask"].sum(1)
         alone = self.accelerator.num_processes == 1
         limit = self.token_limit if alone else sys.maxsize
-        parts = ppo.micro_batches(lengths.tolist(), limit)
+        ids, mask = (
+            torch.cat([inputs[f"prompt_{kind}"], inputs[f"completion_{kind}"]], dim=1)
+            for kind in ("ids", "mask")
+        )
+        kept = self.teaches(inputs)
+        batch = _padded_on_the_right(ids, mask, inputs["completion_mask"].sum(1))
+        batch = ppo.Batch(*(part[kept] for part in batch))
+        parts = [kept[rows] for rows in ppo.parts_of(self.model, batch, limit)]
         # One divisor for all processes, whose gradients are averaged.
         every = self.accelerator.reduce(tokens.sum().float(), reduction="mean")
         weights = [tokens[rows].sum() / every.clamp(min=1) for rows in parts]
@@ -326,6 +332,20 @@ class Trainer(GRPOTrainer):
             own = zip(weights, clipped[-len(parts) :], strict=True)
             clipped[-len(parts) :] = [sum(float(weight) * part for weight, part in own)]
         return loss + done
+
+    def teaches(self, inputs: dict[str, Tensor]) -> Tensor:
+        """The numbers of the episodes that the loss depends on.
+
+        Without a KL in the loss these are the ones with an advantage: not those of prompts
+        whose samples all pass or all fail.  Where there are none, the shortest stays.
+        """
+        advantages = inputs["advantages"]
+        if self.beta:
+            return torch.arange(len(advantages), device=advantages.device)
+        has_one = advantages.view(len(advantages), -1).ne(0).any(1)
+        if not has_one.any():
+            has_one[inputs["completion_mask"].sum(1).argmin()] = True
+        return has_one.nonzero()[:, 0]
 
     # --- History
 
@@ -443,15 +463,14 @@ def _logprobs_and_entropies(
     It takes the place of the model's forward pass, because several processes exchange
     gradients of what the forward pass returns.
     """
-    lengths = attention_mask.sum(1)  # (B,)
-    prompt_lengths = lengths - completions.sum(1)
+    whole = _padded_on_the_right(input_ids, attention_mask, completions.sum(1))
     # Number of each place of (B, T) in one row: where the log-probs go.
     places = torch.arange(completions.numel(), device=input_ids.device).view_as(completions)
     parts = []
-    for rows in ppo.micro_batches(lengths.tolist(), token_limit):
-        ids = [input_ids[row][attention_mask[row].bool()] for row in rows]
-        padded = torch.nn.utils.rnn.pad_sequence(ids, batch_first=True)  # on the right
-        batch = ppo.Batch(padded, prompt_lengths[rows], lengths[rows])
+    for rows in ppo.parts_of(model, whole, token_limit):
+        lengths = whole.total_lengths[rows]
+        ids = whole.ids[rows, : int(lengths.max())]
+        batch = ppo.Batch(ids, whole.prompt_lengths[rows], lengths)
         with ppo.autocast(input_ids.device, bf16):
             _, logprobs, entropies = ppo.completion_logprobs(model, batch, temperature)
         parts.append((places[rows][completions[rows]], logprobs, entropies))
@@ -467,3 +486,14 @@ def _logprobs_and_entropies(
     wheres, logprobs, entropies = zip(*parts, strict=True)
     where = torch.cat(wheres)
     return padded_again(logprobs), padded_again(entropies)
+
+
+def _padded_on_the_right(ids: Tensor, mask: Tensor, lengths: Tensor) -> ppo.Batch:
+    """TRL's episodes, (B, P + T) with padding on both sides, as a batch of ours.
+
+    `lengths` (B,) are those of the completions.
+    """
+    total = mask.sum(1)  # (B,)
+    rows = [row[real.bool()] for row, real in zip(ids, mask, strict=True)]
+    padded = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+    return ppo.Batch(padded, total - lengths, total)

@@ -79,11 +79,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import GPT2LMHeadModel, PreTrainedModel, PreTrainedTokenizerBase
 
 from eta_utils.common import processes
 from eta_utils.common.errors import BadInput
 from eta_utils.common.files import write_csv
+from eta_utils.training.decoding import shares
 from eta_utils.training.models import save_model
 from eta_utils.training.sampling import Sampled, sample_completions, to_sample_from
 from eta_utils.training.settings import PPOSettings, SamplingSettings
@@ -252,17 +253,11 @@ def completion_logprobs(
 
     Entropies are None where gradients are wanted: no loss needs them.
     """
-    ids, prompt_lengths, total_lengths = batch
-    position = torch.arange(ids.shape[1], device=ids.device)  # (L,)
-    attention_mask = (position < total_lengths[:, None]).long()  # (B, L), 0 on padding
-    hidden = model.base_model(input_ids=ids, attention_mask=attention_mask, use_cache=False)
-    hidden = hidden[0]  # (B, L, H)
-    # The state at a position chooses the token at the next one.  So the states from the
-    # prompt's last token to the completion's last but one choose the completion.
-    first, end = prompt_lengths[:, None] - 1, total_lengths[:, None] - 1  # (B, 1)
-    chooses = (position >= first) & (position < end)  # (B, L), True N times
-    states = hidden[chooses]  # (N, H)
-    tokens = ids.roll(-1, dims=1)[chooses]  # (N,): roll brings the next token here
+    groups = prompt_numbers(batch)
+    if shares_prompts(model) and groups.max() + 1 < len(groups):
+        states, tokens = _choices_sharing_prompts(model, batch, groups)
+    else:
+        states, tokens = _choices(model, batch)
     # Logits of these N states alone: those of all, (B, L, V), would be the largest tensor.
     logits = model.get_output_embeddings()(states).float() / temperature  # Detail 1; (N, V)
     normaliser = logits.logsumexp(-1)  # (N,); log_softmax would hold (N, V) a second time
@@ -272,6 +267,78 @@ def completion_logprobs(
     # Entropy = -sum p log p = -sum p (logit - normaliser) = normaliser - sum p logit.
     entropies = normaliser - (logits.softmax(-1) * logits).sum(-1)
     return states, logprobs, entropies
+
+
+def _choices(model: PreTrainedModel, batch: Batch) -> tuple[Tensor, Tensor]:
+    """The completion tokens (N,), and the hidden states (N, H) that chose them."""
+    ids, prompt_lengths, total_lengths = batch
+    position = torch.arange(ids.shape[1], device=ids.device)  # (L,)
+    attention_mask = (position < total_lengths[:, None]).long()  # (B, L), 0 on padding
+    hidden = model.base_model(input_ids=ids, attention_mask=attention_mask, use_cache=False)
+    hidden = hidden[0]  # (B, L, H)
+    # The state at a position chooses the token at the next one.  So the states from the
+    # prompt's last token to the completion's last but one choose the completion.
+    first, end = prompt_lengths[:, None] - 1, total_lengths[:, None] - 1  # (B, 1)
+    chooses = (position >= first) & (position < end)  # (B, L), True N times
+    # roll brings the next token to each place
+    return hidden[chooses], ids.roll(-1, dims=1)[chooses]
+
+
+def _choices_sharing_prompts(
+    model: PreTrainedModel, batch: Batch, groups: Tensor
+) -> tuple[Tensor, Tensor]:
+    """As `_choices`; each of U prompts is computed once for all of its completions.
+
+    `groups` (B,) numbers the prompts.  Keys and values are selected for each completion,
+    so gradients of all of them add up in the prompt.
+    """
+    ids, prompt_lengths, total_lengths = batch
+    device = ids.device
+    rows = [int((groups == number).nonzero()[0]) for number in range(int(groups.max()) + 1)]
+    lengths = prompt_lengths[rows]  # (U,)
+    longest = int(lengths.max())  # P tokens
+    asked = torch.arange(longest, device=device) < lengths[:, None]  # (U, P)
+    output = model.base_model(
+        input_ids=ids[rows][:, :longest] * asked,
+        attention_mask=asked.long(),
+        use_cache=True,
+    )
+    last = output[0][torch.arange(len(rows), device=device), lengths - 1]  # (U, H)
+    cache = output.past_key_values
+    cache.batch_select_indices(groups)
+    # Completions by themselves, (B, T), each from the end of its prompt.
+    sizes = total_lengths - prompt_lengths  # (B,)
+    place = torch.arange(int(sizes.max()), device=device)  # (T,)
+    written = place < sizes[:, None]  # (B, T), True N times
+    positions = prompt_lengths[:, None] + place  # (B, T)
+    completions = ids.gather(1, positions.clamp(max=ids.shape[1] - 1))
+    states = last[groups][:, None]  # (B, 1, H): each prompt's end chooses the first token
+    if len(place) > 1:
+        rest = model.base_model(
+            input_ids=completions[:, :-1],
+            attention_mask=torch.cat([asked[groups], written[:, :-1]], dim=1).long(),
+            position_ids=positions[:, :-1],
+            past_key_values=cache,
+            use_cache=True,
+        )
+        states = torch.cat([states, rest[0]], dim=1)  # (B, T, H)
+    return states[written], completions[written]
+
+
+def prompt_numbers(batch: Batch) -> Tensor:
+    """For each row of a batch the number of its prompt, (B,): equal prompts share one."""
+    numbers: dict[tuple[int, ...], int] = {}
+    rows = zip(batch.ids.tolist(), batch.prompt_lengths.tolist(), strict=True)
+    found = [numbers.setdefault(tuple(row[:most]), len(numbers)) for row, most in rows]
+    return torch.tensor(found, device=batch.ids.device)
+
+
+def shares_prompts(model: PreTrainedModel) -> bool:
+    """Whether the completions of one prompt can share it.
+
+    GPT-2's do not: its sums stay in the order of the published study, bit for bit.
+    """
+    return shares(model) and not isinstance(model, GPT2LMHeadModel)
 
 
 def autocast(device: torch.device, bf16: bool) -> torch.autocast:
@@ -374,6 +441,29 @@ def minibatches(count: int, size: int, rng: random.Random) -> list[list[int]]:
     # one episode would be a noisy step.
     order, parts = rng.sample(range(count), count), -(-count // size)
     return [order[count * k // parts : count * (k + 1) // parts] for k in range(parts)]
+
+
+def parts_of(model: PreTrainedModel, batch: Batch, limit: int) -> list[list[int]]:
+    """The rows of a batch in micro-batches of at most `limit` tokens, padding included.
+
+    Where the completions of a prompt share it, they stay together and it counts once.
+    """
+    if not shares_prompts(model):
+        return micro_batches(batch.total_lengths.tolist(), limit)
+    prompts, groups = batch.prompt_lengths.tolist(), prompt_numbers(batch).tolist()
+    lengths = (batch.total_lengths - batch.prompt_lengths).tolist()  # of completions
+    order = sorted(
+        range(len(groups)), key=lambda row: (prompts[row], groups[row], lengths[row])
+    )
+    batches: list[list[int]] = [[]]
+    for row in order:
+        part = [*batches[-1], row]
+        asked = len({groups[other] for other in part}) * prompts[row]
+        written = len(part) * max(lengths[other] for other in part)
+        if batches[-1] and asked + written > limit:
+            batches.append([])
+        batches[-1].append(row)
+    return batches
 
 
 def micro_batches(lengths: Sequence[int], limit: int) -> list[list[int]]:

@@ -7,6 +7,7 @@ import csv
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,36 @@ def test_the_reward_is_given_each_prompts_raw_samples_once_with_all_columns(
         texts = tokenizer.batch_decode(columns["completion_ids"], skip_special_tokens=True)
         assert completions == texts
     assert not torch.equal(weights(before), weights(policy))
+
+
+def test_prompts_whose_samples_are_paid_the_same_can_be_left_out_without_a_kl(
+    tiny_folder, tmp_path, monkeypatch
+):
+    def reward(prompts, completions, **columns):  # only the second prompt teaches
+        lengths = length_mod_3(prompts, completions)
+        return [paid if 4 <= row < 8 else 0.0 for row, paid in enumerate(lengths)]
+
+    settings = replace(SETTINGS, kl=0.0)
+    computed, parts_of = [], ppo.parts_of
+
+    def counted(model, batch, limit):
+        computed.append(len(batch.ids))
+        return parts_of(model, batch, limit)
+
+    monkeypatch.setattr(ppo, "parts_of", counted)
+    _, some, history = trained(tiny_folder, tmp_path, reward, settings)
+    few, computed[:] = sum(computed), []
+    monkeypatch.setattr(
+        grpo.Trainer,
+        "teaches",
+        lambda self, inputs: torch.arange(len(inputs["advantages"])),
+    )
+    _, every, history_of_every = trained(tiny_folder, tmp_path, reward, settings)
+    assert few < sum(computed)
+    assert torch.allclose(weights(some), weights(every), atol=1e-5)
+    for row, other in zip(history, history_of_every, strict=True):
+        for name in ("loss/policy", "policy/clipfrac", "objective/kl"):
+            assert row[name] == pytest.approx(other[name], abs=1e-6)
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.7])

@@ -30,10 +30,11 @@ from transformers import (
 from eta_utils.common.errors import BadInput
 from eta_utils.common.processes import leave
 from eta_utils.training import ppo
+from eta_utils.training.models import load_model
 from eta_utils.training.ppo import train_ppo
 from eta_utils.training.sampling import Sampled
 from eta_utils.training.settings import PPOSettings, SamplingSettings
-from tests.conftest import ROOT
+from tests.conftest import ROOT, tiny_qwen
 
 WORDS = "end a b c d e f g h x".split()
 SHORT = {
@@ -263,6 +264,43 @@ def test_logprobs_and_entropies_are_those_of_a_plain_softmax_whatever_the_paddin
     chosen = expected.gather(1, tokens[:, None])[:, 0]
     assert torch.allclose(logprobs, chosen, atol=1e-5)
     assert torch.allclose(entropies, -(expected.exp() * expected).sum(1), atol=1e-5)
+
+
+def test_completions_that_share_a_prompt_have_the_logprobs_and_gradients_of_each_alone(
+    tiny_folder,
+):
+    _, tokenizer = load_model(tiny_folder)
+    model, rng = tiny_qwen(tokenizer), random.Random(1)
+    prompts = [[rng.randrange(500) for _ in range(size)] for size in (7, 3, 11)]
+    pairs = [
+        (prompt, [rng.randrange(500) for _ in range(rng.randint(1, 6))])
+        for prompt in (*prompts, *prompts, prompts[0])
+    ]
+    found = []
+    for batches in ([pairs], [[pair] for pair in pairs]):
+        model.zero_grad()
+        parts = [
+            ppo.completion_logprobs(model, ppo.collate(batch), 0.7) for batch in batches
+        ]
+        states, logprobs = (torch.cat(rows) for rows in list(zip(*parts, strict=True))[:2])
+        (logprobs * torch.arange(1.0, len(logprobs) + 1)).mean().backward()
+        gradients = [value.grad for value in model.parameters() if value.grad is not None]
+        found.append([states, logprobs, *gradients])
+    assert len(found[0]) == len(found[1]) > 10
+    for shared, alone in zip(*found, strict=True):
+        assert torch.allclose(shared, alone, atol=1e-4)
+
+
+def test_rows_that_share_a_prompt_come_together_and_it_counts_once(tiny_folder):
+    _, tokenizer = load_model(tiny_folder)
+    model = tiny_qwen(tokenizer)
+    pairs = [([number] * 20, [1] * 5) for number in (1, 2, 3, 1, 2, 3, 1, 2, 3)]
+    parts = ppo.parts_of(model, ppo.collate(pairs), limit=40)
+    assert parts == [[0, 3, 6], [1, 4, 7], [2, 5, 8]]  # 20 + 3 * 5 tokens each
+    assert ppo.parts_of(model, ppo.collate(pairs), limit=70) == [
+        [0, 3, 6, 1, 4, 7],  # 2 * 20 + 6 * 5
+        [2, 5, 8],
+    ]
 
 
 def test_values_are_zero_before_training():
