@@ -12,8 +12,8 @@ Here such a token comes first, once, and nothing comes after the prompt.  A toke
 adds none, as GPT-2's, gets none.
 
 **Chat.**  Where the tokenizer has a chat template (`models.load_tokenizer` decides that),
-a prompt is asked as a message, and the answer has been begun.  `REQUEST` is the message,
-and `OPENING` what the assistant has said before the prompt.  The model then writes just
+the model is asked for a function, and its answer has been begun: `REQUEST` is the message,
+and the assistant has said `OPENING` and the prompt.  The model then writes just
 what any other model writes, the rest of the function.  So samples, traces, pairs and
 credit are the same thing for both.  The answer's code block ends where the function does,
 at the fence, which stands at the margin (`cleaning.cut_at_function_end`).
@@ -29,7 +29,9 @@ from transformers import PreTrainedTokenizerBase
 
 from eta_utils.tasks import at_token_boundary
 
-REQUEST = "Complete this Python function:\n\n```python\n{prompt}\n```"
+# Without the function itself, which the answer begins with.  To show it here, too, makes
+# prompts longer by two thirds and hardly helps: 0.107 of 48 MBPP tasks, and 0.094 without.
+REQUEST = "Complete this Python function."
 OPENING = "```python\n"
 
 
@@ -66,7 +68,7 @@ def tokenize(
     if not prompts:
         return []
     chat = bool(tokenizer.chat_template)
-    first = [] if chat else _first_ids(tokenizer)  # a template has its own
+    first = asked(tokenizer) if chat else _first_ids(tokenizer)
     last = [tokenizer.eos_token_id] if end else []
     bos = tokenizer.bos_token if tokenizer.bos_token_id in first else ""
     eos = tokenizer.eos_token if end else ""
@@ -87,21 +89,17 @@ def tokenize(
             else _plain_ids(tokenizer, [rest])[0]
             for ids, whole, (_, rest) in zip(given, wholes, parts, strict=True)
         ]
-    before = [asked(tokenizer, stem) if chat else first for stem, _ in parts]
     if longest_prompt is not None:
-        given = [
-            ids[max(0, len(ids) - max(0, longest_prompt - len(head))) :]
-            for head, ids in zip(before, given, strict=True)
-        ]
+        room = max(0, longest_prompt - len(first))
+        given = [ids[max(0, len(ids) - room) :] for ids in given]
     return [
-        Tokens(head + ids, own + last)
-        for head, ids, own in zip(before, given, written, strict=True)
+        Tokens(first + ids, own + last) for ids, own in zip(given, written, strict=True)
     ]
 
 
-def asked(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:
+def asked(tokenizer: PreTrainedTokenizerBase) -> list[int]:
     """The ids before a prompt that is asked in chat: the request, and the opening."""
-    messages = [{"role": "user", "content": REQUEST.format(prompt=prompt)}]
+    messages = [{"role": "user", "content": REQUEST}]
     text = tokenizer.apply_chat_template(
         messages, add_generation_prompt=True, tokenize=False
     )

@@ -134,12 +134,13 @@ def rows_read_by(model):
     """The list of all ids that the model will be given, row by row, padding left out."""
     rows = []
 
-    def keep(_module, inputs):
-        ids = inputs[0]
-        if ids.shape[1] > 1:  # else the next token of a text whose start is cached
+    def keep(_module, inputs, named):
+        ids, cache = named.get("input_ids", *inputs[:1]), named.get("past_key_values")
+        # Else it goes on with a text whose start is cached.
+        if ids.shape[1] > 1 and (cache is None or not cache.get_seq_length()):
             rows.extend([[id for id in row if id != PAD] for row in ids.tolist()])
 
-    model.get_input_embeddings().register_forward_pre_hook(keep)
+    model.base_model.register_forward_pre_hook(keep, with_kwargs=True)
     return rows
 
 
