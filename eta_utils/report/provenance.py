@@ -79,11 +79,13 @@ def recorded(run_folder: Path) -> dict:
     seeds = run.get("seeds") or folders
     study = _study(run_folder, seeds)
     stages, notebooks = time_tables(run_folder)
+    kept = _kept_seeds(run_folder) or seeds
     return {
         "command": run.get("command"),
         "seeds": seeds,
         "seconds": run.get("seconds", {}),
-        "facts": _facts(study, _kept_seeds(run_folder) or seeds, machine),
+        "kept seeds": kept,
+        "facts": _facts(study, kept, machine),
         "stages": stages,
         "notebooks": notebooks,
         "files": [
