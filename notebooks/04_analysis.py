@@ -89,7 +89,8 @@ asked = found["family"] == "hypotheses"
 main = found[asked & (found["tasks"] == "all")]
 groups = grouped(at_best)
 leading = groups.get("the hypotheses", at_best)
-figures.table(arms_table(leading))
+named = at_best["arm"].isin({*leading["arm"], "rft"})
+figures.table(arms_table(at_best[named]))
 
 # %% tags=["summary"]
 figures.show(

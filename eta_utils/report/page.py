@@ -166,7 +166,7 @@ def _read_chapter(path: Path, alone: bool = False) -> Chapter:
     if not alone:
         notebook.cells = [cell for cell in notebook.cells if not _only_in_lead(path, cell)]
     soup = BeautifulSoup(_exporter().from_notebook_node(notebook)[0], "html.parser")
-    title, headings = number_headings(soup, path.stem, top=3)
+    title, headings = number_headings(soup, path.stem, top=2)
     others = () if alone else (*EACH_SEED, LAST)
     targets = {f"{other}.ipynb": other for other in others}
     link_within(soup, targets | {_fragment(title): path.stem})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import nbformat
 import pytest
 from nbformat import v4
@@ -68,6 +70,25 @@ def test_in_print_no_table_is_cropped(page):
     page.set_viewport_size({"width": 690, "height": 1000})  # A4 without its margins
     assert page.locator("nav").is_hidden()
     assert page.evaluate(CROPPED) == []
+
+
+def test_headings_step_down_one_level_at_a_time(page):
+    """So that those who hear the page can find their way."""
+    page.evaluate(OPEN_ALL)
+    names = page.eval_on_selector_all(
+        "h1, h2, h3, h4, h5, h6", "all => all.map(h => h.tagName)"
+    )
+    levels = [int(name[1]) for name in names]
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
+
+
+def test_every_box_that_scrolls_can_be_reached_with_the_keyboard(page):
+    page.evaluate(OPEN_ALL)
+    unreached = """() => [...document.querySelectorAll('main *')].filter(box =>
+      box.scrollWidth > box.clientWidth + 1 && box.tabIndex < 0
+      && getComputedStyle(box).overflowX === 'auto').length"""
+    assert page.evaluate(unreached) == 0
 
 
 def test_it_fetches_nothing(page):
