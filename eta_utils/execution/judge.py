@@ -18,6 +18,7 @@ import ast
 import functools
 import math
 import pickle
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -26,7 +27,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from eta_utils.common import processes
+from eta_utils.common import processes, progress
 from eta_utils.common.errors import BadInput
 from eta_utils.common.machine import cores
 from eta_utils.common.settings import Settings, setting
@@ -229,10 +230,14 @@ def _local_pool(workers: int) -> ThreadPoolExecutor:
 
 
 def _progress_bar(pairs: Iterable, samples: Iterable, shown: bool) -> Iterable:
-    """Count, rate and time left, on stderr."""
+    """Count, rate and time left, on stderr; a notebook would show that as an error."""
     total = len(samples) if hasattr(samples, "__len__") else None
     return tqdm(
-        pairs, "judged", total, disable=not shown, unit=" programs", mininterval=0.5
+        *(pairs, "judged", total),
+        disable=not shown,
+        unit=" programs",
+        mininterval=0.5,
+        file=sys.stdout if progress.live() else None,
     )
 
 

@@ -24,6 +24,7 @@ from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
+from eta_utils.common import progress
 from eta_utils.common.errors import FAILED, INTERRUPTED
 from eta_utils.report.page import LAST, render_notebook
 from eta_utils.study.study import DEFAULT_OUTPUTS, ROOT, Study
@@ -33,6 +34,7 @@ _KERNEL_START_SECONDS = 120  # a busy machine, a cold disk
 
 # What a kernel must have before it starts; `common.libraries` does the rest.
 ENVIRONMENT = {
+    progress.LINES: "1",  # `run` prints what its notebooks say, one line after the other
     "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # its warning would bury the output
     # With a backend from the user's shell the notebooks would have no figures.
     "MPLBACKEND": "module://matplotlib_inline.backend_inline",
