@@ -133,7 +133,9 @@ def test_a_second_run_has_nothing_to_make_until_something_has_changed(study, cap
 
     made = study.outputs / "r" / "seed0" / "sft" / "done.json"
     made.parent.mkdir()
-    made.write_text("{}")  # another stage, of which a notebook might speak
+    made.write_text(
+        '{"made": "2030-01-02 03:04:05", "seconds": {}}'
+    )  # another stage, of which a notebook might speak
     assert main(study("--run", "r", ppo="print('other')")) == 0
     assert "\n4 notebooks, " in capfd.readouterr().out
 
