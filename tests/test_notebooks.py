@@ -20,6 +20,7 @@ import jupytext
 import nbformat
 import papermill
 import pytest
+from ipykernel.ipkernel import IPythonKernel
 
 from eta_utils.common.files import read_jsonl
 from eta_utils.study.study import Study, all_parameters
@@ -129,6 +130,36 @@ def test_cells_are_short_and_define_next_to_nothing(path):
     assert max(len(line) for text in sources for line in text.splitlines()) <= LONGEST_LINE
     trees = [node for text in sources for node in ast.walk(ast.parse(text))]
     assert sum(isinstance(node, ast.FunctionDef) for node in trees) <= 2
+
+
+MADE = ("table", "listed", "browse")  # they return what a cell shows as its last value
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=name_of)
+def test_every_table_is_shown(path):
+    """One inside an `if` is no cell's last value: 01's on HumanEval was never seen."""
+    for cell in code_cells(path):
+        body = ast.parse(cell.source).body
+        lost = [
+            ast.unparse(node)
+            for line in body
+            for node in ast.walk(line)
+            if isinstance(node, ast.Expr)
+            and isinstance(node.value, ast.Call)
+            and ast.unparse(node.value.func).removeprefix("figures.") in MADE
+            and node is not body[-1]
+        ]
+        assert lost == []
+
+
+def test_the_notebooks_hold_what_jupyterlab_would_write_into_them():
+    """Its name of the kernel, and what the kernel says of its language without a version."""
+    for path in NOTEBOOKS:
+        metadata = nbformat.read(path, as_version=4).metadata
+        assert metadata.kernelspec.display_name == "Python 3 (ipykernel)"
+        says = dict(IPythonKernel.language_info)
+        says.pop("version")
+        assert metadata.language_info == says
 
 
 @pytest.mark.slow

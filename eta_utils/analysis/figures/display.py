@@ -114,7 +114,7 @@ def code(text: str, title: str = "") -> None:
 
 def _highlighted(text: str, title: str = "", marked: Sequence[int] = ()) -> str:
     # On the innermost element: JupyterLab's dark theme has a colour for `pre`.
-    on_paper = f"background:{PAPER};color:{INK};margin:0;padding:.5em"
+    on_paper = f"background:{PAPER};color:{INK};margin:0;padding:.5em;word-break:normal"
     style = HtmlFormatter(
         style=CODE_STYLE, noclasses=True, hl_lines=list(marked), prestyles=on_paper
     )

@@ -35,7 +35,12 @@ _CELL = (
     "white-space:pre-wrap;overflow-wrap:anywhere"
 )
 # nbconvert's Beautiful Soup keeps an indent before a coloured word in `pre` alone.
-_LINE = f"margin:0;padding:0;background:none;font:inherit;color:{INK};white-space:pre-wrap"
+# JupyterLab breaks its lines within words, and gives every second row a shade.
+_LINE = (
+    f"margin:0;padding:0;background:none;font:inherit;color:{INK};"
+    "white-space:pre-wrap;word-break:normal"
+)
+_ROW = f"background:{PAPER}"
 _NARROW = _CELL.replace("pre-wrap", "nowrap") + ";color:#595959"
 _MARK = "#D55E00"
 _WHY = {
@@ -133,8 +138,8 @@ def _asserts(task: Task, outcome: Outcome) -> str:
     texts = assert_texts(task.test)[: len(held)]
     texts += [f"assert {number}" for number in range(len(texts) + 1, len(held) + 1)]
     rows = "".join(
-        f'<tr><td style="{_CELL}">{"&#10003;" if passed else "&#10007;"}</td>'
-        f'<td style="{_CELL}">{html.escape(text)}</td></tr>'
+        f'<tr style="{_ROW}"><td style="{_CELL}">{"&#10003;" if passed else "&#10007;"}'
+        f'</td><td style="{_CELL}">{html.escape(text)}</td></tr>'
         for text, passed in zip(texts, held, strict=True)
     )
     return f'<table style="{_TABLE}">{rows}</table>'
@@ -164,14 +169,16 @@ def _states(call: tuple[int, int], hashes: tuple, words: tuple) -> str:
     rows = []
     for index in range(first, same + 1):
         cells = "".join(f'<td style="{_CELL}">{_state(side, index)}</td>' for side in words)
-        mark = f"border-left:4px solid {_MARK}" if index == same else ""
-        rows.append(f'<tr style="{mark}"><td style="{_CELL}">{index + 1}</td>{cells}</tr>')
+        mark = f";border-left:4px solid {_MARK}" if index == same else ""
+        rows.append(
+            f'<tr style="{_ROW}{mark}"><td style="{_CELL}">{index + 1}</td>{cells}</tr>'
+        )
     title = f"States in the call of assert {call[0] + 1}, up to the first difference"
     names = ("step", "chosen", "rejected")
     head = "".join(
         f'<th style="{_CELL};overflow-wrap:normal">{name}</th>' for name in names
     )
-    body = f"<tr>{head}</tr>{''.join(rows)}"
+    body = f'<tr style="{_ROW}">{head}</tr>{"".join(rows)}'
     table = f'<table style="{_TABLE}">{body}</table>'
     return f"<p>{title}{left_out}:</p>{table}"
 
