@@ -153,7 +153,7 @@ def test_every_table_is_shown(path):
 
 
 def test_the_notebooks_hold_what_jupyterlab_would_write_into_them():
-    """Its name of the kernel, and what the kernel says of its language without a version."""
+    """Its name of the kernel, and what the kernel says of its language but a version."""
     for path in NOTEBOOKS:
         metadata = nbformat.read(path, as_version=4).metadata
         assert metadata.kernelspec.display_name == "Python 3 (ipykernel)"
