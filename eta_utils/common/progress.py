@@ -33,9 +33,10 @@ def about(stage: str) -> Iterator[None]:
         _about.reset(token)
 
 
-def say(text: str) -> None:
-    """Show a line of progress."""
-    line = f"{_about.get()}: {text}" if _about.get() else text
+def say(text: str, what: str = "") -> None:
+    """Show a line of progress of a stage, or of `what` outside of any."""
+    name = _about.get() or what
+    line = f"{name}: {text}" if name else text
     if (notebook := _Notebook.open()) is None:
         print(line, flush=True)
     else:

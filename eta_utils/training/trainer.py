@@ -98,6 +98,7 @@ class TimeLeft(TrainerCallback):
         rate = state.global_step / (time.monotonic() - self.start)
         left = (state.max_steps - state.global_step) / rate
         progress.say(
-            f"{self.what} step {state.global_step}/{state.max_steps}, "
-            f"loss {float(logs['loss']):.3f}, {progress.left(left)}"
+            f"step {state.global_step}/{state.max_steps}, "
+            f"loss {float(logs['loss']):.3f}, {progress.left(left)}",
+            self.what,
         )

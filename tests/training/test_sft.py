@@ -280,7 +280,7 @@ def test_progress_tells_steps_rate_and_time_left(
     lines = [line for line in capsys.readouterr().out.splitlines() if " step " in line]
     assert 1 <= len(lines) <= 20
     name = train.__name__.upper()
-    steps = lines[-1].split(",")[0].removeprefix(f"{name} step ").split("/")
+    steps = lines[-1].split(",")[0].removeprefix(f"{name}: step ").split("/")
     assert steps[0] == steps[1]
     assert lines[-1].endswith(", 0:00 left")
 
