@@ -26,7 +26,7 @@ from eta_utils.analysis import (
     grouped,
     label,
     tables_of,
-    tests_table,
+    verdicts,
     write_results,
 )
 from eta_utils.study import (
@@ -103,13 +103,13 @@ figures.show(
 # %% [markdown] tags=["summary"]
 # ## Five tests, named before the runs
 #
-# Each row sets one arm beside another one, which executed as many programs. The
-# difference is in points. `p` is adjusted, because five tests are made. `would
-# show` is the difference that this test would detect four times in five. With
-# one seed, an interval only covers the choice of tasks.
+# Each row sets one arm beside another one, `after` all programs or a third of
+# them. The `difference` is in points. `p` is adjusted, because five tests are
+# made. A test `would show` this difference four times in five. With one seed,
+# an interval only covers the choice of tasks.
 
 # %% tags=["summary"]
-figures.table(tests_table(main))
+figures.table(verdicts(main))
 
 # %% [markdown] tags=["summary"]
 # ## A gain, or a temperature?
@@ -151,7 +151,7 @@ figures.sentences(main["in words"])
 
 # %%
 apart = found["tasks"] == "no near-duplicate"
-figures.table(tests_table(found[apart]))
+figures.table(verdicts(found[apart]))
 
 # %%
 deciding = ["name", "contrast", "programs", "tasks", "seeds", "value", "low"]
@@ -214,7 +214,7 @@ if len(controls):
         "those of the first figure.",
         pictures / "controls.png",
     )
-    display(figures.table(tests_table(controls)))
+    display(figures.table(verdicts(controls)))
 else:
     print("This run has no two arms that are compared here.")
 

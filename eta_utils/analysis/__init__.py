@@ -27,7 +27,7 @@ _NAMES = {
     "grouped": "contrasts",
     "of_one_seed": "contrasts",
     "rarity": "contrasts",
-    "tests_table": "contrasts",
+    "verdicts": "contrasts",
     "arms_table": "tables",
     "best": "tables",
     "by_difficulty": "tables",

@@ -328,16 +328,17 @@ _IN_THE_ANSWER: dict[str, Callable[[Mapping[str, object], pd.DataFrame], str]] =
 }
 
 
-def tests_table(contrasts: pd.DataFrame) -> pd.DataFrame:
+def verdicts(contrasts: pd.DataFrame) -> pd.DataFrame:
     """Rows of `contrast_table` for a reader: what is compared, and how it came out.
 
-    The `difference` and what the test `would show` are in points of pass@1 at T*.
+    `after` is the part of the programs that both arms had executed.  The `difference` and
+    what the test `would show` are in points of pass@1 at T*.
     """
     rows = [
         {
             "test": row["name"],
             "contrast": row["contrast"],
-            "after": f"{row['programs']} of the programs".replace("all of the", "all"),
+            "after": row["programs"],
             "seeds": row["seeds"],
             "difference": _points(row).replace(" points", ""),
             "p": "< 0.001" if row["holm"] < 0.001 else f"{row['holm']:.3f}",

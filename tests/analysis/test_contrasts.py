@@ -21,7 +21,9 @@ from eta_utils.analysis.contrasts import (
     contrast_table,
     grouped,
     in_words,
+    of_one_seed,
     rarity,
+    verdicts,
 )
 from eta_utils.analysis.statistics import crossed_t, holm
 from eta_utils.analysis.tables import best, final, same_seeds
@@ -263,6 +265,23 @@ def test_where_nothing_passes_the_answer_is_that_nothing_can_be_said():
 def test_without_the_arms_of_the_hypotheses_the_answer_says_so():
     alone = STUDY[STUDY["arm"] == "sft"]
     assert "lacks the arms" in answer(contrast_table(alone), alone)
+
+
+def test_the_tests_are_tabled_with_what_came_out(table):
+    rows = verdicts(
+        table[table["family"] == "hypotheses"].assign(holm=[0.0004, 1, 1, 0.01])
+    )
+    assert list(rows["test"]) == ["H1", "H2 end", "H2 third", "H4"]
+    assert list(rows["verdict"]) == ["holds", "not shown", "not shown", "the opposite"]
+    assert list(rows["p"]) == ["< 0.001", "1.000", "1.000", "0.010"]
+    assert rows["difference"].iloc[0].startswith("+33.3 [")
+    assert list(rows["after"]) == ["all", "all", "a third", "all"]
+
+
+def test_one_seed_has_differences_and_no_verdict():
+    said = of_one_seed(STUDY[STUDY["seed"] == 0])
+    assert len(said) == 4 and all(line.endswith(" points.") for line in said)
+    assert not any(word in line for line in said for word in ("holds", "above", "p ="))
 
 
 # --- Rarity

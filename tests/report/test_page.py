@@ -357,6 +357,7 @@ def test_each_cell_says_its_column_where_a_row_becomes_a_card(show):
     [
         (2, "1", "small"),
         (8, "0.123", "medium"),
+        (5, "0.123 [0.100, 0.146]", "wide"),
         (6, "0.123 [0.100, 0.146]", "large"),
         (9, "0.123 [0.100, 0.146]", "vast"),
         (2, "words " * 50, "medium"),
