@@ -28,7 +28,7 @@ class Width(NamedTuple):
 WIDTHS = {
     "small": Width(340, 7.3, 18, 0),
     "medium": Width(680, 7.3, 18, 46),
-    "wide": Width(745, 6.6, 14.5, 50),
+    "wide": Width(745, 6.6, 14.5, 49),
     "large": Width(1060, 6.6, 14.5, 84),
 }
 _UNBROKEN = 24  # characters of a cell that stay on one line
