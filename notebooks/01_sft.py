@@ -1,7 +1,7 @@
 # ---
 # jupyter:
 #   kernelspec:
-#     display_name: Python 3
+#     display_name: Python 3 (ipykernel)
 #     language: python
 #     name: python3
 # ---
@@ -21,6 +21,8 @@
 # [04 analysis](04_analysis.ipynb).
 
 # %%
+from collections import Counter
+
 import pandas as pd
 from IPython.display import display
 
@@ -63,7 +65,7 @@ from eta_utils.tasks import misconceived
 # and `"full"` is the published study.
 #
 # Leave `None` to use the run's saved value; a new run takes the profile's
-# default. The table below the next cell lists all parameters and their values.
+# default. The fold below the next cell lists all parameters.
 
 # %% tags=["parameters"]
 run: str = None  # name of the folder under outputs; default: the profile's name
@@ -88,7 +90,8 @@ study = Study.begin(
 )
 print(study.cost("01_sft"))
 print(f"This notebook shows seed {study.seed} of run {study.run}.")
-pd.DataFrame(study.table()).style.hide(axis="index")
+every = pd.DataFrame(study.table())
+figures.folded("all parameters", figures.table(every))
 
 # %% [markdown]
 # ## The tasks
@@ -163,7 +166,7 @@ corpus = corpus_of(*parts) if study.model.model == "tiny" else []
 bugs = [kind for example in corpus for kind in example["bugs"]]
 clean = sum(not example["bugs"] for example in corpus)
 print(f"{len(corpus):,} programs, {clean:,} without a bug")
-pd.Series(bugs, dtype=str).value_counts().rename("bugs").to_frame()
+figures.listed(Counter(bugs), "bugs")
 
 # %% [markdown]
 # Here is a program from the corpus, with its bugs. (Another `model` is used as
@@ -176,7 +179,7 @@ for example in [example for example in corpus if example["bugs"]][:1]:
 
 # %%
 base = pretrain(study)
-pd.Series(base.metrics).to_frame("base model")
+figures.listed(base.metrics, "base model")
 
 # %% [markdown]
 # ## Supervised fine-tuning
@@ -225,7 +228,7 @@ figures.show(
 ceiling = align(study, sft, "ceiling") if study.arms.has("ceiling") else []
 if ceiling:
     evaluate_rounds(study, ceiling, sft)
-    display(pd.Series(ceiling[-1].metrics).to_frame("ceiling"))
+    display(figures.listed(ceiling[-1].metrics, "ceiling"))
 
 # %% [markdown]
 # ## Evaluation on held-out tasks

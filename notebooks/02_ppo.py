@@ -1,7 +1,7 @@
 # ---
 # jupyter:
 #   kernelspec:
-#     display_name: Python 3
+#     display_name: Python 3 (ipykernel)
 #     language: python
 #     name: python3
 # ---
@@ -27,9 +27,9 @@ from IPython.display import display
 
 from eta_utils.analysis import (
     best,
-    contrast_table,
     figures,
     label,
+    of_one_seed,
     results_table,
     temperature_table,
 )
@@ -54,7 +54,7 @@ from eta_utils.training import PassReward
 # ## Parameters
 #
 # Leave `None` to use the run's saved value; a new run takes the profile's
-# default. The table below the next cell lists all parameters and their values.
+# default. The fold below the next cell lists all parameters.
 
 # %% tags=["parameters"]
 run: str = None  # name of the folder under outputs; default: the profile's name
@@ -77,7 +77,8 @@ study = Study.begin(
 )
 print(study.cost("02_ppo"))
 print(f"This notebook shows seed {study.seed} of run {study.run}.")
-pd.DataFrame(study.table()).style.hide(axis="index")
+every = pd.DataFrame(study.table())
+figures.folded("all parameters", figures.table(every))
 
 # %% [markdown]
 # ## The starting point, and the reward
@@ -277,11 +278,9 @@ for name in list(rounds)[:1]:
 # %% [markdown]
 # ## What was learned
 #
-# These sentences are about one seed. Their intervals do not show how much the
-# results differ between seeds. [04](04_analysis.ipynb) has the results of all
-# seeds.
+# These sentences are about one seed and decide nothing: results differ between
+# seeds. [04](04_analysis.ipynb) has the results of all seeds.
 
 # %%
-found = contrast_table(at_best)
 print(f"Seed {study.seed} of run {study.run}:")
-figures.sentences(found.loc[found["family"] != "secondary", "in words"])
+figures.sentences(of_one_seed(at_best))

@@ -1,7 +1,7 @@
 # ---
 # jupyter:
 #   kernelspec:
-#     display_name: Python 3
+#     display_name: Python 3 (ipykernel)
 #     language: python
 #     name: python3
 # ---
@@ -36,9 +36,9 @@ import pandas as pd
 from eta_utils.analysis import (
     audit,
     best,
-    contrast_table,
     figures,
     label,
+    of_one_seed,
     ranking,
     results_table,
     temperature_table,
@@ -70,7 +70,7 @@ from eta_utils.study import (
 # ## Parameters
 #
 # Leave `None` to use the run's saved value; a new run takes the profile's
-# default. The table below the next cell lists all parameters and their values.
+# default. The fold below the next cell lists all parameters.
 
 # %% tags=["parameters"]
 run: str = None  # name of the folder under outputs; default: the profile's name
@@ -95,7 +95,8 @@ study = Study.begin(
 )
 print(study.cost("03_eta_dpo"))
 print(f"This notebook shows seed {study.seed} of run {study.run}.")
-pd.DataFrame(study.table()).style.hide(axis="index")
+every = pd.DataFrame(study.table())
+figures.folded("all parameters", figures.table(every))
 
 # %% [markdown]
 # ## Samples of the SFT model
@@ -122,18 +123,15 @@ print(f"fraction of all-fail prompts {drawn.metrics['all fail']:.3f}")
 # %%
 names = ["eta", "binary", "steps", "states", "fraction", "alignment", "tier"]
 keys = [{"ordering": name, "key": ORDERINGS[name].about} for name in names]
-pd.DataFrame(keys).style.hide(axis="index")
+figures.table(pd.DataFrame(keys))
 
 # %% [markdown]
 # If some sample of a prompt passes, every ordering pairs a passing program with
 # a failing one. So the orderings differ on all-fail prompts only.
-#
-# Here is a pair that `eta` makes on an all-fail prompt. Lines that ran are
-# shaded. The values of the variables follow, up to the first difference between
-# the two programs.
 
 # %%
 pairs = pairs_of(study, drawn, "dpo-eta", 1)
+passing = [pair for pair in pairs if pair["winner_passes"]]
 all_fail = [pair for pair in pairs if not pair["winner_passes"]]
 tasks = tasks_of(study, "align")
 
@@ -146,6 +144,26 @@ def seen(pair: dict) -> tuple:
     return tasks[pair["task_id"]], *both
 
 
+# %% [markdown] tags=["exhibit"]
+# ## One task, two programs
+#
+# The model wrote both programs for one task. One passes the tests and is
+# *chosen*, the other one fails and is *rejected*. Lines that ran are shaded.
+# The mark shows the line where the failing program's trace leaves that of the
+# solution. The last table has the values up to that place. Pass/fail training
+# blames the whole failing program. A trace can blame the marked line alone.
+
+# %% tags=["exhibit"]
+short = sorted(passing, key=lambda pair: len(pair["prompt"]))
+clear = (both for both in map(seen, short) if both[2].departure_kind == "value")
+if clearest := next(clear, None):
+    figures.pair(*clearest)
+
+# %% [markdown]
+# And a pair that `eta` makes on an all-fail prompt: both programs fail, and the
+# winner got further.
+
+# %%
 for pair in all_fail[:1]:
     print(pair["reason"])
     figures.pair(*seen(pair))
@@ -380,11 +398,9 @@ for name in [name for name in rounds if name == "dpo-eta"]:
 # %% [markdown]
 # ## What was learned
 #
-# These sentences are about one seed. Their intervals do not show how much the
-# results differ between seeds, so [04](04_analysis.ipynb) may come to another
-# answer from all seeds.
+# These sentences are about one seed and decide nothing: results differ between
+# seeds. [04](04_analysis.ipynb) has the results of all seeds.
 
 # %%
-found = contrast_table(at_best)
 print(f"Seed {study.seed} of run {study.run}:")
-figures.sentences(found.loc[found["family"] != "secondary", "in words"])
+figures.sentences(of_one_seed(at_best))

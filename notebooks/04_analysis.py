@@ -1,7 +1,7 @@
 # ---
 # jupyter:
 #   kernelspec:
-#     display_name: Python 3
+#     display_name: Python 3 (ipykernel)
 #     language: python
 #     name: python3
 # ---
@@ -13,24 +13,6 @@
 # beyond one pass/fail bit per program, at the same number of executed programs?
 # This notebook only reads what [01](01_sft.ipynb), [02](02_ppo.ipynb) and
 # [03](03_eta_dpo.ipynb) wrote.
-#
-# An *arm* is one way to train the model. All arms start from the same SFT
-# model, which supervised fine-tuning made. They differ in what they take from
-# the programs that they execute:
-#
-# - **GRPO** is reinforcement learning on the pass/fail bit;
-# - **credit** is the same, but blames a failing program's wrong line alone: the
-#   first one where its trace departs from that of a passing program;
-# - **branching** is the same, but restarts programs where they were still
-#   right;
-# - **binary DPO** learns from pairs of a passing and a failing program;
-#   *filled* means that it gets as many pairs as ETA-DPO;
-# - **ETA-DPO** also learns from pairs of failing programs. It prefers the one
-#   that got further.
-#
-# The metric is *pass@1 at the best temperature*: the fraction of programs that
-# pass all hidden tests of held-out tasks, when each model is sampled at the
-# temperature that suits it best. So nothing can be gained by sampling cooler.
 
 # %%
 from IPython.display import display
@@ -38,11 +20,13 @@ from IPython.display import display
 from eta_utils.analysis import (
     HYPOTHESES,
     answer,
+    arms_table,
     best,
     figures,
     grouped,
     label,
     tables_of,
+    verdicts,
     write_results,
 )
 from eta_utils.study import (
@@ -77,16 +61,75 @@ tested = at_best["task_id"].nunique()
 pictures = study.run_folder / "figures"
 print(f"run {study.run}, seeds {seeds}, {tested} held-out tasks")
 
-# %% [markdown]
-# ## The answer
+# %% [markdown] tags=["abstract"]
+# ## In short
+#
+# A code model is usually trained on one bit per program: its tests pass, or
+# they fail. An *execution trace* shows more: how far a failing program got, and
+# which line went wrong. What is that worth?
+#
+# We train a small GPT-2 on generated Python tasks in several ways, each with as
+# many executed programs. Each model is tested on new tasks, at its best
+# temperature. Points are percent of programs; brackets are 95 % intervals.
 
-# %% tags=["summary"]
+# %% tags=["abstract"]
 found = tables["contrasts"]
 figures.sentences([answer(found, at_best)])
+
+# %% [markdown] tags=["summary"]
+# ## The ways to train
+#
+# One way to train is called an *arm*. All arms start from the same model, which
+# supervised fine-tuning (SFT) made. `passes` is the fraction of programs that
+# pass all hidden tests of new tasks. Some arms need the solutions of their
+# training tasks. Who has these could simply imitate them.
 
 # %% tags=["summary"]
 asked = found["family"] == "hypotheses"
 main = found[asked & (found["tasks"] == "all")]
+groups = grouped(at_best)
+leading = groups.get("the hypotheses", at_best)
+named = at_best["arm"].isin({*leading["arm"], "rft"})
+figures.table(arms_table(at_best[named]))
+
+# %% tags=["summary"]
+figures.show(
+    figures.learning_curves(leading),
+    "Fraction of programs that pass, against the number of programs executed "
+    "in training. Bars are 95 % intervals. Dashed arms execute no program. The "
+    "ceiling is SFT on many right programs.",
+)
+
+# %% [markdown] tags=["summary"]
+# ## Five tests, named before the runs
+#
+# Each row sets one arm beside another one, `after` all programs or a third of
+# them. The `difference` is in points. `p` is adjusted, because five tests are
+# made. A test `would show` this difference four times in five. With one seed,
+# an interval only covers the choice of tasks.
+
+# %% tags=["summary"]
+figures.table(verdicts(main))
+
+# %% [markdown] tags=["summary"]
+# ## A gain, or a temperature?
+#
+# A cooler model is surer of what it would write anyway. If training only did
+# that, an arm's curve would touch the best of SFT and no more.
+
+# %% tags=["summary"]
+temperatures = tables["temperature"]
+figures.show(
+    figures.temperature(temperatures[temperatures["arm"].isin(leading["arm"])]),
+    "Fraction that passes against the temperature of sampling. The dashed line "
+    "is the best of SFT: what a temperature gives without training. A ring is "
+    "the temperature at which an arm is compared.",
+)
+
+# %% [markdown]
+# ## The tests, drawn and in words
+
+# %%
 figures.show(
     figures.gains(main),
     "The five tests of the four hypotheses: differences in pass@1 at the best "
@@ -101,39 +144,33 @@ figures.sentences(main["in words"])
 # %% [markdown]
 # The hypotheses were written down before the runs (`docs/hypotheses.md`). If an
 # interval includes 0, this run does not show which arm is better, wherever the
-# dots lie. With one seed, the interval only covers the choice of tasks; another
-# seed may give something else.
+# dots lie. The p-values are those of a t test over seeds, with tasks crossed.
 #
-# | column | meaning |
-# |---|---|
-# | `value` | the paired difference, with its 95 % interval |
-# | `holm` | p-value, adjusted for the number of tests in its family |
-# | `smallest` | difference that this run would detect four times in five |
-#
-# The p-values are those of a t test over seeds, with tasks crossed.
+# Some test tasks have the operations of a training task in another order. The
+# same tests without these *near-duplicates*:
 
 # %%
-deciding = ["name", "contrast", "seeds", "value", "low", "high", "holm"]
-deciding += ["smallest"]
-figures.table(main[deciding])
+apart = found["tasks"] == "no near-duplicate"
+figures.table(verdicts(found[apart]))
 
 # %%
-numbers = found.drop(columns=["by seed", "in words"])
-figures.folded("all contrasts, in full", figures.table(numbers))
+deciding = ["name", "contrast", "programs", "tasks", "seeds", "value", "low"]
+deciding += ["high", "p", "holm", "smallest"]
+figures.folded("all contrasts", figures.table(found[deciding]))
 
 # %% [markdown]
-# ## A gain, or a temperature?
-#
-# A cooler model is surer of what it would write anyway. If training only did
-# that, an arm's curve would touch the best of SFT and no more.
+# ## All arms, and their temperatures
 
 # %%
 figures.show(
-    figures.temperature(tables["temperature"]),
+    figures.temperature(temperatures),
     "Pass@1 on test tasks against the temperature, by arm. The dashed line is "
     "the best of SFT: what a temperature can give without any training.",
     pictures / "temperature.png",
 )
+
+# %%
+figures.folded("all arms in words", figures.table(arms_table(at_best)))
 
 # %% [markdown]
 # ## Results
@@ -177,7 +214,7 @@ if len(controls):
         "those of the first figure.",
         pictures / "controls.png",
     )
-    display(figures.table(controls[deciding]))
+    display(figures.table(verdicts(controls)))
 else:
     print("This run has no two arms that are compared here.")
 
@@ -202,7 +239,7 @@ figures.show(
 # training.
 
 # %%
-for title, group in grouped(at_best).items():
+for title, group in groups.items():
     figures.show(
         figures.learning_curves(group),
         f"Learning curves: {title}. Pass@1 at the best temperature on held-out "
@@ -312,15 +349,15 @@ if example is not None:
     tests = tasks_of(study, "test")
     figures.trace(tests[example.task_id], example)
 
-# %% [markdown]
+# %% [markdown] tags=["summary"]
 # ## Limits
 #
-# - The built-in model has half a million parameters. Its tasks are synthetic.
+# - The model has half a million parameters, and its tasks are synthetic.
 #   Effects may have another size in larger models.
-# - One generator makes the built-in tasks for alignment and for evaluation.
-#   They share no sequence of operations, but they share the operations.
-# - The misconceptions are ours: one plausible mistake for each operation. Real
-#   models' mistakes may be less regular.
+# - One generator makes the tasks for training and for the test. They share no
+#   sequence of operations, but they share the operations.
+# - The base model learned mistakes that we chose, one for each of 20
+#   operations. Real models' mistakes may be less regular.
 # - Visible and hidden tests come from the same distribution. So fewer programs
 #   pass the visible tests by luck than with tests written by hand.
 # - We claim no difference whose interval includes 0.

@@ -1,7 +1,7 @@
 # ---
 # jupyter:
 #   kernelspec:
-#     display_name: Python 3
+#     display_name: Python 3 (ipykernel)
 #     language: python
 #     name: python3
 # ---
@@ -35,7 +35,7 @@ from pathlib import Path
 import pandas as pd
 
 from eta_utils.analysis import audit, figures, pass_at_k
-from eta_utils.common import BadInput, write_jsonl
+from eta_utils.common import BadInput, check_injected, write_jsonl
 from eta_utils.execution import Outcome, SampleFile, judge
 from eta_utils.preferences import ORDERINGS, make_pairs, prompt_and_answer
 from eta_utils.study import ROOT
@@ -53,6 +53,7 @@ ordering: str = "eta"  # what makes one failing program better than another
 out: str = None  # folder for the results; None: outputs/your_samples
 
 # %%
+check_injected(["samples", "tasks", "ordering", "out"])
 # papermill makes a number of what looks like one, also of the name of a file.
 samples = str(samples or ROOT / "notebooks" / "your_samples.jsonl")
 out = Path(str(out or ROOT / "outputs" / "your_samples"))

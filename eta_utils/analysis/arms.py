@@ -30,6 +30,7 @@ class Option:
 class Arm:
     """One way to make a model.
 
+    - `about` says in a few words what it does;
     - `ordering` makes the preference pairs of DPO (`preferences.ORDERINGS`);
     - `reward` is what reinforcement learning is paid: passes, dense or eta_rm;
     - `credit` says which tokens of a failing program carry its advantage
@@ -46,6 +47,7 @@ class Arm:
     label: str
     colour: str
     marker: str
+    about: str
     ordering: str = ""
     reward: str = ""
     credit: str = ""
@@ -78,74 +80,130 @@ class Arm:
 OPTIONS = {
     option.name: option
     for option in (
-        Option("filled", "as many pairs in a round as eta makes of the samples", "--"),
-        Option("fresh", "samples drawn anew as often as GRPO draws them", ":"),
-        Option("prefix", "pairs that share a prefix, from restarted programs", "-."),
+        Option("filled", "with as many pairs as ETA-DPO", "--"),
+        Option("fresh", "with samples drawn anew as often as GRPO draws them", ":"),
+        Option("prefix", "with pairs that share their first lines", "-."),
     )
 }
 
 ARMS = {
     arm.name: arm
     for arm in (
-        Arm("base", "base", "base", "#999999", "x"),
-        Arm("sft", "sft", "SFT", "#000000", "o"),
+        Arm(
+            *("base", "base", "base", "#999999", "x"),
+            "the model as it comes from its corpus",
+        ),
+        Arm(
+            *("sft", "sft", "SFT", "#000000", "o"),
+            "supervised fine-tuning on a few right programs; every arm starts here",
+        ),
         # With tests alone
-        Arm("rft", "rft", "RFT", "#882255", "p", reward="passes"),
-        Arm("ppo", "ppo", "PPO", "#999933", "s", reward="passes"),
-        Arm("ppo-rm", "ppo", "PPO, ETA-RM", "#661100", "h", reward="eta_rm"),
-        Arm("grpo", "grpo", "GRPO", "#E69F00", "d", reward="passes"),
-        Arm("credit", "grpo", "credit", "#0072B2", "^", reward="passes", credit="sibling"),
+        Arm(
+            *("rft", "rft", "RFT", "#882255", "p"),
+            "imitates those of its own programs that pass",
+            reward="passes",
+        ),
+        Arm(
+            *("ppo", "ppo", "PPO", "#999933", "s"),
+            "reinforcement learning on pass or fail, with a critic",
+            reward="passes",
+        ),
+        Arm(
+            *("ppo-rm", "ppo", "PPO, ETA-RM", "#661100", "h"),
+            "PPO, paid by a reward model in the place of tests",
+            reward="eta_rm",
+        ),
+        Arm(
+            *("grpo", "grpo", "GRPO", "#E69F00", "d"),
+            "reinforcement learning on pass or fail, without a critic",
+            reward="passes",
+        ),
+        Arm(
+            *("credit", "grpo", "credit", "#0072B2", "^"),
+            "GRPO that blames the wrong line of a failing program alone",
+            reward="passes",
+            credit="sibling",
+        ),
         Arm(
             *("credit-mask", "grpo", "credit, no penalty", "#56B4E9", "<"),
+            "credit without its penalty where all programs fail",
             reward="passes",
             credit="mask",
         ),
         Arm(
             *("credit-penalty", "grpo", "penalty, no mask", "#6699CC", ">"),
+            "GRPO with credit's penalty, which blames all tokens",
             reward="passes",
             credit="penalty",
         ),
         Arm(
             *("credit-both", "grpo", "credit and bit", "#332288", "1"),
+            "credit beside GRPO's own blame for all tokens",
             reward="passes",
             credit="both",
         ),
-        Arm("dpo-binary", "dpo", "binary DPO", "#CC79A7", "D", ordering="binary"),
-        Arm("dpo-steps", "dpo", "steps DPO", "#AA4499", "2", ordering="steps"),
-        Arm("dpo-fraction", "dpo", "fraction DPO", "#DDCC77", "3", ordering="fraction"),
-        Arm("dpo-tier", "dpo", "tier DPO", "#767676", "4", ordering="tier"),
+        Arm(
+            *("dpo-binary", "dpo", "binary DPO", "#CC79A7", "D"),
+            "learns from pairs: prefers the program that passes to one that fails",
+            ordering="binary",
+        ),
+        Arm(
+            *("dpo-steps", "dpo", "steps DPO", "#AA4499", "2"),
+            "learns from pairs: also prefers the failing program that ran for more steps",
+            ordering="steps",
+        ),
+        Arm(
+            *("dpo-fraction", "dpo", "fraction DPO", "#DDCC77", "3"),
+            "learns from pairs: also prefers the failing program that passes more asserts",
+            ordering="fraction",
+        ),
+        Arm(
+            *("dpo-tier", "dpo", "tier DPO", "#767676", "4"),
+            "learns from pairs: also prefers the failing program with the milder failure",
+            ordering="tier",
+        ),
         # With tests and references
         Arm(
             *("grpo-dense", "grpo", "GRPO, dense reward", "#117733", "8"),
+            "GRPO, paid for how far a program got where all fail",
             reward="dense",
             references=True,
         ),
         Arm(
             *("credit-reference", "grpo", "credit by references", "#44AA99", "P"),
+            "credit that finds the wrong line with the reference solution",
             reward="passes",
             credit="reference",
             references=True,
         ),
         Arm(
             *("branching", "branching", "branching", "#D55E00", "X"),
+            "GRPO that restarts programs where they were still right",
             reward="passes",
             references=True,
         ),
         Arm(
             *("dpo-states", "dpo", "states DPO", "#88CCEE", "H"),
+            "learns from pairs: also prefers the failing program with more right values",
             ordering="states",
             references=True,
         ),
         Arm(
             *("dpo-eta", "dpo", "ETA-DPO", "#009E73", "v"),
+            "learns from pairs: also prefers the failing program that got further",
             ordering="eta",
             references=True,
         ),
         Arm(
             *("sft-references", "sft", "SFT on references", "#555555", "*"),
+            "imitates the solutions of the training tasks",
             references=True,
         ),
-        Arm("ceiling", "sft", "ceiling", "#BBBBBB", "|", references=True),
+        Arm(
+            *("ceiling", "sft", "ceiling", "#BBBBBB", "|"),
+            "fine-tuning on many right programs of all operations",
+            references=True,
+        ),
     )
 }
 
@@ -169,5 +227,6 @@ def parse_arm(name: str) -> Arm:
         arm,
         name=name,
         label=", ".join([arm.label, *options]),
+        about="; ".join([arm.about, *(OPTIONS[option].about for option in options)]),
         options=tuple(OPTIONS[option] for option in options),
     )

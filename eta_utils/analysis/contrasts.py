@@ -248,10 +248,10 @@ def grouped(at_best: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def answer(contrasts: pd.DataFrame, at_best: pd.DataFrame) -> str:
-    """The study's answer in two or three plain sentences.
+    """The study's answer in a few plain sentences, one for each hypothesis.
 
-    The first says what is learnt beyond a temperature, the second what a trace adds to it.
-    `contrasts` is the `contrast_table` of `at_best`.
+    They claim no more than the adjusted p of `contrasts`, the `contrast_table` of
+    `at_best`.
     """
     ends = final(at_best)
     if not (ends["passed"].any() or ends["sampled_passed"].any()):
@@ -261,44 +261,108 @@ def answer(contrasts: pd.DataFrame, at_best: pd.DataFrame) -> str:
             "say nothing of which feedback is better."
         )
     asked = contrasts[contrasts["family"] == "hypotheses"].to_dict("records")
-    by_name = {row["name"]: row for row in asked}
-    if not by_name:
+    if not asked:
         return "This run lacks the arms of the hypotheses."
-    said = []
-    if first := by_name.pop("H1", None):
-        said.append(_beyond_temperature(first, ends))
-    if by_name:
-        said.append(_of_traces(list(by_name.values())))
+    by_pair = {
+        row["contrast"]: row
+        for row in contrasts.to_dict("records")
+        if (row["programs"], row["tasks"]) == (END, ALL_TASKS) and row["family"] != "gain"
+    }
+    said = [
+        words(by_pair[pair], ends)
+        for pair, words in _IN_THE_ANSWER.items()
+        if pair in by_pair
+    ]
+    if "sft-references" in set(ends["arm"]):
+        rate = pass_rate(matrix(ends, "sft-references")).value
+        said.append(
+            f"Imitating solutions of the training tasks reaches {rate:.0%}, and executes "
+            "no program."
+        )
     if any(row["seeds"] == 1 for row in asked):
         said.append("This is one seed; another may differ.")
     return " ".join(said)
 
 
 def _beyond_temperature(row: Mapping[str, object], ends: pd.DataFrame) -> str:
-    grpo, sft = (pass_rate(matrix(ends, arm)).value for arm in ("grpo", "sft"))
-    programs = int(ends.loc[ends["arm"] == "grpo", "programs"].max())
-    levels = (
-        f"after {programs:,} executed programs, {grpo:.0%} of GRPO's programs for test "
-        f"tasks pass, and {sft:.0%} of SFT's, each at its best temperature ({_points(row)})"
-    )
+    before, after = (pass_rate(matrix(ends, arm)).value for arm in ("sft", "grpo"))
+    levels = f"from {before:.0%} to {after:.0%}"
     if _side(row) > 0:
-        return f"Execution teaches what no temperature gives: {levels}."
-    return f"This run shows no gain that is more than a temperature: {levels}."
+        return f"Learning from pass and fail (*GRPO*) lifts the pass rate {levels}."
+    return (
+        "This run does not show that learning from pass and fail (*GRPO*) gives more than "
+        f"a better temperature: the pass rate goes {levels}."
+    )
 
 
-def _of_traces(rows: list[Mapping[str, object]]) -> str:
-    """What a trace adds to the same algorithm, by how it came out."""
-    outcomes = {1: "helps", -1: "harms", 0: "is not shown to matter"}
-    parts = []
-    for side, text in outcomes.items():
-        of_side = [
-            f"{row['contrast']}{_when(row)} ({_points(row)})".replace(" - ", " over ")
-            for row in rows
-            if _side(row) == side
-        ]
-        if of_side:
-            parts.append(f"{text} in {', in '.join(of_side)}")
-    return f"A trace, beside the same algorithm without, {'; it '.join(parts)}."
+def _beside(use: str, other: str) -> Callable[[Mapping[str, object], pd.DataFrame], str]:
+    """A function that says what a use of programs gives beside another one."""
+
+    def words(row: Mapping[str, object], _ends: pd.DataFrame) -> str:
+        side, size = _side(row), abs(100 * float(row["value"]))
+        if not side:
+            return f"{use} is not shown to differ from {other}: {_points(row)}."
+        low, high = sorted(side * 100 * float(row[name]) for name in ("low", "high"))
+        verb, to = ("adds", "to") if side > 0 else ("loses", "against")
+        return f"{use} {verb} {size:.1f} points [{low:.1f}, {high:.1f}] {to} {other}."
+
+    return words
+
+
+_IN_THE_ANSWER: dict[str, Callable[[Mapping[str, object], pd.DataFrame], str]] = {
+    "GRPO - SFT": _beyond_temperature,
+    "credit - GRPO": _beside(
+        "Blaming a failing program's wrong line alone (*credit*)", "GRPO"
+    ),
+    "credit - RFT": _beside(
+        "Credit",
+        "imitating the model's own passing programs (*RFT*), which needs no trace",
+    ),
+    "branching - GRPO": _beside(
+        "Restarting programs where they were still right (*branching*)", "GRPO"
+    ),
+    "ETA-DPO - binary DPO, filled": _beside(
+        "Preferring the failing program that got further (*ETA-DPO*)",
+        "as many pairs of a passing and a failing program",
+    ),
+}
+
+
+def verdicts(contrasts: pd.DataFrame) -> pd.DataFrame:
+    """Rows of `contrast_table` for a reader: what is compared, and how it came out.
+
+    `after` is the part of the programs that both arms had executed.  The `difference` and
+    what the test `would show` are in points of pass@1 at T*.
+    """
+    rows = [
+        {
+            "test": row["name"],
+            "contrast": row["contrast"],
+            "after": row["programs"],
+            "seeds": row["seeds"],
+            "difference": _points(row).replace(" points", ""),
+            "p": "< 0.001" if row["holm"] < 0.001 else f"{row['holm']:.3f}",
+            "would show": f"{100 * row['smallest']:.1f}" if row["smallest"] > 0 else "",
+            "verdict": _VERDICTS[_side(row)],
+        }
+        for row in contrasts.to_dict("records")
+    ]
+    columns = ["test", "contrast", "after", "seeds", "difference", "p", "would show"]
+    return pd.DataFrame(rows, columns=[*columns, "verdict"])
+
+
+def of_one_seed(at_best: pd.DataFrame) -> list[str]:
+    """The differences of the hypotheses as one seed has them, in sentences that decide
+    nothing."""
+    rows = contrast_table(at_best)
+    asked = rows[(rows["family"] == "hypotheses") & (rows["tasks"] == ALL_TASKS)]
+    return [
+        f"{row['contrast']}{_when(row)}: {100 * row['value']:+.1f} points."
+        for row in asked.to_dict("records")
+    ]
+
+
+_VERDICTS = {1: "holds", -1: "the opposite", 0: "not shown"}
 
 
 def in_words(row: Mapping[str, object]) -> str:
@@ -311,8 +375,7 @@ def in_words(row: Mapping[str, object]) -> str:
     where = f"{_when(row)}{_where(row)}"
     text = f"{ours[0].upper()}{ours[1:]} is {relation} {theirs}{where}: {numbers}."
     if row["family"] == "hypotheses":
-        verdict = {1: "holds", -1: "the opposite", 0: "not shown"}[side]
-        text = f"{row['name']}, {verdict}. {text}"
+        text = f"{row['name']}, {_VERDICTS[side]}. {text}"
     if side == 0 and np.isfinite(row["smallest"]):
         points = f"{100 * row['smallest']:.1f} points"
         text += f" Alone, this comparison would show {points} four times in five."

@@ -199,6 +199,26 @@ def results_table(at_best: pd.DataFrame, against: str = "sft") -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def arms_table(at_best: pd.DataFrame) -> pd.DataFrame:
+    """One row per arm, in words: `arm`, `what it does`, whether it `needs solutions` of its
+    training tasks, `seeds`, and `passes`, its pass@1 at T* with `low` and `high`."""
+    ends = final(at_best)
+    rows = []
+    for arm in dict.fromkeys(ends["arm"]):
+        rates = matrix(ends, arm)
+        known = parse_arm(arm)
+        rows.append(
+            {
+                "arm": known.label,
+                "what it does": known.about,
+                "needs solutions": "yes" if known.references else "no",
+                "seeds": rates.shape[0],
+                **pass_rate(rates).named("passes"),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
 def _range(temperatures: pd.Series) -> str:
     low, high = temperatures.min(), temperatures.max()
     return f"{low:g}" if low == high else f"{low:g} to {high:g}"

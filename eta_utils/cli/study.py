@@ -243,10 +243,8 @@ def add_train(commands: argparse._SubParsersAction) -> None:
 def run_training(options: argparse.Namespace) -> None:
     """Make the stages of a study without notebooks, alone or under `accelerate launch`."""
     _check_installed()
-    from eta_utils.report.notebook import ENVIRONMENT
     from eta_utils.report.run import check_seeds
 
-    os.environ.update(ENVIRONMENT)  # before torch is loaded, which reads some of it
     processes.join()
     study, seeds = _study_and_seeds(options)
     check_seeds(seeds)

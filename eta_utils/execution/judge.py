@@ -19,6 +19,7 @@ import contextlib
 import functools
 import math
 import pickle
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -30,6 +31,7 @@ from tqdm import tqdm
 from eta_utils.common import processes
 from eta_utils.common.errors import BadInput
 from eta_utils.common.machine import cores
+from eta_utils.common.progress import live
 from eta_utils.common.settings import Settings, setting
 from eta_utils.execution.cache import OutcomeCache, default_path, key_of
 from eta_utils.execution.dispatch import BATCH, FAR_BATCH, Dispatcher
@@ -261,9 +263,14 @@ def _local_pool(workers: int) -> ThreadPoolExecutor:
 def _bar(
     what: str, total: int | None, shown: bool, rows: Iterable | None = None, **how: object
 ) -> tqdm:
-    """Count, rate and time left, on stderr."""
+    """Count, rate and time left, on stderr; a notebook would show that as an error."""
     return tqdm(
-        rows, what, total, disable=not shown, unit=" programs", mininterval=0.5, **how
+        *(rows, what, total),
+        disable=not shown,
+        unit=" programs",
+        mininterval=0.5,
+        file=sys.stdout if live() else None,
+        **how,
     )
 
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
 import logging
 import platform
 import re
@@ -25,11 +24,10 @@ from pathlib import Path
 
 from distributed import Client, KilledWorker
 
-import eta_utils
 from eta_utils.common.errors import BadInput, Failed
+from eta_utils.report.provenance import fingerprint
 from eta_utils.sandbox.isolation import choose_rung
 
-PACKAGE = Path(__file__).parents[1]
 CONNECT_SECONDS = 15
 FIRST_WORKER_SECONDS = 600  # a batch system may let a worker wait
 COUNT_SECONDS = 5  # between two counts of the workers
@@ -70,16 +68,6 @@ def _await_workers(client: Client, address: str) -> None:
             f"--dask {address}: the scheduler has no workers, and none joined within "
             f"{FIRST_WORKER_SECONDS // 60} minutes; `dask worker {address}` starts some"
         ) from None
-
-
-@functools.cache
-def fingerprint() -> str:
-    """What must be the same on all machines: the source of this package, and Python."""
-    digest = hashlib.sha256()
-    for path in sorted(PACKAGE.rglob("*.py")):
-        digest.update(path.relative_to(PACKAGE).as_posix().encode() + path.read_bytes())
-    code = f"eta_utils {eta_utils.__version__} (source {digest.hexdigest()[:12]})"
-    return f"{code} on Python {platform.python_version()}"
 
 
 def _check_code(client: Client) -> None:

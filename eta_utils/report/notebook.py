@@ -24,6 +24,7 @@ from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
+from eta_utils.common import progress
 from eta_utils.common.errors import FAILED, INTERRUPTED
 from eta_utils.report.page import LAST, render_notebook
 from eta_utils.study.study import DEFAULT_OUTPUTS, ROOT, Study
@@ -31,24 +32,10 @@ from eta_utils.study.study import DEFAULT_OUTPUTS, ROOT, Study
 NOTEBOOKS = ROOT / "notebooks"
 _KERNEL_START_SECONDS = 120  # a busy machine, a cold disk
 
-# Set in every kernel, and for training without notebooks.
+# What a kernel must have before it starts; `common.libraries` does the rest.
 ENVIRONMENT = {
-    # Log lines and progress bars of libraries, hundreds of lines, would bury the output.
-    "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
-    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-    "TOKENIZERS_PARALLELISM": "false",
-    "TRANSFORMERS_VERBOSITY": "error",
-    "PYDEVD_DISABLE_FILE_VALIDATION": "1",
-    # A thread of torch that waits for another one spins, then sleeps.  The kernel soon
-    # gives a sleeper its core back, and makes a spinner wait its turn behind another busy
-    # process: with one beside it, training took 3.2 times as long at 10,000 spins, and 1.8
-    # times at 1,000.  On idle cores the two are equal (`tests.training.bench_threads`).
-    "GOMP_SPINCOUNT": "1000",
-    # glibc returns the memory of every large tensor at once and fetches it again, page by
-    # page.  Keeping it made DPO a fifth faster.
-    "MALLOC_MMAP_THRESHOLD_": str(4 << 30),
-    "MALLOC_TRIM_THRESHOLD_": str(4 << 30),
-    "MALLOC_TOP_PAD_": str(256 << 20),
+    progress.LINES: "1",  # `run` prints what its notebooks say, one line after the other
+    "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # its warning would bury the output
     # With a backend from the user's shell the notebooks would have no figures.
     "MPLBACKEND": "module://matplotlib_inline.backend_inline",
 }

@@ -3,8 +3,11 @@
 >>> render(Path("outputs/small"))               # outputs/small/report.html
 >>> render_notebook(Path("outputs/small/seed0/02_ppo.ipynb"))      # beside it: .html
 
-The page starts with the outputs of 04's cells tagged `summary`.  The rest of 04 follows,
-then the notebooks of the run's first seed, the times, and the provenance of the numbers.
+What is read in three minutes comes first: the cells of `LEAD`.  Everything else is folded
+away behind it: the rest of 04, the notebooks of the run's first seed, the times, and the
+provenance of the numbers.  Another chapter is another name in `EACH_SEED`; what it has for
+the first three minutes is another pair in `LEAD`.
+
 Nothing is executed: for a notebook that was never executed, a sentence says so.
 """
 
@@ -13,7 +16,6 @@ from __future__ import annotations
 import functools
 import html
 import re
-from collections.abc import Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
@@ -30,13 +32,24 @@ from pygments.formatters import HtmlFormatter
 from traitlets.config import Config
 
 from eta_utils.common.files import write_whole
+from eta_utils.report.layout import (
+    WIDTHS,
+    Heading,
+    fit_tables,
+    link_within,
+    name_folds,
+    number_headings,
+)
 from eta_utils.report.provenance import recorded
 
 EACH_SEED = ("01_sft", "02_ppo", "03_eta_dpo")
 LAST = "04_analysis"
+# Whose cells, by tag, make the beginning of the page, in this order.  In their own chapter
+# these cells have no outputs.
+LEAD = ((LAST, "abstract"), ("03_eta_dpo", "exhibit"), (LAST, "summary"))
 
 _TEMPLATES = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
-_SUMMARY = "summary"  # the tag of cells that show the answer
+_CODE_STYLE = "xcode"  # pygments'; its colours have enough contrast to be read by all
 _PAPERMILL_BANNER = "papermill-error-cell-tag"  # the page has its own note on a failure
 _PROGRESS = re.compile(r"(?P<work>.*?)\d+/\d+.* left$")
 _WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -49,22 +62,15 @@ _PARTIAL = (
 )
 
 
-class Heading(NamedTuple):
-    """An entry of the table of contents."""
-
-    anchor: str
-    title: str
-
-
 class Chapter(NamedTuple):
-    """A notebook in the page."""
+    """A notebook in the page, or what the page begins with."""
 
     anchor: str
     title: str
-    has_title: bool = False
     headings: list[Heading] = []
     body: Markup = Markup()
     note: str = ""
+    about: str = ""
 
 
 def render(run_folder: Path, page: Path | None = None) -> Path:
@@ -79,7 +85,7 @@ def render(run_folder: Path, page: Path | None = None) -> Path:
     return _write(
         page,
         title=f"Execution-Trace Alignment: run {run_folder.name}",
-        summary=_summary(run_folder / f"{LAST}.ipynb"),
+        lead=_lead(run_folder, {Path(name).name: name for name in (LAST, *first)}),
         chapters=[_chapter(run_folder, name, record) for name in (LAST, *first)],
         record=record,
     )
@@ -88,7 +94,7 @@ def render(run_folder: Path, page: Path | None = None) -> Path:
 def render_notebook(path: Path) -> Path:
     """Write a notebook that stopped early as HTML beside it; return the page's path."""
     chapter = _read_chapter(path, alone=True)._replace(note=_PARTIAL)
-    return _write(path.with_suffix(".html"), title=path.stem, chapters=[chapter])
+    return _write(path.with_suffix(".html"), title=path.stem, lead=None, chapters=[chapter])
 
 
 def _write(path: Path, **content: object) -> Path:
@@ -103,42 +109,88 @@ def _environment() -> jinja2.Environment:
     return jinja2.Environment(loader=_TEMPLATES, autoescape=True, trim_blocks=True)
 
 
+@functools.cache
 def _style() -> Markup:
-    source, _, _ = _TEMPLATES.get_source(_environment(), "report.css")
-    return Markup(source + HtmlFormatter(style="default").get_style_defs(".highlight"))
+    windows = {kind: width.window for kind, width in WIDTHS.items() if width.window}
+    rules = _environment().get_template("report.css.j2").render(windows=windows)
+    code = HtmlFormatter(style=_CODE_STYLE).get_style_defs(".highlight")
+    return Markup(rules + code)
 
 
 def _chapter(run_folder: Path, name: str, record: dict) -> Chapter:
     path = run_folder / f"{name}.ipynb"
+    about = _about(name, record)
     if not path.exists():
         note = "This notebook was not executed: the run ended before it."
-        return Chapter(path.stem, path.stem, note=note)
-    chapter = _read_chapter(path)
+        return Chapter(path.stem, path.stem, note=note, about=about)
+    chapter = _read_chapter(path)._replace(about=about)
     if record["command"] and name not in record["seconds"]:
         return chapter._replace(note=_PARTIAL)
     return chapter
 
 
-def _summary(analysis: Path) -> Markup:
-    """The outputs of the analysis' cells tagged `summary`, without their code."""
-    if not analysis.exists():
-        return Markup()
-    notebook = _read(analysis, alone=False)
-    notebook.cells = [cell for cell in notebook.cells if _SUMMARY in _tags(cell)]
-    for cell in notebook.cells:
-        cell.source = ""
-    return Markup(_exporter().from_notebook_node(notebook)[0])
+def _about(name: str, record: dict) -> str:
+    """Which seeds a chapter shows."""
+    count = len(record["kept seeds"])
+    if name == LAST:
+        return f"all {count} seeds" if count > 1 else ""
+    seed = Path(name).parent.name.removeprefix("seed")
+    return f"seed {seed} alone, one of {count}" if count > 1 else f"seed {seed}"
+
+
+def _lead(run_folder: Path, names: dict[str, str]) -> Chapter | None:
+    """The outputs and texts of the cells of `LEAD`, without their code."""
+    cells, first = [], None
+    for name, tag in LEAD:
+        path = run_folder / f"{names.get(name, name)}.ipynb"
+        if path.exists():
+            notebook = _read(path, alone=False)
+            first = first or notebook
+            cells += [cell for cell in notebook.cells if tag in _tags(cell)]
+    if not cells:
+        return None
+    for cell in cells:
+        if cell.cell_type == "code":
+            cell.source = ""
+    first.cells = cells
+    soup = BeautifulSoup(_exporter().from_notebook_node(first)[0], "html.parser")
+    _, headings = number_headings(soup, "lead", top=1)
+    link_within(soup, {f"{name}.ipynb": name for name in (*EACH_SEED, LAST)})
+    fit_tables(soup)
+    return Chapter("lead", "", headings, Markup(str(soup)))
 
 
 def _read_chapter(path: Path, alone: bool = False) -> Chapter:
     """A notebook as a chapter among others, or `alone`, as the full record of a failure."""
     notebook = _read(path, alone)
-    for cell in notebook.cells:
-        if _SUMMARY in _tags(cell) and not alone:
-            cell.outputs = []  # they are at the top of the page
-    body, _ = _exporter().from_notebook_node(notebook)
+    if not alone:
+        notebook.cells = [cell for cell in notebook.cells if not _only_in_lead(path, cell)]
+    soup = BeautifulSoup(_exporter().from_notebook_node(notebook)[0], "html.parser")
+    title, headings = number_headings(soup, path.stem, top=2)
     others = () if alone else (*EACH_SEED, LAST)
-    return _as_chapter(BeautifulSoup(body, "html.parser"), path.stem, others)
+    targets = {f"{other}.ipynb": other for other in others}
+    link_within(soup, targets | {_fragment(title): path.stem})
+    link_within(soup, {_fragment(text): anchor for anchor, text in reversed(headings)})
+    name_folds(soup)
+    fit_tables(soup)
+    # Its title is that of the fold that it lies in.
+    if (top := soup.find(id=path.stem)) is not None:
+        top.decompose()
+    return Chapter(path.stem, title or path.stem, headings, Markup(str(soup)))
+
+
+def _fragment(title: str) -> str:
+    """A link to a heading, as JupyterLab has it."""
+    return "#" + title.replace(" ", "-")
+
+
+def _only_in_lead(path: Path, cell: nbformat.NotebookNode) -> bool:
+    """Whether nothing is left of a cell.  Of a cell of code, the code is."""
+    tags = [tag for name, tag in LEAD if name == path.stem]
+    if not set(tags) & set(_tags(cell)):
+        return False
+    cell.outputs = []
+    return cell.cell_type != "code"
 
 
 def _read(path: Path, alone: bool) -> nbformat.NotebookNode:
@@ -269,24 +321,3 @@ def _exporter() -> HTMLExporter:
     )
     exporter.register_filter("last_of_progress", _last_of_progress)
     return exporter
-
-
-def _as_chapter(soup: BeautifulSoup, name: str, others: Sequence[str]) -> Chapter:
-    """Move headings one level down, below the page's, and give them unique ids; turn links
-    to `others` and to headings into links within the page."""
-    top, headings, targets = None, [], {f"{other}.ipynb": other for other in others}
-    for number, heading in enumerate(soup.find_all(["h1", "h2", "h3", "h4", "h5"])):
-        title, level = heading.get_text().strip(), int(heading.name[1])
-        anchor = f"{name}--{number}"
-        if level == 1 and top is None:
-            top, anchor = title, name
-        elif level <= 2:
-            headings.append(Heading(anchor, title))
-        targets.setdefault("#" + title.replace(" ", "-"), anchor)
-        heading["id"], heading.name = anchor, f"h{level + 1}"
-    for link in soup.find_all("a", href=True):
-        if link["href"] in targets:
-            link["href"] = f"#{targets[link['href']]}"
-    for table in soup.select(".prose table"):
-        table.wrap(soup.new_tag("div", attrs={"class": "scroll", "tabindex": "0"}))
-    return Chapter(name, top or name, top is not None, headings, Markup(str(soup)))

@@ -9,9 +9,12 @@ What a stage was made from stands in its own `done.json` (see `study.stages`).
 from __future__ import annotations
 
 import datetime
+import functools
+import hashlib
 import platform
 from pathlib import Path
 
+import eta_utils
 from eta_utils.common.files import read_json, write_json
 from eta_utils.common.machine import (
     LIBRARIES,
@@ -68,6 +71,16 @@ def _git() -> tuple[str | None, bool | None]:
     return answer(*git, "rev-parse", "HEAD"), None if changes is None else bool(changes)
 
 
+@functools.cache
+def fingerprint() -> str:
+    """The source of this package, and the Python that runs it."""
+    digest, package = hashlib.sha256(), Path(eta_utils.__file__).parent
+    for path in sorted(package.rglob("*.py")):
+        digest.update(path.relative_to(package).as_posix().encode() + path.read_bytes())
+    code = f"eta_utils {eta_utils.__version__} (source {digest.hexdigest()[:12]})"
+    return f"{code} on Python {platform.python_version()}"
+
+
 def recorded(run_folder: Path) -> dict:
     """Everything that a run has recorded about itself, for the report.
 
@@ -79,11 +92,13 @@ def recorded(run_folder: Path) -> dict:
     seeds = run.get("seeds") or folders
     study = _study(run_folder, seeds)
     stages, notebooks = time_tables(run_folder)
+    kept = _kept_seeds(run_folder) or seeds
     return {
         "command": run.get("command"),
         "seeds": seeds,
         "seconds": run.get("seconds", {}),
-        "facts": _facts(study, _kept_seeds(run_folder) or seeds, machine),
+        "kept seeds": kept,
+        "facts": _facts(study, kept, machine),
         "stages": stages,
         "notebooks": notebooks,
         "files": [

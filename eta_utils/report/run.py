@@ -5,8 +5,9 @@
 PosixPath('outputs/mine/report.html')
 
 From the command line: `python -m eta_utils run --help`.  The executed notebooks lie in the
-run's folder, and its `run.json` records the command, the seeds and the seconds of each
-notebook.  Every notebook is executed; the stages in it reuse what was made before.
+run's folder, and its `run.json` records the command, the seeds, and the seconds and digest
+of each notebook.  A notebook that would say the same again is not executed (`current`); in
+the others, stages reuse what was made before.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from itertools import dropwhile
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,10 +26,11 @@ from typing import TYPE_CHECKING
 from eta_utils.common.errors import BadInput
 from eta_utils.common.files import read_json, write_json
 from eta_utils.common.machine import cores
+from eta_utils.report.current import digest_of
 from eta_utils.report.notebook import NOTEBOOKS, Step, execute
 from eta_utils.report.page import EACH_SEED, LAST, render
 from eta_utils.report.provenance import record_environment
-from eta_utils.study.study import Study
+from eta_utils.study.study import MINUTES, Study
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -56,26 +59,57 @@ def run_study(
     check_notebooks(notebooks)
     folder = study.run_folder
     folder.mkdir(parents=True, exist_ok=True)
-    record_environment(folder)
     chains = list(_plan(study, seeds, notebooks))
+    if not (outdated := _outdated(chains, folder)):
+        print("nothing to make: every notebook would say the same again", flush=True)
+        return render(folder)
+    print(_announcement(study, [step for chain in outdated for step in chain]), flush=True)
+    record_environment(folder)
     # Drop the seconds of planned notebooks until they are executed again: to the report,
     # seconds mean that the last execution reached the end.
-    planned = {step.key for chain in chains for step in chain}
-    seconds = {key: spent for key, spent in _seconds(folder).items() if key not in planned}
+    planned = {step.key for chain in outdated for step in chain}
+    seconds = {
+        key: spent for key, spent in _recorded(folder, "seconds") if key not in planned
+    }
     record = {"command": command, "seeds": list(seeds), "seconds": seconds}
     write_json(folder / "run.json", record)
     if client is None:
-        executed = _executed(chains, jobs, cell_timeout)
+        executed = _executed(outdated, jobs, cell_timeout)
     else:
         from eta_utils.report.spread import spread  # Dask takes a second to load
 
-        executed = spread(client, chains, cell_timeout)
+        executed = spread(client, outdated, cell_timeout)
     for step, spent in executed:
         if isinstance(step, Step):  # not a job of `spread`: stages record its seconds
             seconds[step.key] = spent
         write_json(folder / "run.json", record)
         print(f"{step.label}: {_duration(spent)}", flush=True)
+    digests = {step.key: digest_of(step) for chain in chains for step in chain}
+    write_json(folder / "run.json", record | {"digests": digests})
     return render(folder)
+
+
+def _outdated(chains: list[list[Step]], folder: Path) -> list[list[Step]]:
+    """The steps to execute: in each chain from the first that would say something else on,
+    and, where a seed has one, the analysis."""
+    before = dict(_recorded(folder, "digests"))
+
+    def is_current(step: Step) -> bool:
+        return step.target.exists() and before.get(step.key) == digest_of(step)
+
+    *seeds, analysis = [list(dropwhile(is_current, chain)) for chain in chains]
+    seeds = [chain for chain in seeds if chain]
+    return [*seeds, chains[-1]] if seeds or analysis else []
+
+
+def _announcement(study: Study, steps: Sequence[Step]) -> str:
+    """How many notebooks will be executed, and about how long that takes."""
+    many = f"{len(steps)} notebook{'s' if len(steps) > 1 else ''}"
+    minutes = MINUTES.get(study.profile)
+    if minutes is None or study.changed().keys() - {"outputs"}:
+        return f"{many}; how long they take with these parameters was not measured"
+    total = sum(minutes[step.target.stem] for step in steps)
+    return f"{many}, about {max(1, round(total))} min on two idle cores"
 
 
 def check_seeds(seeds: Sequence[int]) -> None:
@@ -107,10 +141,10 @@ def command_for(study: Study, seeds: Sequence[int], jobs: int = 1) -> str:
     return shlex.join(words)
 
 
-def _seconds(folder: Path) -> dict[str, float]:
-    """Seconds of the notebooks that earlier commands executed, by key of the step."""
+def _recorded(folder: Path, what: str) -> list[tuple[str, object]]:
+    """The seconds, or digests, of notebooks that earlier commands executed, by step."""
     path = folder / "run.json"
-    return read_json(path)["seconds"] if path.exists() else {}
+    return list(read_json(path).get(what, {}).items()) if path.exists() else []
 
 
 def _plan(study: Study, seeds: Sequence[int], notebooks: Path) -> Iterator[list[Step]]:
@@ -128,8 +162,10 @@ def _executed(chains: list[list[Step]], jobs: int, cell_timeout: int | None) -> 
     if jobs > 1 and len(seeds) > 1:
         yield from _in_parallel(seeds, jobs, cell_timeout)
         seeds = []
-    for step in (step for chain in (*seeds, analysis) for step in chain):
-        yield step, execute(step, cell_timeout)
+    steps = [step for chain in (*seeds, analysis) for step in chain]
+    for number, step in enumerate(steps, 1):
+        label = f"[{number}/{len(steps)} {step.target.stem}]"
+        yield step, execute(step, cell_timeout, _Labelled(label))
 
 
 def _in_parallel(chains: list[list[Step]], jobs: int, cell_timeout: int | None) -> Executed:
@@ -168,14 +204,16 @@ class _Labelled:
     def write(self, text: str) -> None:
         for line in text.splitlines():
             if line.strip():
-                sys.stdout.write(f"{self.label}: {line}\n")
+                sys.stdout.write(f"{self.label} {line}\n")
 
     def flush(self) -> None:
         sys.stdout.flush()
 
 
 def _execute_labelled(step: Step, cell_timeout: int | None) -> float:
-    return execute(step, cell_timeout, _Labelled(f"seed {step.study.seed}"))
+    return execute(
+        step, cell_timeout, _Labelled(f"[seed {step.study.seed} {step.target.stem}]")
+    )
 
 
 def _duration(seconds: float) -> str:

@@ -26,7 +26,7 @@ from distributed import Client, Future, KilledWorker, as_completed
 
 from eta_utils.common.errors import FAILED
 from eta_utils.report.cluster import call_same_code, fingerprint, lost_work
-from eta_utils.report.notebook import ENVIRONMENT, NotebookFailed, Step, execute
+from eta_utils.report.notebook import NotebookFailed, Step, execute
 from eta_utils.study.study import Study
 
 
@@ -127,7 +127,6 @@ def _do(job: Job, _needed: list[float]) -> float:
             stdout=output,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
-            env=os.environ | ENVIRONMENT,
         )
     if done.returncode:
         last_line = (log.read_text().strip().splitlines() or ["it printed nothing"])[-1]

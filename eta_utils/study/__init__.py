@@ -12,7 +12,9 @@ held-out tasks that resemble one trained on, and `results` reads back what a run
 """
 
 from eta_utils.common.faces import lazy
+from eta_utils.common.libraries import settle
 
+settle()  # before torch is loaded, which reads some of it
 _NAMES = {
     "Study": "study",
     "ROOT": "study",

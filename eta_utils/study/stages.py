@@ -30,6 +30,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from eta_utils.common import progress
 from eta_utils.common.errors import BadInput
 from eta_utils.common.files import as_usual, read_json, write_json
 from eta_utils.common.files import digest_of as content_digest
@@ -60,7 +61,8 @@ def made(
     """
     stage = Stage(root, name, seed, settings, inputs, details)
     if stage.must_run():
-        stage.finish(make(stage, *settings, *inputs, **details))
+        with progress.about(name):
+            stage.finish(make(stage, *settings, *inputs, **details))
     return stage
 
 

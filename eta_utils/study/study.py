@@ -20,9 +20,10 @@ import typing
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
-from eta_utils.common import processes
+from eta_utils.common import processes, progress
 from eta_utils.common.errors import BadInput
 from eta_utils.common.files import read_json, write_json
+from eta_utils.common.injected import check_injected
 from eta_utils.common.processes import share_of
 from eta_utils.common.settings import (
     Parameter,
@@ -125,11 +126,14 @@ class Study:
         was begun with, else from the profile, else from the defaults.  The name of a run
         may be given as a number.  Raises BadInput, naming the parameter, for an unknown
         name (with the closest known one), a value of the wrong type or out of its limits,
-        or a profile other than the run's.
+        a profile other than the run's, or a parameter from papermill that the notebook does
+        not pass on.
         """
+        check_injected({"run", "profile", "seed", *overrides}, all_parameters())
         processes.join()  # of several processes only the first writes
         study = cls.planned(run, profile, seed, **overrides)
         processes.from_first(study.remember)
+        progress.head()
         return study
 
     @classmethod

@@ -59,6 +59,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import GRPOConfig, GRPOTrainer
 
+from eta_utils.common import progress
 from eta_utils.common.errors import BadInput
 from eta_utils.common.files import write_csv
 from eta_utils.tasks import at_token_boundary
@@ -370,7 +371,7 @@ class Trainer(GRPOTrainer):
             return
         write_csv(self.folder / "history.csv", self.history)
         if line := ppo.progress_line(self.history, run, number + 1, now - self.started):
-            print(line, flush=True)
+            progress.say(line)
         if number + 1 in self.snapshots:
             self.model.config.use_cache = True  # the trainer has switched it off
             save_model(

@@ -67,7 +67,6 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -81,7 +80,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 from transformers import GPT2LMHeadModel, PreTrainedModel, PreTrainedTokenizerBase
 
-from eta_utils.common import processes
+from eta_utils.common import processes, progress
 from eta_utils.common.errors import BadInput
 from eta_utils.common.files import write_csv
 from eta_utils.training.decoding import shares
@@ -799,7 +798,7 @@ def train_ppo(
     seed: int = 0,
     bf16: bool = False,
     snapshots: Collection[int] = (),
-    log: Callable[[str], object] = print,
+    log: Callable[[str], object] = progress.say,
 ) -> list[dict]:
     """Train `policy` in place; the history, one row of COLUMNS per update.
 
@@ -859,8 +858,8 @@ def progress_line(history: list[dict], run: Run, here: int, seconds: float) -> s
         return None
     per_update = run.settings.prompts * run.samples_per_prompt
     rate = per_update * here / seconds
-    left = timedelta(seconds=round(per_update * (run.updates - done) / rate))
+    left = progress.left(per_update * (run.updates - done) / rate)
     return (
         f"{prefix} score {row['objective/scores']:.3f}, kl {row['objective/kl']:.3f}, "
-        f"{rate:.1f} episodes/s, {left} left"
+        f"{rate:.1f} episodes/s, {left}"
     )

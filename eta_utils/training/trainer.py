@@ -10,7 +10,7 @@ import torch
 from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
-from eta_utils.common import processes
+from eta_utils.common import processes, progress
 from eta_utils.common.files import write_csv
 from eta_utils.training.settings import EpochSettings
 
@@ -84,7 +84,7 @@ def train_and_restore(trainer: Trainer, model: PreTrainedModel) -> None:
 
 
 class TimeLeft(TrainerCallback):
-    """Prints count, rate and time left, about twenty times in a training."""
+    """Shows count, loss and time left, about twenty times in a training."""
 
     def __init__(self, what: str) -> None:
         self.what, self.start = what, time.monotonic()
@@ -97,8 +97,8 @@ class TimeLeft(TrainerCallback):
             return
         rate = state.global_step / (time.monotonic() - self.start)
         left = (state.max_steps - state.global_step) / rate
-        print(
-            f"{self.what} step {state.global_step}/{state.max_steps}, "
-            f"loss {float(logs['loss']):.3f}, {rate:.1f} steps/s, {left:.0f} s left",
-            flush=True,
+        progress.say(
+            f"step {state.global_step}/{state.max_steps}, "
+            f"loss {float(logs['loss']):.3f}, {progress.left(left)}",
+            self.what,
         )

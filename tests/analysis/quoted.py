@@ -1,9 +1,9 @@
-"""The published tables as README.md and docs/findings.md quote them.
+"""The published tables as README.md, docs/findings.md and docs/results.md quote them.
 
     python -m tests.analysis.quoted
 
 Prints them in Markdown: hypotheses, arms, gate; then each contrast as a text may quote it.
-`test_reference` holds both documents to these: a table with one of these headings has only
+`test_reference` holds these documents to them: a table with one of these headings has only
 rows of it, and a difference as "+1.2 points [-0.3, +2.7]" is that of a contrast.  Those of
 other runs are written in another way.
 """

@@ -8,12 +8,14 @@ import matplotlib
 import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
+from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 
 from eta_utils.analysis import figures
 from eta_utils.analysis.arms import ARMS
 from eta_utils.analysis.contrasts import contrast_table
 from eta_utils.analysis.figures import display, traces
+from eta_utils.analysis.figures.palette import DARKEST, INK, PAPER
 from eta_utils.analysis.statistics import Interval
 from eta_utils.analysis.tables import best, temperature_table
 from eta_utils.execution import judge
@@ -157,9 +159,22 @@ def test_model_written_text_is_escaped(shown):
 def test_a_figure_is_shown_over_its_caption_and_described_by_its_beginning(shown):
     figures.show(figures.pass_fail(AT_BEST), "Bars of arms. Longer is better.")
     [picture, caption] = shown
-    assert picture.alt == "Bars of arms"
-    assert picture.data.startswith(b"\x89PNG")
+    drawing, metadata = picture._repr_svg_()
+    assert metadata == {"alt": "Bars of arms"}
+    assert drawing.startswith("<svg") and ">ETA-DPO</text>" in drawing
     assert "Longer is better." in caption.data
+
+
+def test_a_drawing_of_very_many_lines_is_shown_as_a_smaller_picture(shown):
+    figures.show(figures.temperature(temperature_table(SCORES)), "Temperatures. By arm.")
+    assert shown[0].data.startswith(b"\x89PNG")
+    assert shown[0].alt == "Temperatures"
+
+
+def test_the_same_figure_is_the_same_drawing():
+    """Or each run of a notebook would change all its figures."""
+    one, other = (display._svg(figures.pass_fail(AT_BEST)) for _ in range(2))
+    assert one == other and "<dc:date>" not in one
 
 
 def test_a_value_and_its_interval_are_one_column():
@@ -179,13 +194,19 @@ def test_drift_shows_the_models_score_and_the_true_rate():
 def test_a_figure_can_be_kept_as_a_file(shown, tmp_path):
     file = tmp_path / "figures" / "rates.png"
     figures.show(figures.pass_fail(AT_BEST), "Rates by arm.", file)
-    assert shown[0].data == file.read_bytes()
+    assert file.read_bytes().startswith(b"\x89PNG")
 
 
 def test_short_rows_stand_on_one_line_and_long_texts_are_broken():
     short, long = (pd.DataFrame({"x": [text]}) for text in ("a", "a word " * 20))
     assert 'class="dataframe rows"' in figures.table(short).to_html()
     assert 'class="dataframe texts"' in figures.table(long).to_html()
+
+
+def test_names_and_values_are_listed_with_a_head_each(shown):
+    page = BeautifulSoup(figures.listed({"loss": 0.5}, "SFT").to_html(), "html.parser")
+    assert [cell.get_text().strip() for cell in page.select("thead th")] == ["what", "SFT"]
+    assert [cell.get_text() for cell in page.select("tbody td")] == ["loss", "0.500"]
 
 
 def test_a_folded_table_is_there_under_its_title(shown):
@@ -272,3 +293,56 @@ def test_lines_are_numbered_as_python_numbers_them(monkeypatch):
     rows = BeautifulSoup(page, "html.parser").select("tbody tr")
     last = [cell.get_text().strip() for cell in rows[-1].find_all("td")]
     assert last == ["4", "4", "return a + b"]
+
+
+def contrast(one, other):
+    """The contrast of two colours, 1 to 21, as WCAG defines it."""
+
+    def luminance(parts):
+        linear = [
+            part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
+            for part in parts
+        ]
+        return sum(
+            f * part for f, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True)
+        )
+
+    dark, light = sorted((luminance(one), luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_programs_can_be_read_on_paper_and_on_shaded_lines(monkeypatch, hostile):
+    """At 4.5 : 1, the AA of WCAG, in any theme of JupyterLab: both colours are given."""
+    text = (
+        "class A(B):\n    @property\n    def f(self):  # why\n        return [1, 'x', None]"
+    )
+    page = BeautifulSoup(display._highlighted(text), "html.parser")
+    colours = {
+        part.partition("color:")[2].strip()
+        for tag in page.find_all(style=True)
+        for part in tag["style"].split(";")
+        if part.strip().startswith("color:")
+    }
+    assert len(colours) > 4
+    shade = [1 + DARKEST * (part - 1) for part in to_rgb("#0072B2")]
+    for colour in colours:
+        assert contrast(to_rgb(colour), shade) >= 4.5, colour
+    assert f"background:{PAPER};color:{INK}" in page.pre["style"]
+    viewer = shown_of(monkeypatch, displays(hostile)["pair"])
+    cells = BeautifulSoup(viewer, "html.parser").find_all("td")
+    assert all("color:" in cell["style"] for cell in cells)
+
+
+def test_a_pair_says_where_the_failing_program_goes_wrong(monkeypatch):
+    bodies = ("    c = a + b\n    return c\n", "    c = a - b\n    return c\n")
+    samples = [{"task_id": "add", "completion": body} for body in bodies]
+    both = judge(samples, {"add": ADD}, keep_trace=True, cache=False)
+    page = shown_of(monkeypatch, lambda: traces.pair(ADD, *both))
+    soup = BeautifulSoup(page, "html.parser")
+    assert "goes wrong in line 2: another value than in the reference" in soup.get_text()
+    marked = [
+        row
+        for row in soup.find_all("tr")
+        if "\N{BLACK RIGHT-POINTING TRIANGLE}" in row.text
+    ]
+    assert [row.find_all("td")[-1].text for row in marked] == ["    c = a - b"]

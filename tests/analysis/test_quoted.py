@@ -1,4 +1,4 @@
-"""What README.md and docs/findings.md quote is made from the tables, number by number."""
+"""What README.md and two of the docs quote is made from the tables, number by number."""
 
 from __future__ import annotations
 

@@ -15,7 +15,10 @@ from tests.analysis import quoted
 from tests.conftest import ROOT
 
 FOLDER = ROOT / "outputs" / "reference"
-DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "findings.md")
+SHOWN = "name contrast programs tasks seeds value low high p holm smallest".split()
+DOCUMENTS = tuple(
+    ROOT / name for name in ("README.md", "docs/findings.md", "docs/results.md")
+)
 LARGEST = 20_000_000  # bytes of all files together
 
 pytestmark = pytest.mark.skipif(
@@ -99,7 +102,9 @@ def test_it_is_small():
 
 @pytest.mark.parametrize("name", ["results", "contrasts", "gate"])
 def test_its_report_shows_these_tables(name, tables, report):
-    table = tables[name].drop(columns=["by seed", "in words"], errors="ignore")
+    table = tables[name]
+    if name == "contrasts":  # the file has more columns
+        table = table[[column for column in SHOWN if column in table]]
     html = BeautifulSoup(figures.table(table).to_html(), "html.parser")
     assert rows_of(html) <= rows_of(report)
 
@@ -107,12 +112,12 @@ def test_its_report_shows_these_tables(name, tables, report):
 def test_its_report_says_what_the_contrasts_say(tables, at_best, report):
     text = " ".join(report.text.split())
     contrasts = tables["contrasts"]
-    assert answer(contrasts, at_best) in text
+    assert answer(contrasts, at_best).replace("*", "") in text
     for sentence in contrasts.loc[contrasts["family"] == "hypotheses", "in words"]:
         assert sentence in text
 
 
-# --- README.md and docs/findings.md
+# --- README.md, docs/findings.md and docs/results.md
 
 
 @pytest.fixture(scope="module")
@@ -130,9 +135,13 @@ def test_tables_that_are_quoted_are_the_published_ones(written):
     assert {table[0] for table in found} >= set(by_heading)
 
 
-def test_the_readme_has_every_hypothesis(written):
+def test_the_results_have_every_hypothesis(written):
     [hypotheses] = quoted.tables_in(quoted.quoted(FOLDER)["hypotheses"])
-    assert hypotheses in quoted.tables_in(written[0])
+    assert hypotheses in quoted.tables_in(written[2])
+
+
+def test_the_readme_is_read_in_minutes(written):
+    assert written[0].count("\n") <= 150
 
 
 def test_differences_that_are_quoted_are_those_of_contrasts(written, tables):

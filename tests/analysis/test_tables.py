@@ -10,6 +10,7 @@ import pytest
 from eta_utils.analysis.tables import (
     GATE,
     MODELS,
+    arms_table,
     best,
     best_temperatures,
     by_difficulty,
@@ -293,3 +294,11 @@ def test_arms_have_their_order_also_where_the_first_seed_lacks_one():
         parts.append(made.scores(arms, seeds=(seed,)))
     table = results_table(best(pd.concat(parts)))
     assert list(table["arm"]) == [label(arm) for arm in ("sft", "rft", "grpo", "ceiling")]
+
+
+def test_arms_are_tabled_in_words_with_what_they_pass():
+    rows = arms_table(best(STUDY))
+    grpo = at(rows, "GRPO")
+    assert grpo["what it does"].startswith("reinforcement learning on pass or fail")
+    assert (grpo["needs solutions"], grpo["seeds"], grpo["passes"]) == ("no", 2, 0.75)
+    assert at(rows, "ceiling")["needs solutions"] == "yes"

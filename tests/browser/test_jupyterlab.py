@@ -23,14 +23,30 @@ PATIENCE = 300  # seconds for what takes an idle machine a few
 IDLE = "Python 3 (ipykernel) | Idle"
 
 
-@pytest.fixture
-def lab(tmp_path, chromium):
-    """The address of a JupyterLab on a copy of the notebooks, in a folder of its own."""
+SETTINGS = ROOT / "notebooks" / "lab"
+UNSAVED = ".jp-mod-dirty"
+RED = ".jp-Notebook [data-mime-type='application/vnd.jupyter.stderr']"
+
+
+@pytest.fixture(params=["JupyterLab Light", "JupyterLab Dark"])
+def lab(tmp_path, chromium, request):
+    """The address of a JupyterLab on a copy of the notebooks, as `make lab` starts it, in
+    a folder of its own."""
     notebooks = tmp_path / "notebooks"
     shutil.copytree(ROOT / "notebooks", notebooks)
+    theme = tmp_path / "settings" / "@jupyterlab" / "apputils-extension"
+    theme.mkdir(parents=True)
+    (theme / "themes.jupyterlab-settings").write_text(json.dumps({"theme": request.param}))
+    for name, folder in (
+        ("default_setting_overrides.json", tmp_path / "etc" / "labconfig"),
+        ("ipython_kernel_config.py", tmp_path / "ipython" / "profile_default"),
+    ):
+        folder.mkdir(parents=True)
+        shutil.copy(SETTINGS / name, folder)
     runtime = tmp_path / "runtime"
     own = {"JUPYTER_RUNTIME_DIR": runtime, "JUPYTERLAB_SETTINGS_DIR": tmp_path / "settings"}
     own |= {"JUPYTERLAB_WORKSPACES_DIR": tmp_path / "workspaces"}
+    own |= {"JUPYTER_CONFIG_PATH": tmp_path / "etc", "IPYTHONDIR": tmp_path / "ipython"}
     own |= {"ETA_CACHE": tmp_path / "cache.sqlite"}
     words = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"]
     words += [
@@ -89,6 +105,7 @@ def _set_parameters(notebook, **values):
     notebook.write_text(json.dumps(content))
 
 
+@pytest.mark.parametrize("lab", ["JupyterLab Light"], indirect=True)
 def test_run_all_of_the_first_notebook_ends_in_its_figure(lab, chromium, tmp_path):
     notebook = tmp_path / "notebooks" / "01_sft.ipynb"
     _set_parameters(notebook, profile="smoke", outputs=str(tmp_path / "outputs"))
@@ -100,6 +117,7 @@ def test_run_all_of_the_first_notebook_ends_in_its_figure(lab, chromium, tmp_pat
     sft = tmp_path / "outputs" / "smoke" / "seed0" / "sft"
     assert (sft / "test" / "done.json").exists()
     assert "Traceback" not in page.locator(".jp-Notebook").inner_text()
+    assert page.locator(RED).count() == 0
 
 
 def test_a_pair_that_is_chosen_is_shown(lab, chromium, tmp_path):
@@ -113,8 +131,28 @@ def test_a_pair_that_is_chosen_is_shown(lab, chromium, tmp_path):
     assert shown.count() == 0
     chooser.select_option(index=2)
     shown.first.wait_for(timeout=1000 * PATIENCE)
+    assert page.locator(RED).count() == 0
     text = page.locator(".jp-Notebook .widget-html-content").inner_text()
     assert "chosen" in text and "rejected" in text and "assert candidate(" in text
+    # Whatever the theme: dark on white.  Rows and lines have colours of their own there.
+    for part in page.locator(".jp-Notebook .widget-html-content td:visible").all()[:40]:
+        ink, row = part.evaluate(
+            "cell => [getComputedStyle(cell).color,"
+            " getComputedStyle(cell.parentElement).backgroundColor]"
+        )
+        assert ink in ("rgb(29, 36, 48)", "rgb(89, 89, 89)")
+        assert re.match(r"rgb\(255, 255, 255\)|rgba\(0, 114, 178, 0(\.[01]\d*)?\)", row), (
+            row
+        )
+
+
+def test_a_notebook_that_was_only_opened_is_not_unsaved(lab, chromium):
+    page = chromium.new_page(viewport={"width": 1400, "height": 1000})
+    page.goto(f"{lab}lab/tree/01_sft.ipynb")
+    page.get_by_text(IDLE).wait_for(timeout=1000 * PATIENCE)
+    page.wait_for_timeout(3000)  # milliseconds; what it writes, it writes at once
+    assert page.locator(UNSAVED).count() == 0
+    assert page.get_by_text("Jupyter news").count() == 0
 
 
 def _run_all(address, chromium):
@@ -147,6 +185,7 @@ def _done(page):
     return page.get_by_text(IDLE).count() > 0 and bool(executed) and all(executed)
 
 
+@pytest.mark.parametrize("lab", ["JupyterLab Light"], indirect=True)
 def test_a_twin_opens_as_a_notebook(lab, chromium):
     page = chromium.new_page(viewport={"width": 1400, "height": 1000})
     page.goto(f"{lab}lab")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import nbformat
 import pytest
 from nbformat import v4
@@ -13,7 +15,20 @@ REPORT = ROOT / "outputs" / "reference" / "report.html"
 LARGEST = 5_000_000  # bytes
 
 
-@pytest.fixture(params=[400, 1400])
+TALLEST = {1400: 9_000, 800: 11_000, 400: 13_000}  # pixels, with folds closed
+MOST_WORDS = 4_500
+OPEN_ALL = "document.querySelectorAll('details').forEach(fold => fold.open = true)"
+# Tables, and boxes of programs, of which a part lies outside what is drawn of them.
+CROPPED = """() => [...document.querySelectorAll('table, pre')].filter(part => {
+  if (!part.getBoundingClientRect().width) return false;
+  if (part.scrollWidth > part.clientWidth + 1) return true;
+  for (let box = part.parentElement; box; box = box.parentElement)
+    if (box.scrollWidth > box.clientWidth + 1) return true;
+  return false;
+}).map(part => part.textContent.slice(0, 200))"""
+
+
+@pytest.fixture(params=[400, 800, 1400])
 def window(chromium, request):
     """A window of so many pixels' width without a page; `requested` lists its requests."""
     context = chromium.new_context(
@@ -38,6 +53,44 @@ def test_it_fits_the_window(page):
     assert width <= page.viewport_size["width"]
 
 
+def test_it_is_read_in_minutes(page):
+    height = page.evaluate("document.documentElement.scrollHeight")
+    assert height <= TALLEST[page.viewport_size["width"]]
+    assert len(page.inner_text("body").split()) <= MOST_WORDS
+
+
+def test_no_table_and_no_program_is_cropped(page):
+    page.evaluate(OPEN_ALL)
+    assert page.evaluate(CROPPED) == []
+
+
+def test_in_print_no_table_is_cropped(page):
+    """Paper is narrower than most windows, and nobody can scroll it."""
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 690, "height": 1000})  # A4 without its margins
+    assert page.locator("nav").is_hidden()
+    assert page.evaluate(CROPPED) == []
+
+
+def test_headings_step_down_one_level_at_a_time(page):
+    """So that those who hear the page can find their way."""
+    page.evaluate(OPEN_ALL)
+    names = page.eval_on_selector_all(
+        "h1, h2, h3, h4, h5, h6", "all => all.map(h => h.tagName)"
+    )
+    levels = [int(name[1]) for name in names]
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
+
+
+def test_every_box_that_scrolls_can_be_reached_with_the_keyboard(page):
+    page.evaluate(OPEN_ALL)
+    unreached = """() => [...document.querySelectorAll('main *')].filter(box =>
+      box.scrollWidth > box.clientWidth + 1 && box.tabIndex < 0
+      && getComputedStyle(box).overflowX === 'auto').length"""
+    assert page.evaluate(unreached) == 0
+
+
 def test_it_fetches_nothing(page):
     others = [url for url in page.requested if not url.startswith(("file:", "data:"))]
     assert others == []
@@ -51,14 +104,25 @@ def test_all_its_pictures_are_there_and_described(page):
         assert image.get_attribute("alt")
 
 
-def test_the_answer_is_seen_before_the_first_chapter(page):
-    summary, chapter = page.locator(".summary"), page.locator("h2").first
-    assert "ETA-DPO" in summary.inner_text()
-    assert summary.locator("img").count() == 1
-    assert summary.bounding_box()["y"] < chapter.bounding_box()["y"]
+def test_it_begins_with_the_answer_a_pair_of_programs_and_the_tests(page):
+    lead, folds = page.locator(".lead"), page.locator("details.chapter")
+    assert "ETA-DPO" in lead.inner_text()
+    assert lead.locator(".pair").count() == 1
+    assert lead.locator("img").count() == 2
+    assert lead.locator("table.dataframe").count() == 2
+    assert lead.bounding_box()["y"] < folds.first.bounding_box()["y"]
+
+
+def test_a_chapter_opens_where_the_contents_lead(page):
+    chapter = page.locator("details.chapter").nth(1)
+    assert not chapter.locator("article").is_visible()
+    page.locator(f"nav a[href='#{chapter.get_attribute('id')}']").click()
+    chapter.locator("summary").first.click()
+    assert chapter.locator("article").is_visible()
 
 
 def test_code_is_folded_away_but_reachable(page):
+    page.locator("details.chapter > summary").first.click()
     folded = page.locator("details.code").first
     code = folded.locator("pre")
     assert not code.is_visible()

@@ -11,9 +11,11 @@ import pytest
 from bs4 import BeautifulSoup
 from nbformat import v4
 
+from eta_utils.analysis.figures import traces
 from eta_utils.cli import main
+from eta_utils.execution import judge
 from eta_utils.report.page import EACH_SEED, LAST, render, render_notebook
-from tests.conftest import ROOT
+from tests.conftest import ADD, ROOT
 
 PIXEL = base64.b64encode(b"not really a picture").decode()
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -75,15 +77,32 @@ def page_of(folder):
     return BeautifulSoup(render(folder).read_text(), "html.parser")
 
 
-def test_the_analysis_comes_first_then_the_first_seed_and_the_provenance(run):
+def tagged(tag, text, *outputs):
+    """A heading and the output of a cell of code, both tagged."""
+    head = v4.new_markdown_cell(f"## {text}", metadata={"tags": [tag]})
+    return head, code(f"show({text!r})", *(outputs or [stream(text.upper())]), tags=[tag])
+
+
+def write_lead(run):
+    title = v4.new_markdown_cell("# The end")
+    cells = [*tagged("summary", "Table"), code("rest", stream("the rest"))]
+    write(run / f"{LAST}.ipynb", title, *tagged("abstract", "Short"), *cells)
+    write(run / "seed0" / "03_eta_dpo.ipynb", title, *tagged("exhibit", "Pair"))
+    return page_of(run)
+
+
+def test_everything_but_the_lead_is_folded_away_behind_it(run):
     page = page_of(run)
-    assert [heading.text for heading in page.find_all("h2")] == [
-        "Title of 04_analysis",
-        "Title of seed0/01_sft",
-        "Title of seed0/02_ppo",
-        "Title of seed0/03_eta_dpo",
+    assert [heading.text for heading in page.find_all("h2")] == ["Everything else"]
+    folds = page.select("details.chapter")
+    assert not any(fold.has_attr("open") for fold in folds)
+    assert [" ".join(fold.summary.text.split()) for fold in folds] == [
+        "Title of 04_analysis (all 2 seeds)",
+        "Title of seed0/01_sft (seed 0 alone, one of 2)",
+        "Title of seed0/02_ppo (seed 0 alone, one of 2)",
+        "Title of seed0/03_eta_dpo (seed 0 alone, one of 2)",
         "Where the time went",
-        "Where the numbers come from",
+        "Where the numbers come from (command, machine, parameters)",
     ]
     top = page.header.text
     for word in ("warm", "smoke", "0 1", "2030-01-02", "c0ffee", "with uncommitted"):
@@ -93,13 +112,26 @@ def test_the_analysis_comes_first_then_the_first_seed_and_the_provenance(run):
         assert word in text
 
 
-def test_the_summary_is_at_the_top_and_only_there(run):
-    answer = code("answer()", stream("forty-two"), tags=["summary"])
-    write(run / f"{LAST}.ipynb", v4.new_markdown_cell("# The end"), answer)
-    page = page_of(run)
-    assert page.header.select_one(".summary").text.strip() == "forty-two"
-    assert page.text.count("forty-two") == 1
-    assert "answer()" in page.main.text  # its code stays in the chapter
+def test_the_lead_has_the_abstract_then_the_exhibit_then_the_tables(run):
+    page = write_lead(run)
+    lead = page.select_one(".lead")
+    assert lead.text.split() == ["Short", "SHORT", "Pair", "PAIR", "Table", "TABLE"]
+    assert [heading.name for heading in lead.find_all(["h1", "h2", "h3"])] == ["h2"] * 3
+    assert [link.text for link in page.nav.find_all("a")][:3] == ["Short", "Pair", "Table"]
+
+
+def test_what_the_lead_shows_is_not_shown_again_but_its_code_is(run):
+    page = write_lead(run)
+    assert page.text.count("SHORT") == page.text.count("PAIR") == 1
+    chapters = " ".join(fold.text for fold in page.select("details.chapter"))
+    assert "show('Short')" in chapters and "show('Pair')" in chapters
+    assert "the rest" in chapters
+
+
+def test_a_run_of_one_seed_says_which_in_its_chapters(run):
+    (run / "run.json").write_text('{"command": "c", "seeds": [1], "seconds": {}}')
+    summaries = [fold.summary.text for fold in page_of(run).select("details.chapter")]
+    assert "(seed 1)" in summaries[1] and "(" not in summaries[0]
 
 
 def test_a_page_that_travels_alone_names_its_notebooks_without_a_link(run, tmp_path):
@@ -113,7 +145,7 @@ def test_every_link_leads_somewhere(run):
     ids = [element["id"] for element in page.find_all(id=True)]
     assert len(ids) == len(set(ids))
     links = [link["href"] for link in page.find_all("a", href=True)]
-    assert len(page.nav.find_all("a")) == 4 * 2 + 2
+    assert len(page.nav.find_all("a")) == 4 + 2
     for link in links:
         assert link[1:] in ids if link.startswith("#") else (run / link).exists(), link
     assert "#03_eta_dpo" in links
@@ -306,14 +338,59 @@ def test_an_image_is_described_by_itself_else_its_cell_else_its_repr(show):
     ]
 
 
-def test_wide_tables_scroll_in_their_own_box(show):
+def table_of(*names, cell="1"):
+    head = "".join(f"<th>{name}</th>" for name in names)
+    cells = f"<td>{cell}</td>" * len(names)
+    return f"<table><thead><tr>{head}</tr></thead><tbody><tr>{cells}</tr></tbody></table>"
+
+
+def test_each_cell_says_its_column_where_a_row_becomes_a_card(show):
     text = v4.new_markdown_cell("| a | b |\n|---|---|\n| 1 | 2 |")
-    _, page = show(text, code("frame", data(html="<table><tr><td>1</td></tr></table>")))
-    tables = page.find_all("table")
-    assert [table.parent["class"][0] for table in tables] == ["scroll", "html"]
+    _, page = show(text, code("frame", data(html=table_of("c", "d"))))
+    cells = page.select("table td")
+    assert [cell["data-label"] for cell in cells] == ["a", "b", "c", "d"]
+    assert all("short" in cell["class"] for cell in cells)
+
+
+@pytest.mark.parametrize(
+    ("columns", "cell", "kind"),
+    [
+        (2, "1", "small"),
+        (8, "0.123", "medium"),
+        (5, "0.123 [0.100, 0.146]", "wide"),
+        (6, "0.123 [0.100, 0.146]", "large"),
+        (9, "0.123 [0.100, 0.146]", "vast"),
+        (2, "words " * 50, "medium"),
+    ],
+)
+def test_a_table_is_as_wide_as_its_columns_need(show, columns, cell, kind):
+    names = [f"c{number}" for number in range(columns)]
+    _, page = show(code("frame", data(html=table_of(*names, cell=cell))))
+    assert kind in page.table["class"]
+    # A box that may scroll can be reached with the keyboard.
+    assert page.table.parent.has_attr("tabindex") == (kind != "small")
+
+
+def test_a_program_keeps_its_indent(show):
+    """nbconvert's Beautiful Soup makes one space of the four before a coloured word."""
+    body = "    return a + b\n"
+    [outcome] = judge([{"task_id": "add", "completion": body}], {"add": ADD}, cache=False)
+    viewer = traces.pair_page(ADD, outcome, outcome)
+    _, page = show(code("pair()", data(html=viewer)))
+    lines = [line.text for line in page.select(".pair pre")]
+    assert lines == ["def add(a, b):", "    return a + b"] * 2
+
+
+def test_folds_of_code_are_told_apart_by_what_they_are_about(show):
+    _, page = show(
+        v4.new_markdown_cell("# Title\n\n## The data"), code("1"), code("2"),
+        v4.new_markdown_cell("## The end"), code("3"),
+    )  # fmt: skip
+    names = [fold.summary.text for fold in page.select("details.code")]
+    assert names == ["code: The data", "code: The data (2)", "code: The end"]
 
 
 def test_a_notebook_without_a_title_goes_by_its_file_name(show):
     _, page = show(v4.new_markdown_cell("## Only a section"), code("1"))
-    assert page.find("h2", id="01_sft").text == "01_sft"
-    assert [link.text for link in page.nav.find_all("a")] == ["01_sft", "Only a section"]
+    chapter = page.find("details", id="01_sft")
+    assert chapter.has_attr("open") and chapter.summary.text == "01_sft"

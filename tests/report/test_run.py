@@ -111,6 +111,35 @@ def test_a_failed_run_is_resumed_and_recorded(study, capfd, monkeypatch, tmp_pat
     assert "Notebook 04_analysis" in (folder / "report.html").read_text()
 
 
+@pytest.mark.slow
+def test_a_second_run_has_nothing_to_make_until_something_has_changed(study, capfd):
+    """It once executed all notebooks again, which took two minutes, and did not say why."""
+    begin = study("--run", "r", analysis="print('all seeds')")
+    assert main(begin) == 0
+    printed = capfd.readouterr().out
+    assert "\n4 notebooks, " in printed and "\n[2/4 02_ppo] seed 0\n" in printed
+    first = (study.outputs / "r" / "report.html").read_text()
+
+    start = time.monotonic()
+    assert main(begin) == 0
+    printed = capfd.readouterr().out
+    assert "nothing to make" in printed and "[1/4" not in printed
+    assert time.monotonic() - start < 20
+    assert (study.outputs / "r" / "report.html").read_text() == first
+
+    assert main(study("--run", "r", ppo="print('other')")) == 0
+    printed = capfd.readouterr().out
+    assert "\n3 notebooks, " in printed and "\n[1/3 02_ppo] other\n" in printed
+
+    made = study.outputs / "r" / "seed0" / "sft" / "done.json"
+    made.parent.mkdir()
+    made.write_text(
+        '{"made": "2030-01-02 03:04:05", "seconds": {}}'
+    )  # another stage, of which a notebook might speak
+    assert main(study("--run", "r", ppo="print('other')")) == 0
+    assert "\n4 notebooks, " in capfd.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("source", "options", "reason"),
     [
@@ -185,7 +214,7 @@ def test_parallel_seeds_share_the_cores_and_label_their_lines(study, capfd):
     printed = capfd.readouterr().out
     share = max(1, cores() // 2)
     for seed in range(3):
-        assert f"\nseed {seed}: {seed} {share}\n" in printed
+        assert f"\n[seed {seed} 01_sft] {seed} {share}\n" in printed
     record = read(study.outputs / "r" / "run.json")
     assert len(record["seconds"]) == 3 * 3 + 1
     assert "--jobs 2" in record["command"]

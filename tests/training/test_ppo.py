@@ -591,7 +591,7 @@ def test_the_log_has_at_most_twenty_lines(tmp_path, tokenizer):
     run(tmp_path, tokenizer, updates=41, samples_per_prompt=1, log=lines.append)
     assert 10 <= len(lines) <= 20
     assert lines[-1].startswith("update 41/41: score ")
-    assert "episodes/s, 0:00:00 left" in lines[-1]
+    assert "episodes/s, 0:00 left" in lines[-1]
 
 
 def test_bf16_makes_nearly_the_updates_of_fp32(tmp_path, tokenizer):

@@ -280,9 +280,9 @@ def test_progress_tells_steps_rate_and_time_left(
     lines = [line for line in capsys.readouterr().out.splitlines() if " step " in line]
     assert 1 <= len(lines) <= 20
     name = train.__name__.upper()
-    steps = lines[-1].split(",")[0].removeprefix(f"{name} step ").split("/")
+    steps = lines[-1].split(",")[0].removeprefix(f"{name}: step ").split("/")
     assert steps[0] == steps[1]
-    assert lines[-1].endswith(" steps/s, 0 s left")
+    assert lines[-1].endswith(", 0:00 left")
 
 
 def test_bf16_learns_what_fp32_learns(loaded, tokenizer, tmp_path):

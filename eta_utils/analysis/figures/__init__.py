@@ -23,6 +23,7 @@ from eta_utils.analysis.figures.charts import (
 from eta_utils.analysis.figures.display import (
     code,
     folded,
+    listed,
     program,
     sentences,
     show,
@@ -41,6 +42,7 @@ __all__ = [
     "folded",
     "gains",
     "learning_curves",
+    "listed",
     "pair",
     "pass_fail",
     "program",

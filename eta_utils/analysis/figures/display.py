@@ -16,13 +16,14 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 import PIL.Image
-from IPython.display import HTML, Image, Markdown, display
+from IPython.display import HTML, SVG, Image, Markdown, display
 from matplotlib.figure import Figure
 from pandas.io.formats.style import Styler
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
+from eta_utils.analysis.figures.palette import CODE_STYLE, INK, PAPER
 from eta_utils.analysis.tables import joined
 from eta_utils.common.files import write_whole
 from eta_utils.execution.records import Outcome
@@ -36,16 +37,29 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 def show(figure: Figure, caption: str, file: Path | None = None) -> None:
     """Display a figure above its caption, write it to `file` if given, and close it.
 
-    The caption's first sentence is the alternative text.
+    It is shown as SVG, which stays sharp, unless PNG is less than half as large.  The file
+    is a PNG.  The caption's first sentence is the alternative text.
     """
-    picture = _png(figure)
+    picture, drawing = _png(figure), _svg(figure)
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
         with write_whole(file, binary=True) as opened:
             opened.write(picture)
-    display(Image(picture, alt=caption.partition(". ")[0]))
+    text = caption.partition(". ")[0]
+    if len(drawing) <= 2 * len(picture):
+        display(SVG(drawing, metadata={"alt": text}))
+    else:
+        display(Image(picture, alt=text))
     display(Markdown(f"*{caption}*"))
     plt.close(figure)
+
+
+def _svg(figure: Figure) -> str:
+    """The figure as SVG whose text stays text; the same figure gives the same bytes."""
+    with plt.rc_context({"svg.fonttype": "none", "svg.hashsalt": "eta"}):
+        drawn = io.StringIO()
+        figure.savefig(drawn, format="svg", metadata={"Date": None})
+    return drawn.getvalue()
 
 
 def _png(figure: Figure) -> bytes:
@@ -75,6 +89,11 @@ def table(rows: pd.DataFrame, **formats: str) -> Styler:
     return styled.set_table_attributes(f'class="dataframe {kind}"')
 
 
+def listed(values: Mapping[str, object], of: str) -> Styler:
+    """Names and their values `of` something, one row each, for display."""
+    return table(pd.DataFrame({"what": [*values], of: [*values.values()]}))
+
+
 def folded(title: str, styled: Styler) -> None:
     """Display a table folded away below its title."""
     summary = f"<summary>{html.escape(title)}</summary>"
@@ -94,7 +113,11 @@ def code(text: str, title: str = "") -> None:
 
 
 def _highlighted(text: str, title: str = "", marked: Sequence[int] = ()) -> str:
-    style = HtmlFormatter(noclasses=True, hl_lines=list(marked), wrapcode=True)
+    # On the innermost element: JupyterLab's dark theme has a colour for `pre`.
+    on_paper = f"background:{PAPER};color:{INK};margin:0;padding:.5em;word-break:normal"
+    style = HtmlFormatter(
+        style=CODE_STYLE, noclasses=True, hl_lines=list(marked), prestyles=on_paper
+    )
     heading = f"<p><b>{html.escape(title)}</b></p>" if title else ""
     return heading + highlight(text, PythonLexer(), style)
 
@@ -136,7 +159,7 @@ def trace(task: Task, outcome: Outcome) -> None:
     ]
     if rows:
         styled = table(pd.DataFrame(rows))
-        display(styled.set_properties(subset=["code"], **{"white-space": "pre"}))
+        display(styled.set_properties(subset=["code"], **{"white-space": "pre-wrap"}))
     if outcome.progress is not None:
         fraction = f"{outcome.progress:.0%}"
         sentences([f"It went through {fraction} of the reference's states, in order."])

@@ -19,15 +19,36 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
 from eta_utils.analysis.figures.display import lines_of
+from eta_utils.analysis.figures.palette import CODE_STYLE, DARKEST, INK, PAPER
 from eta_utils.execution.records import Outcome
 from eta_utils.tasks import Task
 from eta_utils.tasks.asserts import assert_texts
 
 BEFORE = 6  # states shown before the first difference
+_PAGE = f"background:{PAPER};color:{INK};padding:.5em"
 _SIDES = "display:flex;flex-wrap:wrap;gap:1rem"
-_SIDE = "flex:1 1 20rem;min-width:0;overflow-x:auto"
-_CELL = "padding:0 .5em;text-align:left;white-space:pre;font-family:monospace"
+_SIDE = "flex:1 1 20rem;min-width:0"
+_TABLE = f"border-collapse:collapse;background:{PAPER};color:{INK};margin:0"
+# Long lines are broken, not cut, and keep their indent.
+_CELL = (
+    f"padding:0 .5em;text-align:left;font-family:monospace;color:{INK};"
+    "white-space:pre-wrap;overflow-wrap:anywhere"
+)
+# nbconvert's Beautiful Soup keeps an indent before a coloured word in `pre` alone.
+# JupyterLab breaks its lines within words, and gives every second row a shade.
+_LINE = (
+    f"margin:0;padding:0;background:none;font:inherit;color:{INK};"
+    "white-space:pre-wrap;word-break:normal"
+)
+_ROW = f"background:{PAPER}"
+_NARROW = _CELL.replace("pre-wrap", "nowrap") + ";color:#595959"
 _MARK = "#D55E00"
+_WHY = {
+    "value": "another value than in the reference",
+    "raise": "it raises",
+    "stopped": "it never ends",
+    "missing": "something is missing",
+}
 
 
 def pair(task: Task, chosen: Outcome, rejected: Outcome) -> None:
@@ -67,19 +88,26 @@ def pair_page(task: Task, chosen: Outcome, rejected: Outcome) -> str:
         f"{_asserts(task, outcome)}</div>"
         for name, outcome in (("chosen", chosen), ("rejected", rejected))
     )
-    return f'<div style="{_SIDES}">{sides}</div>{_first_difference(chosen, rejected)}'
+    return (
+        f'<div class="pair" style="{_PAGE}"><div style="{_SIDES}">{sides}</div>'
+        f"{_first_difference(chosen, rejected)}</div>"
+    )
 
 
 def _heading(name: str, outcome: Outcome) -> str:
     raised = f", {outcome.exception}" if outcome.exception else ""
     text = f"{outcome.status}{raised}; {outcome.steps} steps"
+    if outcome.departure is not None:
+        why = _WHY.get(outcome.departure_kind or "", "")
+        text += f"; goes wrong in line {outcome.departure}: {why}"
     return f"<p><b>{name}</b>: {html.escape(text)}</p>"
 
 
 def _listing(task: Task, outcome: Outcome) -> str:
-    """The program: lines shaded by how often they ran, the line that raised marked."""
+    """The program: lines shaded by how often they ran; the line that raised, or where the
+    trace departs from the reference's, is marked."""
     text = task.program(outcome.sample)
-    formatter = HtmlFormatter(nowrap=True, noclasses=True)
+    formatter = HtmlFormatter(style=CODE_STYLE, nowrap=True, noclasses=True)
     # pygments knows one kind of line end; a form feed is none.
     plain = "\n".join(lines_of(text))
     lines = highlight(plain, PythonLexer(stripnl=False), formatter).rstrip("\n").split("\n")
@@ -89,16 +117,16 @@ def _listing(task: Task, outcome: Outcome) -> str:
     for number, line in enumerate(lines, 1):
         ran = hits.get(number, 0)
         # Logarithmic, or a loop's many turns would make all other lines pale.
-        shade = 0.1 + 0.25 * math.log1p(ran) / math.log1p(most) if ran else 0
-        failed = number == outcome.line
+        shade = DARKEST * (0.4 + 0.6 * math.log1p(ran) / math.log1p(most)) if ran else 0
+        failed = number in (outcome.line, outcome.departure)
         border = f"border-left:4px solid {_MARK if failed else 'transparent'}"
         rows.append(
             f'<tr style="background:rgba(0,114,178,{shade:.2f});{border}">'
-            f'<td style="{_CELL};color:#595959">{"&#9654; " if failed else ""}{number}</td>'
-            f'<td style="{_CELL};color:#595959">{f"{ran}x" if ran else ""}</td>'
-            f'<td style="{_CELL}">{line}</td></tr>'
+            f'<td style="{_NARROW}">{"&#9654; " if failed else ""}{number}</td>'
+            f'<td style="{_NARROW}">{f"{ran}x" if ran else ""}</td>'
+            f'<td style="{_CELL}"><pre style="{_LINE}">{line}</pre></td></tr>'
         )
-    return f'<table style="border-collapse:collapse">{"".join(rows)}</table>'
+    return f'<table style="{_TABLE}">{"".join(rows)}</table>'
 
 
 def _asserts(task: Task, outcome: Outcome) -> str:
@@ -110,11 +138,11 @@ def _asserts(task: Task, outcome: Outcome) -> str:
     texts = assert_texts(task.test)[: len(held)]
     texts += [f"assert {number}" for number in range(len(texts) + 1, len(held) + 1)]
     rows = "".join(
-        f'<tr><td style="{_CELL}">{"&#10003;" if passed else "&#10007;"}</td>'
-        f'<td style="{_CELL}">{html.escape(text)}</td></tr>'
+        f'<tr style="{_ROW}"><td style="{_CELL}">{"&#10003;" if passed else "&#10007;"}'
+        f'</td><td style="{_CELL}">{html.escape(text)}</td></tr>'
         for text, passed in zip(texts, held, strict=True)
     )
-    return f'<table style="border-collapse:collapse">{rows}</table>'
+    return f'<table style="{_TABLE}">{rows}</table>'
 
 
 def _first_difference(chosen: Outcome, rejected: Outcome) -> str:
@@ -141,14 +169,18 @@ def _states(call: tuple[int, int], hashes: tuple, words: tuple) -> str:
     rows = []
     for index in range(first, same + 1):
         cells = "".join(f'<td style="{_CELL}">{_state(side, index)}</td>' for side in words)
-        mark = f"border-left:4px solid {_MARK}" if index == same else ""
-        rows.append(f'<tr style="{mark}"><td style="{_CELL}">{index + 1}</td>{cells}</tr>')
+        mark = f";border-left:4px solid {_MARK}" if index == same else ""
+        rows.append(
+            f'<tr style="{_ROW}{mark}"><td style="{_CELL}">{index + 1}</td>{cells}</tr>'
+        )
     title = f"States in the call of assert {call[0] + 1}, up to the first difference"
-    names = ("", "chosen", "rejected")
-    head = "".join(f'<th style="{_CELL}">{name}</th>' for name in names)
-    body = f"<tr>{head}</tr>{''.join(rows)}"
-    table = f'<table style="border-collapse:collapse">{body}</table>'
-    return f'<p>{title}{left_out}:</p><div style="overflow-x:auto">{table}</div>'
+    names = ("step", "chosen", "rejected")
+    head = "".join(
+        f'<th style="{_CELL};overflow-wrap:normal">{name}</th>' for name in names
+    )
+    body = f'<tr style="{_ROW}">{head}</tr>{"".join(rows)}'
+    table = f'<table style="{_TABLE}">{body}</table>'
+    return f"<p>{title}{left_out}:</p>{table}"
 
 
 def _state(words: list, index: int) -> str:
