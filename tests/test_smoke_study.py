@@ -188,7 +188,7 @@ def test_the_filled_arm_has_as_many_pairs_as_eta_makes_in_every_round(study):
 def test_the_gate_is_printed_or_stops_the_study_with_one_sentence(finished, tmp_path):
     outputs, printed = finished
     sentence = "The gate does not hold for seed 0: "
-    assert sum(line.startswith(sentence) for line in printed.splitlines()) == 1
+    assert sum(sentence in line for line in printed.splitlines()) == 1
     copy = shutil.copytree(outputs, tmp_path / "outputs")
     (copy / "smoke" / "seed0" / "02_ppo.ipynb").unlink()
     stopped = subprocess.run(
@@ -220,7 +220,7 @@ def test_a_second_run_makes_nothing_anew_and_gives_the_same_tables(finished):
         env=environment(outputs),
     )  # fmt: skip
     assert again.returncode == 0, again.stderr[-2000:]
-    assert "recompute" not in again.stdout and "reuse sft:" in again.stdout
+    assert "nothing to make" in again.stdout
     assert made == {path: path.stat().st_mtime_ns for path in made}
     assert contents(outputs) == before
 

@@ -72,7 +72,9 @@ def fit_tables(soup: BeautifulSoup) -> None:
         head = table.find("thead")
         if head is None or not table.find("tbody"):
             continue  # it lays out a pair of programs, and its lines are broken
-        names = [cell.get_text().strip() for cell in head.find_all("tr")[-1].find_all("th")]
+        # An empty table of pandas has a head without a row.
+        last = (head.find_all("tr") or [head])[-1]
+        names = [cell.get_text().strip() for cell in last.find_all("th")]
         rows = [row.find_all(["th", "td"]) for row in table.find("tbody").find_all("tr")]
         for row in rows:
             for name, cell in zip(names, row, strict=False):

@@ -498,7 +498,6 @@ PROFILES: dict[str, dict] = {
         # All samples of a prompt in one optimiser step, which computes the prompt once; and
         # no KL in the loss, so that prompts whose samples all fail cost nothing.
         "grpo_prompts": 8,
-        "grpo_minibatch": 64,
         "grpo_kl": 0.0,
         "grpo_learning_rate": 1e-5,
         "ppo_prompts": 20,

@@ -343,8 +343,11 @@ def test_the_time_for_pairs_grows_no_faster_than_their_programs():
     few, lot = many(4_000), many(16_000)
     seconds = []
     for outcomes in (few, lot):
-        start = time.process_time()
-        make_pairs([*outcomes, PASSED], TASKS, "eta")
-        seconds.append(time.process_time() - start)
+        took = []
+        for _ in range(3):  # the collector of garbage may come between
+            start = time.process_time()
+            make_pairs([*outcomes, PASSED], TASKS, "eta")
+            took.append(time.process_time() - start)
+        seconds.append(min(took))
     # Four times as many programs: 4 where time grows with them, 16 with their square.
     assert seconds[1] < 9 * seconds[0]

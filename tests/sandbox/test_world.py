@@ -190,13 +190,15 @@ def processes():
 @pytest.fixture
 def outside(tmp_path):
     """A file, a folder and a socket of ours, where a program knows them."""
-    (tmp_path / "file").write_text("ours")
+    folder = tmp_path / "outside"
+    folder.mkdir()
+    (folder / "file").write_text("ours")
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     # The name of a socket has at most 107 characters.
     place = f"/tmp/eta-test-{os.getpid()}"
     listener.bind(place)
     listener.settimeout(0.2)
-    yield tmp_path / "file", place, listener
+    yield folder / "file", place, listener
     listener.close()
     os.unlink(place)
 
