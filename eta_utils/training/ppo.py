@@ -252,8 +252,8 @@ def completion_logprobs(
 
     Entropies are None where gradients are wanted: no loss needs them.
     """
-    groups = prompt_numbers(batch)
-    if shares_prompts(model) and groups.max() + 1 < len(groups):
+    groups = prompt_numbers(batch) if shares_prompts(model) else None
+    if groups is not None and groups.max() + 1 < len(groups):
         states, tokens = _choices_sharing_prompts(model, batch, groups)
     else:
         states, tokens = _choices(model, batch)

@@ -78,6 +78,15 @@ def drilled(loaded, tasks):
     return model.eval()
 
 
+SMALL = {
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+}
+
+
 @pytest.fixture(scope="session")
 def llama(tokenizer):
     """Another architecture, with random weights and the same tokenizer."""
@@ -85,11 +94,7 @@ def llama(tokenizer):
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
+        **SMALL,
         max_position_embeddings=256,
         initializer_range=0.3,
         bos_token_id=end,
@@ -536,11 +541,7 @@ def test_other_architectures_draw_second_tokens_given_the_first(
 def test_a_layer_that_does_not_see_everything_is_left_to_transformers(tokenizer):
     config = MistralConfig(
         vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
+        **SMALL,
         sliding_window=8,
         bos_token_id=tokenizer.eos_token_id,
         eos_token_id=tokenizer.eos_token_id,
