@@ -83,8 +83,8 @@ from transformers import GPT2LMHeadModel, PreTrainedModel, PreTrainedTokenizerBa
 from eta_utils.common import processes, progress
 from eta_utils.common.errors import BadInput
 from eta_utils.common.files import write_csv
-from eta_utils.training.decoding import shares
 from eta_utils.training.models import save_model
+from eta_utils.training.ragged import shares
 from eta_utils.training.sampling import Sampled, sample_completions, to_sample_from
 from eta_utils.training.settings import PPOSettings, SamplingSettings
 

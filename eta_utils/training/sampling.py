@@ -5,7 +5,7 @@
 >>> task.prompt + sampled.text                     # a program
 
 An `Engine` in the model's place samples by vLLM.  Architectures whose samples cannot share
-a prompt (`decoding.shares`) take transformers' `generate`.
+a prompt (`ragged.shares`) take transformers' `generate`.
 
 A sample of our own loop ends where its function does (GPT-2's end at their end of text
 alone): what would follow is cut from its text, so no test and no reward can see it.
@@ -37,8 +37,9 @@ from transformers import (
 from eta_utils.common import processes
 from eta_utils.tasks import at_token_boundary
 from eta_utils.tasks.cleaning import cut_at_function_end, has_ended
-from eta_utils.training.decoding import decode, shares
+from eta_utils.training import decoding, ragged
 from eta_utils.training.models import check_context, context_of
+from eta_utils.training.ragged import shares
 from eta_utils.training.tokens import tokenize
 from eta_utils.training.vllm import Engine
 
@@ -79,7 +80,7 @@ def sample_completions(
     newlines and writes them itself, as in training (`tasks.at_token_boundary`).  The text
     is without them, so that `prompt + text` is the program.
 
-    A batch has at most `batch_size` rows, and caches of at most `CACHE_BYTES`.  With
+    A batch of GPT-2 has at most `batch_size` rows; caches take at most `CACHE_BYTES`.  With
     `share_out` the processes of a training sample different batches and exchange them.
     Each then returns the samples that a single process would have drawn.
 
@@ -159,8 +160,9 @@ def _prompts_at_once(
     if isinstance(model, GPT2LMHeadModel) or not shares(model):
         size = (prompt + completion) * _cache_bytes(model.config, 4)
         return max(1, min(rows, room // size) // n)
-    size = (prompt + n * completion) * _cache_bytes(model.config, model.dtype.itemsize)
-    return max(1, min(rows // n, room // size))
+    # The samples' caches grow as they write, and most samples end long before the longest.
+    tokens = prompt + n * completion // 2
+    return max(1, room // (tokens * _cache_bytes(model.config, model.dtype.itemsize)))
 
 
 def _cache_bytes(config: PretrainedConfig, width: int) -> int:
@@ -195,7 +197,7 @@ def _complete(
         generator = torch.Generator(model.device).manual_seed(seed)
         settings |= {"generator": generator, "limits": limits}
         if isinstance(model, GPT2LMHeadModel):
-            return decode(model, prompts, n, **settings)
+            return decoding.decode(model, prompts, n, **settings)
 
         def over(prompt: int, ids: list[int]) -> bool:
             newlines, begun = before[prompt]
@@ -203,7 +205,7 @@ def _complete(
             return has_ended(text.removeprefix(newlines))
 
         drawn = n if temperature else 1  # greedy samples of a prompt are all the same
-        groups = decode(model, prompts, drawn, over=over, **settings)
+        groups = ragged.decode(model, prompts, drawn, over=over, **settings)
         return [group * (n // drawn) for group in groups]
     if isinstance(model, Engine):
         written = model.complete(prompts, n, seed, **settings)

@@ -19,7 +19,7 @@ from eta_utils.common.errors import BadInput
 from eta_utils.tasks import at_token_boundary, load_tasks
 from eta_utils.tasks import pipelines as family
 from eta_utils.tasks.cleaning import cut_at_function_end, has_ended
-from eta_utils.training import decoding
+from eta_utils.training import decoding, ragged
 from eta_utils.training.models import load_model
 from eta_utils.training.sampling import generate, sample_completions
 
@@ -466,7 +466,7 @@ def test_other_architectures_complete_a_prompt_alike_alone_and_among_others(
 
 def test_other_architectures_write_what_transformers_write(llama, tokenizer):
     """Up to the function's end, behind which only transformers go on."""
-    assert decoding.shares(llama)
+    assert ragged.shares(llama)
     settings = {"temperature": 0.0, "max_new_tokens": 40}
     samples = sample_completions(llama, tokenizer, PROMPTS, n=2, **settings)
     given = [group[0].prompt_ids for group in samples]
@@ -518,7 +518,7 @@ def test_other_architectures_write_the_same_whenever_samples_leave_the_batch(
     settings = {"temperature": 0.0, "max_new_tokens": 96}
     expected = sample_completions(talkative, tokenizer, prompts, **settings)
     assert len({len(group[0].ids) for group in expected}) > 2
-    monkeypatch.setattr(decoding, "RETIRE_EVERY", every)
+    monkeypatch.setattr(ragged, "RETIRE_EVERY", every)
     assert sample_completions(talkative, tokenizer, prompts, **settings) == expected
 
 
@@ -527,7 +527,7 @@ def test_other_architectures_draw_second_tokens_given_the_first(
     llama, tokenizer, monkeypatch, every
 ):
     """Also where other samples of the prompt have left the batch."""
-    monkeypatch.setattr(decoding, "RETIRE_EVERY", every)
+    monkeypatch.setattr(ragged, "RETIRE_EVERY", every)
     settings = {"temperature": 0.5, "max_new_tokens": 3}
     given, rows = drawn_often(llama, tokenizer, **settings)
     first = chances(llama, given, 0.5)
@@ -548,29 +548,32 @@ def test_a_layer_that_does_not_see_everything_is_left_to_transformers(tokenizer)
         pad_token_id=tokenizer.eos_token_id,
     )
     model = MistralForCausalLM(config).eval()
-    assert not decoding.shares(model)
+    assert not ragged.shares(model)
     samples = sample_completions(model, tokenizer, PROMPTS, n=2, max_new_tokens=4)
     assert [len(group) for group in samples] == [2] * len(PROMPTS)
 
 
 @torch.inference_mode()
-def test_samples_that_leave_the_batch_change_nothing_for_those_that_stay(llama):
-    prompts = [[5, 6, 7], [8], [9, 10, 11, 12, 13]]
-    batch = decoding._AnyBatch(llama, prompts, 3, 4)
-    ids = torch.arange(100, 118).view(3, 3, 2)  # two tokens of each of nine samples
-    batch.append(ids[..., 0])
-    batch.append(ids[..., 1])
-    going = torch.tensor([[True, False, True], [False] * 3, [False, True, False]])
-    rows, columns = batch.kept(going)
-    batch.keep(rows, columns)
-    assert [rows[:, 0].tolist(), columns[0].tolist()] == [[0, 2], [0, 2]]
-    assert columns[1, 0] == 1
-    batch.append(torch.full(rows.shape, 30))
-    for place in ((0, 0), (0, 1), (1, 0)):
-        row, column = int(rows[place]), int(columns[place])
-        whole = [*prompts[row], *ids[row, column].tolist(), 30]
+@pytest.mark.parametrize("room", [1, 32])
+def test_samples_that_leave_the_batch_change_nothing_for_those_that_stay(
+    llama, monkeypatch, room
+):
+    """Prompts that lose some, all and none of their samples, beside each other."""
+    monkeypatch.setattr(ragged, "ROOM", room)
+    prompts = [[5, 6, 7], [8], [9, 10, 11, 12, 13], [14, 15]]
+    batch = ragged._Batch(llama, prompts, 3)
+    ids = torch.arange(100, 124).view(12, 2)  # two tokens of each of twelve samples
+    batch.append(ids[:, 0])
+    batch.append(ids[:, 1])
+    left = [0, 2, 7, 9, 10, 11]  # rows
+    stay = torch.zeros(12, dtype=torch.bool)
+    stay[left] = True
+    batch.keep(stay)
+    batch.append(torch.full((len(left),), 30))
+    for row, logits in zip(left, batch.logits, strict=True):
+        whole = [*prompts[row // 3], *ids[row].tolist(), 30]
         expected = llama(torch.tensor([whole])).logits[0, -1]
-        assert torch.allclose(batch.logits[place], expected, atol=1e-4)
+        assert torch.allclose(logits, expected, atol=1e-4)
 
 
 def test_tokens_of_a_large_vocabulary_are_drawn_with_the_models_probabilities():
@@ -581,7 +584,10 @@ def test_tokens_of_a_large_vocabulary_are_drawn_with_the_models_probabilities():
     logits[-1] = 8.0
     rows = logits.expand(1, 20_000, -1)
     drawn = torch.cat(
-        [decoding._draw(rows[:, :2_000], 0.7, generator)[0] for _ in range(10)]
+        [
+            decoding.draw(part, 0.7, torch.rand(1, 2_000, 1, generator=generator))[0]
+            for part in rows.split(2_000, dim=1)
+        ]
     )
     assert agreement(drawn.tolist(), (logits / 0.7).softmax(-1)) > 1e-3
     assert agreement(drawn.tolist(), logits.softmax(-1)) < 1e-9
