@@ -12,11 +12,11 @@ import torch
 from transformers import PreTrainedModel
 
 from eta_utils.training.ppo import (
-    TOKENS_AT_ONCE,
     Batch,
     collate,
     completion_logprobs,
     micro_batches,
+    tokens_at_once,
 )
 from eta_utils.training.sampling import Sampled
 
@@ -36,7 +36,7 @@ def kl_to(
     """
     pairs = [(sample.prompt_ids, sample.ids) for sample in samples]
     lengths = [len(prompt) + len(completion) for prompt, completion in pairs]
-    limit = TOKENS_AT_ONCE.get(model.device.type, 8192)
+    limit = tokens_at_once(model, model.device)
     total = 0.0
     for indexes in micro_batches(lengths, limit):
         batch = collate([pairs[index] for index in indexes])

@@ -256,9 +256,7 @@ def merged(model: PreTrainedModel) -> dict[str, Tensor] | None:
     The model itself stays as it is.  The weights are in main memory, because a GPU may have
     no room for them a second time.
     """
-    layers = {
-        name: layer for name, layer in model.named_modules() if isinstance(layer, LoraLayer)
-    }
+    layers = adapted_layers(model)
     if not layers:
         return None
     adapters = tuple(f"{name}.lora_" for name in layers)
@@ -270,9 +268,27 @@ def merged(model: PreTrainedModel) -> dict[str, Tensor] | None:
         layer, inside, own = name.rpartition(_INSIDE)
         plain = weight
         if layer in layers and own == "weight":
-            plain = weight + layers[layer].get_delta_weight(_ADAPTER)  # W + 2 B A
+            plain = _adapted(layers[layer])
         weights[f"{layer}.{own}" if inside else name] = plain.detach().cpu()
     return weights
+
+
+def adapted_layers(model: PreTrainedModel) -> dict[str, LoraLayer]:
+    """The layers with adapters, by name."""
+    modules = model.named_modules()
+    return {name: layer for name, layer in modules if isinstance(layer, LoraLayer)}
+
+
+def adapted_weights(model: PreTrainedModel) -> dict[Tensor, Tensor]:
+    """For the weights of each adapted layer what they are with its adapter merged."""
+    layers = adapted_layers(model).values()
+    return {layer.get_base_layer().weight: _adapted(layer) for layer in layers}
+
+
+@torch.no_grad()
+def _adapted(layer: LoraLayer) -> Tensor:
+    """W + 2 B A."""
+    return layer.get_base_layer().weight + layer.get_delta_weight(_ADAPTER)
 
 
 # --- Facts

@@ -28,13 +28,8 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import (
-    AttentionInterface,
-    Cache,
-    DynamicCache,
-    DynamicLayer,
-    PreTrainedModel,
-)
+from transformers import Cache, DynamicCache, DynamicLayer, PreTrainedModel
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from eta_utils.training.decoding import PADDING, draw, until
 
@@ -102,11 +97,13 @@ def decode(
         written[*places, step] = ids.cpu()
         if (step + 1) % RETIRE_EVERY == 0 or step + 1 == max_new_tokens:
             for prompt, sample in rows.tolist():
+                if (prompt, sample) in done:
+                    continue  # too few had ended to drop it
                 row = written[prompt, sample, : step + 1].tolist()
                 row = until(end, row)[: limits[prompt]]
                 cut = _first_over(prompt, row, looked, over)
                 if cut or row[-1] == end or len(row) == limits[prompt]:
-                    done.setdefault((prompt, sample), row[:cut])
+                    done[prompt, sample] = row[:cut]
             going = torch.tensor([(*row,) not in done for row in rows.tolist()])  # (R,)
             if not going.any():
                 break
@@ -292,9 +289,10 @@ class _Batch:
 @contextlib.contextmanager
 def _attention(model: PreTrainedModel, attend: Callable) -> Iterator[None]:
     """The model's layers compute attention by `attend`, and get no mask."""
-    AttentionInterface.register(_NAME, attend)
+    ALL_ATTENTION_FUNCTIONS[_NAME] = attend
     own, model.config._attn_implementation = model.config._attn_implementation, _NAME
     try:
         yield
     finally:
         model.config._attn_implementation = own
+        del ALL_ATTENTION_FUNCTIONS[_NAME]  # it would keep the caches in memory

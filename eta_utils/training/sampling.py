@@ -25,6 +25,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
+from torch import nn
 from transformers import (
     GenerationConfig,
     GPT2LMHeadModel,
@@ -38,7 +39,12 @@ from eta_utils.common import processes
 from eta_utils.tasks import at_token_boundary
 from eta_utils.tasks.cleaning import cut_at_function_end, has_ended
 from eta_utils.training import decoding, ragged
-from eta_utils.training.models import check_context, context_of
+from eta_utils.training.models import (
+    adapted_layers,
+    adapted_weights,
+    check_context,
+    context_of,
+)
 from eta_utils.training.ragged import shares
 from eta_utils.training.tokens import tokenize
 from eta_utils.training.vllm import Engine
@@ -135,9 +141,23 @@ def to_sample_from(policy: PreTrainedModel, bf16: bool) -> PreTrainedModel:
     """The policy that learns; a copy with bf16 weights, if it learns in that precision.
 
     Autocast rounds the weights to bf16 for every product.  A copy that holds them so gives
-    the same products, and samples two to three times as fast.
+    the same products, and samples two to three times as fast.  Buffers stay as they are:
+    bf16 has too few digits for the frequencies of rotary positions.  LoRA adapters are
+    merged into the copy's weights, before these are rounded.
     """
-    return copy.deepcopy(policy).to(torch.bfloat16) if bf16 else policy
+    if not bf16:
+        return policy
+    weights = {weight: weight.detach() for weight in policy.parameters()}
+    weights |= adapted_weights(policy)
+    # `deepcopy` takes these for copies that it has made already.
+    made = {
+        id(weight): nn.Parameter(value.to(torch.bfloat16), requires_grad=False)
+        for weight, value in weights.items()
+    }
+    twin = copy.deepcopy(policy, made)
+    for layer in adapted_layers(twin).values():
+        layer.enable_adapters(False)
+    return twin
 
 
 def _batches(ids: list[list[int]], size: int) -> list[list[int]]:

@@ -9,10 +9,16 @@ import torch
 
 from eta_utils.tasks import at_token_boundary, pipelines
 from eta_utils.training.dpo import train_dpo
-from eta_utils.training.models import adapt, load_model, parameter_count, save_model
+from eta_utils.training.models import (
+    adapt,
+    adapted_layers,
+    load_model,
+    parameter_count,
+    save_model,
+)
 from eta_utils.training.ppo import train_ppo
 from eta_utils.training.reward_model import load_reward_model, score, train_reward_model
-from eta_utils.training.sampling import sample_completions
+from eta_utils.training.sampling import sample_completions, to_sample_from
 from eta_utils.training.settings import (
     DPOSettings,
     PPOSettings,
@@ -141,3 +147,28 @@ def test_a_reward_models_head_learns_beside_its_adapters(tiny_folder, tmp_path):
     expected = score(model, tokenizer, prompts, texts)
     assert score(again, tokenizer, prompts, texts) == pytest.approx(expected, abs=1e-4)
     assert not torch.equal(again.score.weight, start.score.weight)
+
+
+def test_samples_are_drawn_from_the_adapted_weights_rounded_once(loaded):
+    model, _ = loaded
+    adapt(model, 4)
+    for name, weight in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weight, std=0.1)
+    before = weights_by_name(model)
+    twin = to_sample_from(model, bf16=True)
+    for name, layer in adapted_layers(twin).items():
+        whole = adapted_layers(model)[name]
+        expected = whole.get_base_layer().weight + whole.get_delta_weight("default")
+        assert torch.equal(layer.get_base_layer().weight, expected.to(torch.bfloat16))
+    assert {weight.dtype for weight in twin.parameters()} == {torch.bfloat16}
+    assert all(torch.equal(before[name], w) for name, w in model.named_parameters())
+    assert (logits(twin).float() - logits(model)).abs().max() < 0.1
+    assert to_sample_from(model, bf16=False) is model
+
+
+def test_a_copy_to_sample_from_keeps_the_positions_exact(loaded):
+    """Rotary frequencies of bf16 would be off by a tenth of a turn after 500 tokens."""
+    model, _ = loaded
+    kept = dict(to_sample_from(model, bf16=True).named_buffers())
+    assert all(torch.equal(kept[name], buffer) for name, buffer in model.named_buffers())

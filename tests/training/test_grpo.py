@@ -238,10 +238,18 @@ def trained_on_letters(folder, tmp_path, kl):
 
 
 def test_a_reward_for_a_letter_is_learnt_and_the_kl_holds_it_back(tiny_folder, tmp_path):
-    free, held = (trained_on_letters(tiny_folder, tmp_path, kl) for kl in (0.0, 2.0))
+    free, held = (trained_on_letters(tiny_folder, tmp_path, kl) for kl in (1e-6, 2.0))
     assert free[-1]["objective/scores"] > free[0]["objective/scores"] + 0.2
     assert free[0]["objective/kl"] == pytest.approx(0, abs=1e-4)
     assert free[-1]["objective/kl"] > 2 * held[-1]["objective/kl"]
+
+
+def test_without_a_kl_in_the_loss_there_is_no_reference_to_measure_it(
+    tiny_folder, tmp_path
+):
+    history = trained_on_letters(tiny_folder, tmp_path, 0.0)
+    assert {row["objective/kl"] for row in history} == {None}
+    assert history[-1]["objective/scores"] > history[0]["objective/scores"] + 0.2
 
 
 def test_history_has_one_row_per_update_and_snapshots_are_models(tiny_folder, tmp_path):

@@ -14,6 +14,7 @@ from transformers import (
     MistralConfig,
     MistralForCausalLM,
 )
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from eta_utils.common.errors import BadInput
 from eta_utils.tasks import at_token_boundary, load_tasks
@@ -520,6 +521,24 @@ def test_other_architectures_write_the_same_whenever_samples_leave_the_batch(
     assert len({len(group[0].ids) for group in expected}) > 2
     monkeypatch.setattr(ragged, "RETIRE_EVERY", every)
     assert sample_completions(talkative, tokenizer, prompts, **settings) == expected
+
+
+def test_a_sample_that_ended_is_left_alone_while_it_stays_in_the_batch(
+    talkative, tokenizer, tasks, monkeypatch
+):
+    """It goes on writing, past the end of its text and of its function."""
+    prompts = [task.prompt for task in tasks[:4]]
+    settings = {"n": 6, "temperature": 1.5, "max_new_tokens": 64}
+    expected = sample_completions(talkative, tokenizer, prompts, **settings)
+    monkeypatch.setattr(ragged, "RETIRE_EVERY", 1)
+    monkeypatch.setattr(ragged, "WORTH_DROPPING", 1.0)
+    assert sample_completions(talkative, tokenizer, prompts, **settings) == expected
+
+
+def test_nothing_of_a_batch_is_kept_once_it_is_sampled(llama, tokenizer):
+    before = dict(ALL_ATTENTION_FUNCTIONS)
+    sample_completions(llama, tokenizer, PROMPTS, n=2, max_new_tokens=4)
+    assert dict(ALL_ATTENTION_FUNCTIONS) == before
 
 
 @pytest.mark.parametrize("every", [1, 10**9])
