@@ -1,7 +1,7 @@
 """The command line: `python -m eta_utils COMMAND --help` explains each command.
 
-`study` has the commands about a run, `sample` draws from a model, and `samples` has the
-commands about files of samples.  Options are
+`study` has the commands about a run, `sample` draws from a model, `samples` has the
+commands about files of samples, and `rates` says what these pass.  Options are
 made from settings (`options`).  Bad input ends in one sentence on stderr and exit code 2,
 with nothing half-written.
 """
@@ -13,6 +13,7 @@ import os
 import sys
 
 from eta_utils.cli.doctor import run_doctor
+from eta_utils.cli.rates import add_rates
 from eta_utils.cli.sample import add_sample
 from eta_utils.cli.samples import add_audit, add_judge, add_pairs
 from eta_utils.cli.study import add_recompute, add_report, add_run, add_train
@@ -84,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     add_sample(commands)
     add_judge(commands)
     add_pairs(commands)
+    add_rates(commands)
     add_audit(commands)
     doctor = commands.add_parser(
         "doctor",

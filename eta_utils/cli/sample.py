@@ -9,7 +9,8 @@ from dataclasses import fields
 from eta_utils.cli.options import add_settings, chosen, positive
 from eta_utils.common.errors import BadInput
 from eta_utils.common.files import write_jsonl
-from eta_utils.tasks import load_tasks, splits
+from eta_utils.execution import JudgeSettings
+from eta_utils.tasks import Task, load_tasks, splits
 from eta_utils.training.settings import ModelSettings
 
 SPLITS = ("all", *splits.SHARES)
@@ -47,6 +48,12 @@ def add_sample(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--limit", type=positive, metavar="N", help="only the first N tasks (all)"
     )
+    parser.add_argument(
+        "--repair",
+        choices=("told", "traced"),
+        help="mend each task's buggy program: the prompt shows it and says that it is "
+        "wrong, or also which assert fails and what its variables held",
+    )
     parser.add_argument("--out", required=True, metavar="OUT", help="file to write")
     parser.add_argument(
         "--samples",
@@ -83,6 +90,8 @@ def run_sample(options: argparse.Namespace) -> None:
     else:
         tasks = splits.split(options.tasks, options.split)
     tasks = dict(list(tasks.items())[: options.limit])
+    if options.repair:
+        tasks = _to_mend(options, tasks)
     from eta_utils.training.models import device, load_model  # torch takes seconds
     from eta_utils.training.sampling import sample_completions
 
@@ -113,7 +122,7 @@ def run_sample(options: argparse.Namespace) -> None:
                         write(
                             {
                                 "task_id": name,
-                                "completion": sample.text,
+                                **_answer(tasks[name], sample.text, options.repair),
                                 "temperature": heat,
                                 "tokens": len(sample.ids),
                             }
@@ -125,3 +134,22 @@ def run_sample(options: argparse.Namespace) -> None:
                     flush=True,
                 )
     print(f"written    {options.out}")
+
+
+def _to_mend(options: argparse.Namespace, tasks: dict[str, Task]) -> dict[str, Task]:
+    """The tasks as tasks of repair; their buggy programs are executed for the trace."""
+    broken = [task for task in tasks.values() if task.buggy_solution]
+    if not broken:
+        raise BadInput(f"--repair: the tasks of {options.tasks} have no buggy programs")
+    from eta_utils.study.tasks import repair_tasks
+
+    return repair_tasks(JudgeSettings(), broken, options.repair == "traced")
+
+
+def _answer(task: Task, text: str, repair: str | None) -> dict[str, str]:
+    """What a sample says: the rest of the prompt, or the whole program that mends another.
+
+    So `judge` needs to know nothing of the prompt: the second definition in the program
+    replaces the first.
+    """
+    return {"solution": task.prompt + text} if repair else {"completion": text}

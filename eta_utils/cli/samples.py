@@ -455,7 +455,7 @@ def run_audit(options: argparse.Namespace) -> None:
     from eta_utils.analysis.tables import joined
 
     names = [name for name in ORDERINGS if name != "oracle"]
-    counts, margins, programs, sampled = [], [], 0, 0
+    counts, margins, lines, programs, sampled = [], [], [], 0, 0
     for part in _parts(outcomes):
         sampled += len({outcome.task_id for outcome in part})
         if hidden is None:
@@ -472,7 +472,9 @@ def run_audit(options: argparse.Namespace) -> None:
         programs += sum(len(of_task.outcomes) for of_task in prompts.values())
         counts.append(audit.count(prompts, names))
         margins.append(audit.count_margins(prompts, options.ordering))
-    counts, margins = pd.concat(counts), pd.concat(margins)
+        shown = [outcome for of_task in prompts.values() for outcome in of_task.outcomes]
+        lines.append(audit.count_departures(shown, tasks))
+    counts, margins, lines = (pd.concat(part) for part in (counts, margins, lines))
     audited = counts["task_id"].nunique()
     print(f"tasks      {audited:,} of {sampled:,} have visible and hidden tests")
     if not audited:
@@ -482,6 +484,9 @@ def run_audit(options: argparse.Namespace) -> None:
     print(table.set_index("ordering").T.map(str).to_string(), "\n")
     print(f"{options.ordering}, fail/fail pairs by margin")
     print(audit.by_margin(margins).map(str).to_string(index=False))
+    if len(lines):
+        print("\ndeparting lines of programs that compile and fail")
+        print(joined(audit.departures(lines)).T.map(str).to_string(header=False))
 
 
 def _parts(outcomes: OutcomeFile) -> Iterator[list[Outcome]]:

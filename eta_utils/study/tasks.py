@@ -135,7 +135,7 @@ def _cached_tasks(
         spare = int(SPARE * count) + 8
         tasks = draw(spare)
         broken = _broken(tasks.values(), f"{split} {seed}")
-        repairs = _repairs(family, judging, broken, known=False)
+        repairs = repair_tasks(judging, broken, bool(family.repair_trace), known=False)
         return dict(list(repairs.items())[:count])
     if split == "test" and family.test_set:
         tasks = load_tasks(family.test_set, apart=True)
@@ -144,11 +144,14 @@ def _cached_tasks(
         tasks = splits.split(family.tasks, split, family.limit)
     tasks = _with_hidden_tests(family, split, dict(list(tasks.items())[:count]))
     buggy = any(task.buggy_solution for task in tasks.values())
-    return _repairs(family, judging, tasks.values()) if buggy else tasks
+    if buggy:
+        return repair_tasks(judging, tasks.values(), bool(family.repair_trace))
+    return tasks
 
 
 def _broken(tasks: Iterable[Task], seed: str, tried: int = BUGS_TRIED) -> list[Task]:
-    """A few buggy copies of each task, of which `_repairs` keeps the first that fails."""
+    """A few buggy copies of each task, of which `repair_tasks` keeps the first that
+    fails."""
     rng = random.Random(f"bugs {seed}")
     return [buggy for task in tasks for buggy in with_bugs(task, tried, rng)]
 
@@ -175,22 +178,24 @@ def _with_hidden_tests(
     return complete
 
 
-def _repairs(
-    family: FamilySettings,
+def repair_tasks(
     judging: JudgeSettings | None,
     tasks: Iterable[Task],
+    trace: bool,
     known: bool = True,
 ) -> dict[str, Task]:
-    """Tasks with buggy programs as tasks to repair; the prompt says what the program does.
+    """Tasks with buggy programs as tasks to repair.
 
-    Unless the bugs are `known` to be such, a program that passes the visible tests is left
-    out.  Of several with one name the first stays.
+    With `trace` the prompt says what the program does: the first assert that fails, the
+    exception, the first states of its variables.  Unless the bugs are `known` to be such, a
+    program that passes the visible tests is left out.  Of several with one name the first
+    stays.
     """
     tasks = list(tasks)
     repairs: dict[str, Task] = {}
     for task, outcome in zip(tasks, _executed(judging, tasks), strict=True):
         if known or outcome.passed is False:
-            notes = _notes(task, outcome) if family.repair_trace else ()
+            notes = _notes(task, outcome) if trace else ()
             repairs.setdefault(task.task_id, as_repair(task, notes))
     return repairs
 
@@ -247,7 +252,9 @@ def corpus_of(
     return [
         {"prompt": task.prompt}
         | {field: by_task[name][field] for field in ("completion", "bugs")}
-        for name, task in _repairs(family, judging, broken, known=False).items()
+        for name, task in repair_tasks(
+            judging, broken, bool(family.repair_trace), known=False
+        ).items()
     ]
 
 

@@ -69,3 +69,36 @@ def test_what_cannot_work_is_one_sentence(folder, tasks, tmp_path, capsys, words
     errors = capsys.readouterr().err.strip().splitlines()
     assert said in errors[-1]
     assert not out.exists()
+
+
+def test_buggy_programs_are_mended_with_and_without_what_they_did(folder, tmp_path):
+    """What is written is the whole program, which `judge` takes as it is."""
+    path = tmp_path / "buggy.jsonl"
+    body = "    if n < 0:\n        return -n\n    return n\n"
+    row = {
+        "task_id": "one",
+        "prompt": 'def size(n):\n    """Its distance from 0."""\n',
+        "entry_point": "size",
+        "canonical_solution": body,
+        "buggy_solution": body.replace("-n", "n"),
+        "test": "def check(candidate):\n    assert candidate(-2) == 2\n",
+    }
+    path.write_text(json.dumps(row) + "\n")
+    given = f"--model {folder} --tasks {path} --temperatures 0 --max-new-tokens 8"
+    texts = {}
+    for kind in ("told", "traced"):
+        out = tmp_path / f"{kind}.jsonl"
+        more = f"--precision fp32 --repair {kind} --out {out}"
+        assert main(["sample", *given.split(), *more.split()]) == 0
+        [texts[kind]] = [json.loads(line) for line in out.read_text().splitlines()]
+        judged = f"{out} --tasks {path} --out {tmp_path / 'out.jsonl'} --workers 1"
+        assert main(["judge", *judged.split()]) == 0
+    assert "# wrong\ndef size(n):\n" in texts["told"]["solution"]
+    assert "# wrong: assert size(-2) == 2" in texts["traced"]["solution"]
+    assert "completion" not in texts["traced"]
+
+
+def test_tasks_without_buggy_programs_cannot_be_mended(folder, tasks, tmp_path, capsys):
+    given = f"--model {folder} --tasks {tasks} --repair told --out {tmp_path / 'out.jsonl'}"
+    assert main(["sample", *given.split()]) == 2
+    assert "have no buggy programs" in capsys.readouterr().err
