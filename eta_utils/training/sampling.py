@@ -72,7 +72,7 @@ def sample_completions(
     prompts: Sequence[str],
     n: int = 1,
     *,
-    temperature: float = 1.0,
+    temperature: float | Sequence[float] = 1.0,
     max_new_tokens: int = 96,
     seed: int = 0,
     batch_size: int = 256,
@@ -82,9 +82,10 @@ def sample_completions(
 ) -> list[list[Sampled]]:
     """`n` completions of each prompt, in the order of the prompts.
 
-    At temperature 0 they are greedy.  The model is given the prompt without its last
-    newlines and writes them itself, as in training (`tasks.at_token_boundary`).  The text
-    is without them, so that `prompt + text` is the program.
+    At temperature 0 they are greedy; each of the n may have its own temperature.  The model
+    is given the prompt without its last newlines and writes them itself, as in training
+    (`tasks.at_token_boundary`).  The text is without them, so that `prompt + text` is the
+    program.
 
     A batch of GPT-2 has at most `batch_size` rows; caches take at most `CACHE_BYTES`.  With
     `share_out` the processes of a training sample different batches and exchange them.
@@ -98,6 +99,10 @@ def sample_completions(
     """
     if not prompts:
         return []
+    if isinstance(temperature, Sequence) and not _own_temperatures(model):
+        more = {"batch_size": batch_size, "cut_prompts": cut_prompts}
+        more |= {"max_new_tokens": max_new_tokens, "share_out": share_out, "seed": seed}
+        return _by_temperature(model, tokenizer, prompts, temperature, begun=begun, **more)
     newlines = [at_token_boundary(prompt, "")[1] for prompt in prompts]
     room = context_of(model.config) - max_new_tokens
     most = room if cut_prompts and room > 0 else None
@@ -135,6 +140,38 @@ def sample_completions(
         ]
         for prompt, prompt_ids in enumerate(ids)
     ]
+
+
+def _own_temperatures(model: PreTrainedModel | Engine) -> bool:
+    """Whether the samples of one prompt may have temperatures of their own."""
+    if isinstance(model, Engine | GPT2LMHeadModel):
+        return False
+    return shares(model)
+
+
+def _by_temperature(
+    model: PreTrainedModel | Engine,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[str],
+    temperatures: Sequence[float],
+    **settings: object,
+) -> list[list[Sampled]]:
+    """As `sample_completions`, one temperature after the other."""
+    of_heat = {
+        heat: sample_completions(
+            model,
+            tokenizer,
+            prompts,
+            list(temperatures).count(heat),
+            temperature=heat,
+            **settings,
+        )
+        for heat in dict.fromkeys(temperatures)
+    }
+    parts = [
+        {heat: iter(of_heat[heat][i]) for heat in of_heat} for i in range(len(prompts))
+    ]
+    return [[next(part[heat]) for heat in temperatures] for part in parts]
 
 
 def to_sample_from(policy: PreTrainedModel, bf16: bool) -> PreTrainedModel:
@@ -203,7 +240,7 @@ def _complete(
     n: int,
     seed: int,
     *,
-    temperature: float,
+    temperature: float | Sequence[float],
     limits: list[int],
     before: list[tuple[str, Sequence[int]]],
 ) -> list[list[list[int]]]:
@@ -224,7 +261,8 @@ def _complete(
             text = tokenizer.decode([*begun, *ids], skip_special_tokens=True)
             return has_ended(text.removeprefix(newlines))
 
-        drawn = n if temperature else 1  # greedy samples of a prompt are all the same
+        # Greedy samples of a prompt are all the same.
+        drawn = 1 if temperature == 0 else n
         groups = ragged.decode(model, prompts, drawn, over=over, **settings)
         return [group * (n // drawn) for group in groups]
     if isinstance(model, Engine):

@@ -42,7 +42,7 @@ def test_samples_are_drawn_at_each_temperature_and_judged_by_it(
     more = "--samples 2 --max-new-tokens 8 --precision fp32"
     assert main(["sample", *given.split(), *more.split()]) == 0
     rows = [json.loads(line) for line in out.read_text().splitlines()]
-    assert [row["temperature"] for row in rows] == [0.0] * 3 + [0.8] * 6
+    assert [row["temperature"] for row in rows] == [0.0, 0.8, 0.8] * 3
     assert all(0 < row["tokens"] <= 8 for row in rows)
     capsys.readouterr()
     judged = f"{out} --tasks {tasks} --out {tmp_path / 'out.jsonl'} --workers 1"

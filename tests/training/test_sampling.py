@@ -557,6 +557,29 @@ def test_other_architectures_draw_second_tokens_given_the_first(
     assert agreement(tokens, first) < 1e-9
 
 
+def test_samples_of_one_prompt_may_have_temperatures_of_their_own(llama, tokenizer):
+    heats = [0.0, 0.5] + [1.5] * 998
+    [[greedy, *_], [other, *rows]] = (
+        sample_completions(llama, tokenizer, [prompt], n, temperature=heat, **settings)[0]
+        for prompt, n, heat in ((PROMPTS[0], 1, 0.0), (PROMPTS[0], 1_000, heats))
+        for settings in [{"max_new_tokens": 1, "seed": 5}]
+    )
+    assert other == greedy
+    expected = chances(llama, greedy.prompt_ids, 1.5)
+    tokens = [row.ids[0] for row in rows[1:]]
+    assert agreement(tokens, expected) > 1e-3
+    assert agreement(tokens, chances(llama, greedy.prompt_ids, 0.5)) < 1e-9
+
+
+def test_gpt2_draws_at_each_temperature_as_it_would_at_that_alone(model, tokenizer):
+    heats = [1.0, 0.0, 1.0]
+    settings = {"max_new_tokens": 6, "seed": 3}
+    both = sample_completions(model, tokenizer, PROMPTS, 3, temperature=heats, **settings)
+    warm = sample_completions(model, tokenizer, PROMPTS, 2, temperature=1.0, **settings)
+    cold = sample_completions(model, tokenizer, PROMPTS, 1, temperature=0.0, **settings)
+    assert both == [[w[0], c[0], w[1]] for w, c in zip(warm, cold, strict=True)]
+
+
 def test_a_layer_that_does_not_see_everything_is_left_to_transformers(tokenizer):
     config = MistralConfig(
         vocab_size=len(tokenizer),
