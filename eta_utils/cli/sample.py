@@ -132,10 +132,8 @@ def run_sample(options: argparse.Namespace) -> None:
                     )
             seconds, done = time.monotonic() - start, first + len(part)
             left = progress.left((len(names) - done) * seconds / done)
-            print(
-                f"{done:,} of {len(names):,} tasks, {tokens / seconds:,.0f} tokens/s, {left}",
-                flush=True,
-            )
+            rate = f"{tokens / seconds:,.0f} tokens/s"
+            print(f"{done:,} of {len(names):,} tasks, {rate}, {left}", flush=True)
     print(f"written    {options.out}")
 
 

@@ -23,8 +23,8 @@ from transformers import GPT2LMHeadModel
 from eta_utils.study import ROOT
 from eta_utils.tasks import load_tasks, pipelines
 from eta_utils.training import models, sampling
-from eta_utils.training.decoding import decode
 from eta_utils.training.gguf import PACKAGED
+from eta_utils.training.ragged import decode
 from eta_utils.training.settings import ModelSettings
 from eta_utils.training.tokens import tokenize
 
