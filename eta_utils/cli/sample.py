@@ -12,6 +12,7 @@ from eta_utils.common.errors import BadInput
 from eta_utils.common.files import write_jsonl
 from eta_utils.execution import JudgeSettings
 from eta_utils.tasks import Task, load_tasks, splits
+from eta_utils.tasks.repair import REPAIRS
 from eta_utils.training.settings import ModelSettings
 
 SPLITS = ("all", *splits.SHARES)
@@ -51,9 +52,10 @@ def add_sample(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument(
         "--repair",
-        choices=("told", "traced"),
+        choices=REPAIRS,
         help="mend each task's buggy program: the prompt shows it and says that it is "
-        "wrong, or also which assert fails and what its variables held",
+        "wrong (told), also which assert fails and what it raised (tested), and also what "
+        "its variables held (traced)",
     )
     parser.add_argument("--out", required=True, metavar="OUT", help="file to write")
     parser.add_argument(
@@ -144,7 +146,7 @@ def _to_mend(options: argparse.Namespace, tasks: dict[str, Task]) -> dict[str, T
         raise BadInput(f"--repair: the tasks of {options.tasks} have no buggy programs")
     from eta_utils.study.tasks import repair_tasks
 
-    return repair_tasks(JudgeSettings(), broken, options.repair == "traced")
+    return repair_tasks(JudgeSettings(), broken, options.repair)
 
 
 def _answer(task: Task, text: str, repair: str | None) -> dict[str, str]:

@@ -135,7 +135,7 @@ def _cached_tasks(
         spare = int(SPARE * count) + 8
         tasks = draw(spare)
         broken = _broken(tasks.values(), f"{split} {seed}")
-        repairs = repair_tasks(judging, broken, bool(family.repair_trace), known=False)
+        repairs = repair_tasks(judging, broken, _saying(family), known=False)
         return dict(list(repairs.items())[:count])
     if split == "test" and family.test_set:
         tasks = load_tasks(family.test_set, apart=True)
@@ -145,7 +145,7 @@ def _cached_tasks(
     tasks = _with_hidden_tests(family, split, dict(list(tasks.items())[:count]))
     buggy = any(task.buggy_solution for task in tasks.values())
     if buggy:
-        return repair_tasks(judging, tasks.values(), bool(family.repair_trace))
+        return repair_tasks(judging, tasks.values(), _saying(family))
     return tasks
 
 
@@ -181,23 +181,25 @@ def _with_hidden_tests(
 def repair_tasks(
     judging: JudgeSettings | None,
     tasks: Iterable[Task],
-    trace: bool,
+    saying: str,
     known: bool = True,
 ) -> dict[str, Task]:
-    """Tasks with buggy programs as tasks to repair.
+    """Tasks with buggy programs as tasks to repair; `saying` is one of `REPAIRS`.
 
-    With `trace` the prompt says what the program does: the first assert that fails, the
-    exception, the first states of its variables.  Unless the bugs are `known` to be such, a
-    program that passes the visible tests is left out.  Of several with one name the first
-    stays.
+    Unless the bugs are `known` to be such, a program that passes the visible tests is left
+    out.  Of several with one name the first stays.
     """
     tasks = list(tasks)
     repairs: dict[str, Task] = {}
     for task, outcome in zip(tasks, _executed(judging, tasks), strict=True):
         if known or outcome.passed is False:
-            notes = _notes(task, outcome) if trace else ()
+            notes = _notes(task, outcome, saying)
             repairs.setdefault(task.task_id, as_repair(task, notes))
     return repairs
+
+
+def _saying(family: FamilySettings) -> str:
+    return "traced" if family.repair_trace else "told"
 
 
 def _executed(judging: JudgeSettings | None, tasks: Sequence[Task]) -> list[Outcome]:
@@ -219,9 +221,11 @@ def _executed(judging: JudgeSettings | None, tasks: Sequence[Task]) -> list[Outc
     return from_first(lambda: list(judge(samples, plain, judging, keep_trace=True)))
 
 
-def _notes(task: Task, outcome: Outcome) -> list[str]:
+def _notes(task: Task, outcome: Outcome, saying: str) -> list[str]:
+    if saying == "told":
+        return []
     unit = outcome.first_failed_assert
-    words = outcome.trace["words"] if outcome.trace else ()
+    words = outcome.trace["words"] if outcome.trace and saying == "traced" else ()
     states = [state for where, _, some in words if where == unit for state in some]
     return notes_on(task, unit, outcome.exception, states)
 
@@ -253,7 +257,7 @@ def corpus_of(
         {"prompt": task.prompt}
         | {field: by_task[name][field] for field in ("completion", "bugs")}
         for name, task in repair_tasks(
-            judging, broken, bool(family.repair_trace), known=False
+            judging, broken, _saying(family), known=False
         ).items()
     ]
 

@@ -32,6 +32,9 @@ from eta_utils.tasks.functions import last_signature
 from eta_utils.tasks.task import Task
 
 MOST_STATES = 4  # of the buggy program, shown in the prompt
+# What the prompt says of the buggy program: that it is wrong; also which assert fails, and
+# what it raised; also the first states of its variables.
+REPAIRS = ("told", "tested", "traced")
 
 
 def as_repair(task: Task, notes: Sequence[str] = ()) -> Task:

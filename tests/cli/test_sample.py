@@ -86,7 +86,7 @@ def test_buggy_programs_are_mended_with_and_without_what_they_did(folder, tmp_pa
     path.write_text(json.dumps(row) + "\n")
     given = f"--model {folder} --tasks {path} --temperatures 0 --max-new-tokens 8"
     texts = {}
-    for kind in ("told", "traced"):
+    for kind in ("told", "tested", "traced"):
         out = tmp_path / f"{kind}.jsonl"
         more = f"--precision fp32 --repair {kind} --out {out}"
         assert main(["sample", *given.split(), *more.split()]) == 0
@@ -94,7 +94,11 @@ def test_buggy_programs_are_mended_with_and_without_what_they_did(folder, tmp_pa
         judged = f"{out} --tasks {path} --out {tmp_path / 'out.jsonl'} --workers 1"
         assert main(["judge", *judged.split()]) == 0
     assert "# wrong\ndef size(n):\n" in texts["told"]["solution"]
-    assert "# wrong: assert size(-2) == 2" in texts["traced"]["solution"]
+    assert "# wrong: assert size(-2) == 2\ndef size(n):\n" in texts["tested"]["solution"]
+    assert (
+        "# wrong: assert size(-2) == 2\n# line 4: return = -2\n"
+        in texts["traced"]["solution"]
+    )
     assert "completion" not in texts["traced"]
 
 
