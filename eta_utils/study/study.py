@@ -444,7 +444,6 @@ _SMOLLM2 = {
     "ppo_prompts": 20,
     "ppo_learning_rate": 1e-4,
     "ppo_minibatch": 32,
-    "dpo_learning_rate": 1e-4,
     "dpo_batch": 4,
     "eta_rm": 0,
     "gate": "print",
@@ -524,9 +523,10 @@ PROFILES: dict[str, dict] = {
         "tasks": "humaneval",
         "limit": 10,  # of which 2 are for SFT, 4 for alignment and 3 for the test
         "prompts_per_round": 4,
+        "grpo_prompts": 4,
         "ppo_prompts": 4,
         "max_new_tokens": 256,
-        "arms": "ppo dpo-eta",
+        "arms": "ppo grpo credit dpo-binary+filled dpo-eta",
     },
     # One GPU: a current code model, MBPP for training, HumanEval(+) for evaluation.  The
     # learning rates are usual ones for all weights of half a billion (none was tried here);
