@@ -524,6 +524,7 @@ PROFILES: dict[str, dict] = {
         "limit": 10,  # of which 2 are for SFT, 4 for alignment and 3 for the test
         "prompts_per_round": 4,
         "grpo_prompts": 4,
+        "grpo_minibatch": 32,
         "ppo_prompts": 4,
         "max_new_tokens": 256,
         "arms": "ppo grpo credit dpo-binary+filled dpo-eta",
