@@ -25,6 +25,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import DPOConfig, DPOTrainer
 from trl.trainer.dpo_trainer import DataCollatorForPreference
 
+from eta_utils.training.models import is_large
 from eta_utils.training.settings import DPOSettings
 from eta_utils.training.tokens import tokenize_pairs
 from eta_utils.training.trainer import TimeLeft, arguments_for, run_trainer
@@ -85,6 +86,12 @@ class GatedDPOTrainer(DPOTrainer):
     def __init__(self, *, nll_weight: float, **kwargs: object) -> None:
         super().__init__(**kwargs)
         self.nll_weight = nll_weight
+        # Of a large model on a processor one pair at a time, by itself: TRL makes logits of
+        # all tokens.  Several processes meet in each of TRL's metrics, so they take their
+        # shares whole.
+        large = is_large(self.model, self.accelerator.device)
+        alone = self.accelerator.num_processes == 1
+        self.pairs_at_once = 1 if large and alone else None
 
     def _prepare_dataset(self, dataset: Dataset, *_: object, **__: object) -> Dataset:
         """The rows as they are: TRL would tokenize texts, and these are ids."""
@@ -99,9 +106,41 @@ class GatedDPOTrainer(DPOTrainer):
     ) -> Tensor:
         """TRL's loss of a batch, plus the weighted NLL; a scalar.
 
-        A batch has 2B rows: B winners, then their B losers.
+        A batch has 2B rows: B winners, then their B losers.  All parts of it but the last
+        have gone backward already when this returns.  So the result has the value of the
+        whole and the gradients of the last.
         """
-        gate = inputs.pop(GATE)  # (B,), before the rest goes to the model
+        gate = inputs[GATE]  # (B,)
+        mask = inputs["completion_mask"].chunk(2)[0][:, 1:]  # (B, L - 1), of the winners
+        # Gradients are averaged over processes, whose shares may have more such winners or
+        # fewer.  With one divisor for all, the average is that of a single process.
+        tokens = (mask * gate[:, None]).sum().float()
+        tokens = self.accelerator.reduce(tokens, reduction="mean")
+        size = self.pairs_at_once or len(gate)
+        parts = torch.arange(len(gate), device=gate.device).split(size)
+        done = torch.zeros((), device=gate.device)
+        for rows in parts:
+            part = _pairs_of(inputs, rows, len(gate))
+            share = len(rows) / len(gate)
+            loss = self._loss_of(model, part, share, tokens, num_items_in_batch)
+            if rows is not parts[-1]:
+                self.accelerator.backward(loss)
+                done += loss.detach()
+        return loss + done
+
+    def _loss_of(
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, Tensor],
+        share: float,
+        tokens: Tensor,
+        num_items_in_batch: int | None,
+    ) -> Tensor:
+        """What pairs that make this share of a batch add to its loss; a scalar.
+
+        `tokens` are those that the NLL of the batch is divided by.
+        """
+        gate = inputs.pop(GATE)  # before the rest goes to the model
         token_logprobs: list[Tensor] = []
 
         def keep(_model: object, _inputs: object, outputs: object) -> None:
@@ -116,13 +155,25 @@ class GatedDPOTrainer(DPOTrainer):
         finally:
             hook.remove()
         # Log-probs are of tokens 1 to L - 1: no token predicts the first one.
-        mask = inputs["completion_mask"].chunk(2)[0][:, 1:]  # (B, L - 1), of the winners
+        mask = inputs["completion_mask"].chunk(2)[0][:, 1:]
         winners = token_logprobs[0].chunk(2)[0][:, -mask.shape[1] :]
-        # Gradients are averaged over processes, whose shares may have more such winners or
-        # fewer.  With one divisor for all, the average is that of a single process.
-        tokens = (mask * gate[:, None]).sum().float()
-        tokens = self.accelerator.reduce(tokens, reduction="mean")
-        return loss + self.nll_weight * gated_nll(winners, mask, gate, tokens)
+        nll = gated_nll(winners, mask, gate, tokens)
+        return loss * share + self.nll_weight * nll
+
+
+def _pairs_of(inputs: dict[str, Tensor], rows: Tensor, count: int) -> dict[str, Tensor]:
+    """The inputs of some of a batch's `count` pairs, without columns of padding alone."""
+    if len(rows) == count:
+        return dict(inputs)
+    both = torch.cat([rows, rows + count])  # winners, then losers
+    part = {
+        name: value[rows if len(value) == count else both] for name, value in inputs.items()
+    }
+    longest = int(part["attention_mask"].sum(1).max())
+    return {
+        name: value[:, :longest] if value.dim() == 2 else value
+        for name, value in part.items()
+    }
 
 
 def gated_nll(

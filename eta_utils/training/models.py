@@ -17,7 +17,7 @@ import torch
 from peft import LoraConfig, LoraModel
 from peft.tuners.lora import LoraLayer
 from tokenizers import ByteLevelBPETokenizer, Tokenizer
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -37,6 +37,7 @@ from eta_utils.common.machine import free_memory
 from eta_utils.common.processes import is_first
 from eta_utils.training.gguf import resolved
 
+LARGE = 50_000_000  # parameters; see `is_large`
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 END_OF_TEXT = "<|endoftext|>"
 
@@ -297,6 +298,14 @@ def _adapted(layer: LoraLayer) -> Tensor:
 def parameter_count(model: PreTrainedModel) -> int:
     """How many parameters the model has."""
     return sum(parameter.numel() for parameter in model.parameters())
+
+
+def is_large(model: nn.Module, device: torch.device) -> bool:
+    """Whether memory, not speed, says how much of a batch goes through the model at once.
+
+    On a processor that is a model of `LARGE` parameters and more.
+    """
+    return device.type == "cpu" and parameter_count(model) >= LARGE
 
 
 def device(wanted: str = "auto") -> torch.device:

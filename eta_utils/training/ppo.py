@@ -83,7 +83,7 @@ from transformers import GPT2LMHeadModel, PreTrainedModel, PreTrainedTokenizerBa
 from eta_utils.common import processes, progress
 from eta_utils.common.errors import BadInput
 from eta_utils.common.files import write_csv
-from eta_utils.training.models import save_model
+from eta_utils.training.models import is_large, save_model
 from eta_utils.training.ragged import shares
 from eta_utils.training.sampling import Sampled, sample_completions, to_sample_from
 from eta_utils.training.settings import PPOSettings, SamplingSettings
@@ -116,9 +116,9 @@ LOSS_COLUMNS = (
 # Padded tokens in a micro-batch: few enough for a processor's caches (a third faster than
 # 6,400), and for the logits of a vocabulary of 150,000 on a GPU.
 TOKENS_AT_ONCE = {"cpu": 2048, "cuda": 8192}
-# On a processor, for a model of so many parameters and more: a micro-batch is as good as
-# alone in its caches, and GRPO of SmolLM2-135M takes a GiB less than with 1,024.
-LARGE, TOKENS_AT_ONCE_OF_LARGE = 50_000_000, 512
+# On a processor, for a large model: none of its micro-batches fits the caches, and GRPO of
+# SmolLM2-135M takes a GiB less than with 1,024.
+TOKENS_AT_ONCE_OF_LARGE = 512
 LOG_LINES = 20  # of a whole run
 
 
@@ -470,8 +470,7 @@ def parts_of(model: PreTrainedModel, batch: Batch, limit: int) -> list[list[int]
 
 def tokens_at_once(model: nn.Module, device: torch.device) -> int:
     """Padded tokens in a micro-batch of the model on this device."""
-    count = sum(weight.numel() for weight in model.parameters())
-    if device.type == "cpu" and count >= LARGE:
+    if is_large(model, device):
         return TOKENS_AT_ONCE_OF_LARGE
     return TOKENS_AT_ONCE.get(device.type, 8192)
 
