@@ -158,6 +158,8 @@ short = sorted(passing, key=lambda pair: len(pair["prompt"]))
 clear = (both for both in map(seen, short) if both[2].departure_kind == "value")
 if clearest := next(clear, None):
     figures.pair(*clearest)
+else:
+    figures.sentences(["This run has no such pair: no task has both programs."])
 
 # %% [markdown]
 # And a pair that `eta` makes on an all-fail prompt: both programs fail, and the

@@ -67,10 +67,15 @@ print(f"run {study.run}, seeds {seeds}, {tested} held-out tasks")
 # A code model is usually trained on one bit per program: its tests pass, or
 # they fail. An *execution trace* shows more: how far a failing program got, and
 # which line went wrong. What is that worth?
-#
-# We train a small GPT-2 on generated Python tasks in several ways, each with as
-# many executed programs. Each model is tested on new tasks, at its best
-# temperature. Points are percent of programs; brackets are 95 % intervals.
+
+# %% tags=["abstract"]
+figures.sentences(
+    [
+        f"We train {study.subject} in several ways, each with as many executed "
+        "programs. Each model is tested on new tasks, at its best temperature. "
+        "Points are percent of programs; brackets are 95 % intervals."
+    ]
+)
 
 # %% tags=["abstract"]
 found = tables["contrasts"]
@@ -101,12 +106,12 @@ figures.show(
 )
 
 # %% [markdown] tags=["summary"]
-# ## Five tests, named before the runs
+# ## Tests, named before the runs
 #
 # Each row sets one arm beside another one, `after` all programs or a third of
-# them. The `difference` is in points. `p` is adjusted, because five tests are
-# made. A test `would show` this difference four times in five. With one seed,
-# an interval only covers the choice of tasks.
+# them. The `difference` is in points. `p` is adjusted, because several tests
+# are made. A test `would show` this difference four times in five. With one
+# seed, an interval only covers the choice of tasks.
 
 # %% tags=["summary"]
 figures.table(verdicts(main))
@@ -132,7 +137,7 @@ figures.show(
 # %%
 figures.show(
     figures.gains(main),
-    "The five tests of the four hypotheses: differences in pass@1 at the best "
+    "The tests of the hypotheses: differences in pass@1 at the best "
     "temperature. Right of 0 the first arm is better. A large dot is the mean "
     "over seeds, a line its 95 % interval, and a small dot one seed.",
     pictures / "gains.png",

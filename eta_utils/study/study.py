@@ -298,6 +298,17 @@ class Study:
             if value != usual[name] and (name not in place or name == "outputs")
         }
 
+    @property
+    def subject(self) -> str:
+        """What learns from what, in words: a model on tasks."""
+        model, tasks = Path(self.model.model).name, Path(self.family.tasks).name
+        whom = "a small GPT-2" if model == "tiny" else f"the model {model}"
+        generated = {
+            "pipelines": "generated Python tasks",
+            "repair": "generated Python programs to mend",
+        }
+        return f"{whom} on {generated.get(tasks, f'the tasks of {tasks}')}"
+
     def cost(self, notebook: str) -> str:
         """What a notebook takes, in one sentence, before it takes it."""
         profile = self.profile

@@ -458,6 +458,12 @@ def test_the_defaults_are_within_their_own_limits():
     Study().check()
 
 
+def test_a_study_says_what_it_trains_on_what():
+    assert Study().subject == "a small GPT-2 on generated Python tasks"
+    real = Study.of({"model": "models/smollm2", "tasks": "mbpp"})
+    assert real.subject == "the model smollm2 on the tasks of mbpp"
+
+
 def test_every_profile_says_what_each_notebook_costs_where_that_was_measured(
     begin, profile
 ):

@@ -28,6 +28,7 @@ from eta_utils.analysis.tables import final, label, matrix, pass_rate
 COLUMNS = 5  # of small panels
 LINE_OF_TEXT = 0.052  # of a panel's height
 LEGEND_ROOM = 0.4  # of a panel's height, above its curves
+LEAST_TOP = 0.01  # of an axis of pass@1, which may be 0 everywhere
 
 
 def temperature(rows: pd.DataFrame) -> Figure:
@@ -66,7 +67,7 @@ def temperature(rows: pd.DataFrame) -> Figure:
     # A column whose last panel is empty needs the labels one row higher.
     for axis in axes[len(of_arms) - columns : len(of_arms)]:
         axis.tick_params(labelbottom=True)
-    axes[0].set_ylim(bottom=0)
+    axes[0].set_ylim(0, max(axes[0].get_ylim()[1], LEAST_TOP))
     figure.supxlabel("temperature of sampling", fontsize="small")
     figure.supylabel("pass@1 on test tasks", fontsize="small")
     grey = "#767676"
