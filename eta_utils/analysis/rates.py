@@ -78,12 +78,11 @@ def gain(counts: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
 
     Raises BadInput where they have no task and temperature in common.
     """
+    ours, theirs = (side[side["samples"] > 0] for side in (counts, others))
+    common = ours[BY].merge(theirs[BY])  # a lacking temperature equals another one
     rows = []
-    ours, theirs = (side[side["samples"] > 0].set_index(BY) for side in (counts, others))
-    common = ours.index.intersection(theirs.index)
-    for heat in common.unique("temperature"):
-        places = common[common.get_level_values("temperature") == heat]
-        first, second = (_by_task(side.loc[places]) for side in (ours, theirs))
+    for heat, places in common.groupby("temperature", dropna=False):
+        first, second = (_by_task(places.merge(side)) for side in (ours, theirs))
         row: dict[str, object] = {"T": heat, "tasks": len(places)}
         for name in [name for name in first if name in second]:
             row |= paired_difference(first[name], second[name]).named(name)

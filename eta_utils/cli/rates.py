@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eta_utils.common.errors import BadInput
+from eta_utils.common.files import as_object
 from eta_utils.common.rows import read_rows
 from eta_utils.execution.records import Outcome
 
@@ -62,12 +63,12 @@ def run_rates(options: argparse.Namespace) -> None:
     if twice := [*counts.loc[counts.duplicated(rates.BY), "task_id"]]:
         raise BadInput(f"{options.files[-1]}: task {twice[0]} is in another file, too")
     others = _counts(options.against) if options.against else None
-    tables = [joined(rates.rates(counts))]
+    tables = {", ".join(options.files): rates.rates(counts)}
     if others is not None:
-        tables.append(joined(rates.gain(counts, others)))
-    for title, table in zip(("", f"minus {options.against}"), tables, strict=False):
-        print(title or f"{', '.join(options.files)}")
-        print(table.set_index("T").T.map(_short).to_string(), "\n")
+        tables[f"minus {options.against}"] = rates.gain(counts, others)
+    for title, table in tables.items():
+        print(title)
+        print(joined(table).set_index("T").T.map(_short).to_string(), "\n")
     if options.counts:
         path = Path(options.counts)
         write_results(path.parent, **{path.stem: counts})
@@ -88,8 +89,12 @@ def _counts(name: str) -> pd.DataFrame:
     def outcomes():
         for where, row in read_rows(name):
             try:
-                yield Outcome.from_record(row)
+                outcome = Outcome.from_record(as_object(row, where))
+                known = isinstance(outcome.task_id, str)
             except (KeyError, TypeError):
-                raise BadInput(f"{where}: is no outcome of `judge`") from None
+                known = False
+            if not known:
+                raise BadInput(f"{where}: is no outcome of `judge`")
+            yield outcome
 
     return rates.count(outcomes())

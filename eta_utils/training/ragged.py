@@ -7,8 +7,8 @@
 
 The model's own forward pass runs, with our attention in it.  The batch is ragged: a prompt
 may have any number of samples in it.  So a sample that has ended costs nothing, however
-long the others of its prompt go on.  With chat models, whose answers have a fifth of the
-longest one's length, that halves the time.  The samples' own caches grow as they write.
+long the others of its prompt go on.  Half of the rows of a rectangular batch were such
+samples, where a chat model wrote programs.  The samples' own caches grow as they write.
 
 An architecture needs an attention that can be replaced, and layers that see everything
 before them (`shares`).  `sampling` takes `generate` for the rest, and `decoding` for GPT-2.
@@ -73,8 +73,8 @@ def decode(
     """For each prompt (token ids) the ids of `n` completions, end of text included.
 
     Temperature 0 is greedy; each of the n samples may have its own.  Prompt and completion
-    together must fit the model's context.
-    `limits` are those of each prompt, where some may write less than `max_new_tokens`.
+    together must fit the model's context.  `limits` are those of each prompt, where some
+    may write less than `max_new_tokens`.
 
     `over(prompt, ids)` says whether what follows the ids that a sample of a prompt (its
     number) has written so far is of no use.  It then ends there.

@@ -74,6 +74,11 @@ def test_a_gain_is_paired_by_task_and_temperature():
         "records"
     )
     assert (row["tasks"], row["pass@1"]) == (1, -0.5)
+    [row] = gain(
+        count(outcomes("a", "passed", temperature=None)),
+        count(outcomes("a", "assertion", temperature=None)),
+    ).to_dict("records")
+    assert (row["tasks"], row["pass@1"]) == (1, 1.0)
     with pytest.raises(BadInput, match="no task and temperature in common"):
         gain(count(of_two_tasks(0.3)), count(of_two_tasks(0.8)))
 
@@ -98,6 +103,7 @@ def test_the_command_says_the_same_of_outcomes_and_of_their_counts(tmp_path, cap
         ("out.jsonl --counts x.txt", "--counts x.txt: its name must end in .csv"),
         ("out.jsonl out.jsonl", "task a is in another file, too"),
         ("bad.jsonl", "line 1: is no outcome of `judge`"),
+        ("nameless.jsonl", "line 1: is no outcome of `judge`"),
         ("bad.csv", "no column temperature"),
     ],
 )
@@ -107,6 +113,8 @@ def test_bad_files_end_in_one_sentence(tmp_path, monkeypatch, capsys, given, sai
         for outcome in of_two_tasks():
             write(outcome.record())
     (tmp_path / "bad.jsonl").write_text('{"task_id": "a"}\n')
+    nameless = '{"status": "passed", "passed": true, "result": "passed"}\n'
+    (tmp_path / "nameless.jsonl").write_text(nameless)
     (tmp_path / "bad.csv").write_text("task_id\na\n")
     assert main(["rates", *given.split()]) == 2
     error = capsys.readouterr().err
