@@ -87,7 +87,9 @@ def sample_completions(
     (`tasks.at_token_boundary`).  The text is without them, so that `prompt + text` is the
     program.
 
-    A batch of GPT-2 has at most `batch_size` rows; caches take at most `CACHE_BYTES`.  With
+    A batch of GPT-2 has at most `batch_size` rows, and caches of at most `CACHE_BYTES`.
+    Those of other models are that large if all samples take half of `max_new_tokens`, and
+    twice if they take all.  With
     `share_out` the processes of a training sample different batches and exchange them.
     Each then returns the samples that a single process would have drawn.
 
